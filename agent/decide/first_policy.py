@@ -16,14 +16,14 @@ import msgspec
 from agent.decide.place_here import Place, is_of_a_place, place_here
 from agent.values.found import Found, Kind, LocalPort, Said
 from agent.values.listening import loopback_addresses
-from agent.values.policy import DIRECT_NAME, Exclusion, NoProxy, Policy
+from agent.values.policy import DIRECT_NAME, Exclusion, NoProxy, PacUrl, Policy
 from agent.values.settings import Credentials, Masked, Proxy, ProxyUrl, Scheme
 
 LAST: Final = "anywhere else"
 _OFFICE, _HERE = "office", "here"
 _SOCKS_PORT: Final = 1080
 _ALWAYS: Final = frozenset({*NoProxy().always, "127.0.0.1"})
-_SAYS_NOTHING: Final = frozenset({"proxy", "www", "gateway", "gw", "cache"})
+_SAYS_NOTHING: Final = frozenset({"proxy", "www", "gateway", "gw", "cache", "wpad", "pac"})
 
 
 class NewUpstream(msgspec.Struct, frozen=True):
@@ -50,6 +50,14 @@ class NewUpstream(msgspec.Struct, frozen=True):
         return self.credentials is not None and self.credentials.password is not None
 
 
+class NewPac(msgspec.Struct, frozen=True):
+    """One [upstream.NAME] that is a PAC file."""
+
+    name: str
+    pac: str
+    wheres: tuple[str, ...]
+
+
 class NewNetwork(msgspec.Struct, frozen=True):
     """One [[network]]."""
 
@@ -64,6 +72,7 @@ class Draft(msgspec.Struct, frozen=True):
     upstreams: tuple[NewUpstream, ...]
     networks: tuple[NewNetwork, ...]
     remarks: tuple[str, ...] = ()
+    pacs: tuple[NewPac, ...] = ()
 
 
 def first_policy(found: Found) -> Draft:
@@ -74,16 +83,17 @@ def first_policy(found: Found) -> Draft:
     for port in found.ports:
         merged.add_port(port)
     upstreams = tuple(merged.upstreams)
-    place = place_here(found.snapshot, found.tunnels)
+    place, dead = place_here(found.snapshot, found.tunnels), ""
     far = [one for one in upstreams if not one.is_local]
     everywhere = sorted((one for one in upstreams if not one.has_password), key=lambda one: not one.is_local)
     last = NewNetwork(LAST, (*(one.name for one in everywhere), DIRECT_NAME))
-    remarks = [*found.remarks, *merged.remarks]
-    if not far:
+    pacs, elsewhere = _pacs(found, {one.name for one in upstreams})
+    remarks = [*found.remarks, *merged.remarks, *elsewhere]
+    if not far and not pacs:
         return Draft(upstreams, (last,), tuple(remarks))
     if found.snapshot.is_offline:
         remarks.append("this machine is in no network, so the policy names no place. Run it where the proxy is needed")
-    elif dead := _dead(far, found.dead):
+    elif (dead := _dead(far, found.dead)) and not pacs:
         remarks.append(
             f"no proxy answers here that was found ({dead}), so this is not the place that needs it, and the policy"
             " names none. Run it where the proxy is needed, or there: init --add-network NAME"
@@ -96,10 +106,54 @@ def first_policy(found: Found) -> Draft:
                 f"nothing here tells this place from others, so no network uses {', '.join(kept)}: its password would"
                 " be sent in every place. Write a network for it by hand"
             )
+        remarks += [
+            f"nothing here tells this place from others, and a PAC file is asked for only in a network with `match`:"
+            f" {_shown(PacUrl(one.pac))} is left out"
+            for one in pacs
+        ]
         return Draft(upstreams, (last,), tuple(remarks))
-    name = unused(_name_of(place), {one.name for one in upstreams})
-    here = NewNetwork(name, (*(one.name for one in upstreams), DIRECT_NAME), place)
-    return Draft(upstreams, (here, last), tuple(remarks))
+    name = unused(_name_of(place), {*(one.name for one in upstreams), *(one.name for one in pacs)})
+    used = [one for one in upstreams if one.is_local or not dead]
+    here = NewNetwork(name, _in_order(used, pacs), place)
+    return Draft(upstreams, (here, last), tuple(remarks), pacs)
+
+
+def _in_order(upstreams: Iterable[NewUpstream], pacs: Iterable[NewPac]) -> tuple[str, ...]:
+    """A PAC file, which is what the place says, after the proxies elsewhere that somebody has written down."""
+    ordered = list(upstreams)
+    at = max((number for number, one in enumerate(ordered, 1) if not one.is_local), default=0)
+    names = [one.name for one in ordered]
+    return (*names[:at], *(one.name for one in pacs), *names[at:], DIRECT_NAME)
+
+
+def _pacs(found: Found, names: Collection[str], known: Collection[str] = ()) -> tuple[tuple[NewPac, ...], list[str]]:
+    """Those that are here; and what is to be said of the others, which are of other places."""
+    taken, pacs, remarks = {*names, _OFFICE, _HERE, LAST, DIRECT_NAME}, [], []
+    for one in found.pacs:
+        if one.pac in known:
+            continue
+        if one.why_not:
+            remarks.append(f"{', '.join(one.wheres)}: the PAC file {_shown(one.pac)} is not used: {one.why_not}")
+            continue
+        name = unused(_name_of_pac(one.pac, found.snapshot.dns_search), taken)
+        taken.add(name)
+        pacs.append(NewPac(name, str(one.pac), one.wheres))
+    return tuple(pacs), remarks
+
+
+def _shown(pac: PacUrl) -> str:
+    """A query may hold a password."""
+    return "that the network names (WPAD)" if pac == PacUrl.AUTO else str(pac).partition("?")[0]
+
+
+def _name_of_pac(pac: PacUrl, search: Iterable[str]) -> str:
+    """`http://wpad.corp.example/wpad.dat` is corp-pac."""
+    host = next(filter(is_of_a_place, search), "") if pac == PacUrl.AUTO else pac.host
+    if re.fullmatch(r"[0-9.]*|.*:.*", host):
+        return "pac"
+    labels = [label for label in host.lower().strip(".").split(".")[:-1] if label not in _SAYS_NOTHING]
+    label = re.sub(r"[^a-z0-9_-]+", "-", labels[-1]) if labels else ""
+    return f"{label}-pac" if label else "pac"
 
 
 def _dead(far: Iterable[NewUpstream], dead: Mapping[ProxyUrl, str]) -> str:
@@ -131,9 +185,11 @@ def one_more(found: Found, policy: Policy, name: str) -> Draft | str:
     for port in found.ports:
         merged.add_port(port)
     new = tuple(merged.upstreams)
+    names = {*policy.upstreams, *(network.name for network in policy.networks), name, *(one.name for one in new)}
+    pacs, elsewhere = _pacs(found, names, {upstream.pac for upstream in policy.upstreams.values()})
     there = [upstream for upstream in policy.upstreams if upstream != DIRECT_NAME]
-    network = NewNetwork(name, (*there, *(one.name for one in new), DIRECT_NAME), place)
-    return Draft(new, (network,), (*found.remarks, *merged.remarks))
+    network = NewNetwork(name, (*there, *_in_order(new, pacs)), place)
+    return Draft(new, (network,), (*found.remarks, *merged.remarks, *elsewhere), pacs)
 
 
 def _name_of(place: Place) -> str:

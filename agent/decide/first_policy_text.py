@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from agent.decide.first_policy import Draft, NewNetwork, NewUpstream
+from agent.decide.first_policy import Draft, NewNetwork, NewPac, NewUpstream
 from agent.decide.recognise import recognise
 from agent.values.policy import Match, Policy, Problems
 from agent.values.policy_parts import Origins, Part, join
@@ -62,7 +62,8 @@ def _username(credentials: Credentials) -> str:
 
 def _blocks(draft: Draft, folder: str) -> str:
     upstreams = (_upstream(upstream, folder) for upstream in draft.upstreams)
-    return "\n".join((*upstreams, *map(_network, draft.networks)))
+    pacs = (_pac(pac, folder) for pac in draft.pacs)
+    return "\n".join((*upstreams, *pacs, *map(_network, draft.networks)))
 
 
 class Written(msgspec.Struct, frozen=True):
@@ -146,6 +147,19 @@ def _upstream(upstream: NewUpstream, folder: str) -> str:
     if upstream.owner:
         lines.append(f"owner = {quoted(upstream.owner)}")
     return "\n".join(filter(None, map(_one_line, lines))) + "\n"
+
+
+def _pac(pac: NewPac, folder: str) -> str:
+    lines = [
+        f"# Found: {', '.join(pac.wheres)}",
+        f"[upstream.{pac.name}]",
+        f"pac = {quoted(pac.pac)}",
+        "# If its proxies want a password, these three; the last says to which of them it goes. See docs/pac.md.",
+        '#username = "NAME"',
+        f"#password_file = {quoted(f'{folder}/{pac.name}.password')}",
+        '#trusted = ["*.corp.example"]',
+    ]
+    return "\n".join(map(_one_line, lines)) + "\n"
 
 
 def _network(network: NewNetwork) -> str:

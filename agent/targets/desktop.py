@@ -1,7 +1,7 @@
 """What a desktop says of a proxy: GNOME's settings as `gsettings list-recursively` prints them, KDE's kioslaverc, and
 the connections of NetworkManager.
 
-Pure, and only read: Docker takes nothing of any. A PAC file is no proxy; it is told apart.
+Pure, and only read: Docker takes nothing of any. A PAC file is no proxy: of it only the URL is read.
 """
 
 from __future__ import annotations
@@ -27,26 +27,29 @@ _AUTO: Final = ("1", "auto")  # NM_SETTING_PROXY_METHOD_AUTO; a connection has n
 # In a PAC script, whether its line breaks are written out or not.
 _BY_SCRIPT: Final = re.compile(r"\b(?:PROXY|HTTPS?|SOCKS[45]?)[ \t]+([A-Za-z0-9.-]+:[0-9]{1,5})\b")
 _MOST_NAMED: Final = 4
-_MANUAL, _PAC = "1", "2"  # KProtocolManager::ProxyType
+_MANUAL, _PAC, _WPAD = "1", "2", "3"  # KProtocolManager::ProxyType
+_WHATEVER: Final = "auto"  # the network names, as a policy has it
 
 
 class Desktop(msgspec.Struct, frozen=True):
     """One desktop's proxy."""
 
     means: Settings = DIRECT
-    has_pac: bool = False
+    pac: str = ""  # the URL of a PAC file, or `auto`; '': there is none
 
 
 def gnome(printed: str) -> Desktop:
-    """Only `mode 'manual'` counts, whatever else is filled in."""
+    """Only what `mode` says counts, whatever else is filled in."""
     found: dict[str, str] = {}
     for line in lines(printed):
         schema, _, rest = line.partition(" ")
         key, _, value = rest.partition(" ")
         found[f"{schema.removeprefix('org.gnome.system.proxy').lstrip('.')}.{key}"] = value
     mode = _text(found.get(".mode", ""))
+    if mode == "auto":
+        return Desktop(pac=_text(found.get(".autoconfig-url", "")) or _WHATEVER)
     if mode != "manual":
-        return Desktop(has_pac=mode == "auto")
+        return Desktop()
     excluded = ",".join(re.findall(r"'([^']*)'", found.get(".ignore-hosts", "")))
     socks = _at(found, "socks", "socks5")
     return Desktop(settings(_at(found, "http", "http"), _at(found, "https", "http"), excluded, socks))
@@ -65,8 +68,11 @@ def kde(text: str) -> Desktop:
     """`httpProxy=http://host 3128`, with a blank before the port."""
     found = _section(text, "[Proxy Settings]")
     kind = found.get("ProxyType", "0")
+    if kind in (_PAC, _WPAD):
+        script = found.get("Proxy Config Script", "") if kind == _PAC else ""
+        return Desktop(pac=f"file://{script}" if script.startswith("/") else script or _WHATEVER)
     if kind != _MANUAL:
-        return Desktop(has_pac=kind == _PAC)
+        return Desktop()
     http, https, socks = (_kde_url(found.get(f"{name}Proxy", "")) for name in ("http", "https", "socks"))
     return Desktop(settings(http, https, found.get("NoProxyFor", ""), socks.replace("socks://", "socks5://", 1)))
 
@@ -75,16 +81,19 @@ class Connection(msgspec.Struct, frozen=True):
     """One of NetworkManager's, that gives a PAC file to whoever asks."""
 
     name: str
-    proxies: tuple[str, ...] = ()  # that its script names, as HOST:PORT
+    pac: str = ""  # the URL, or `auto`; '': the script stands there itself
+    proxies: tuple[str, ...] = ()  # that such a script names, as HOST:PORT
 
 
 def network_manager(text: str) -> Connection | None:
-    """None: it has no proxy. A script may stand there itself; where only its URL does, nobody is asked for it."""
+    """None: it has no proxy. A script may stand there itself."""
     said = _section(text, "[proxy]")
     if said.get("method", "") not in _AUTO and not said.get("pac-url") and not said.get("pac-script"):
         return None
-    proxies = dict.fromkeys(_BY_SCRIPT.findall(said.get("pac-script", "")))
-    return Connection(_section(text, "[connection]").get("id", ""), tuple(proxies)[:_MOST_NAMED])
+    script = said.get("pac-script", "")
+    proxies = dict.fromkeys(_BY_SCRIPT.findall(script))
+    pac = said.get("pac-url") or ("" if script else _WHATEVER)
+    return Connection(_section(text, "[connection]").get("id", ""), pac, tuple(proxies)[:_MOST_NAMED])
 
 
 def _section(text: str, wanted: str) -> Mapping[str, str]:

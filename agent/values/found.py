@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from agent.values.policy import PacUrl
 from agent.values.settings import ProxyUrl, Settings
 from agent.values.snapshot import Snapshot
 
@@ -37,6 +38,14 @@ class Said(msgspec.Struct, frozen=True):
     means: Settings
 
 
+class SaidPac(msgspec.Struct, frozen=True):
+    """A PAC file that is named, and whether it is here."""
+
+    pac: PacUrl
+    wheres: tuple[str, ...]
+    why_not: str = ""  # why it is not
+
+
 class LocalPort(msgspec.Struct, frozen=True):
     """A port of this host at which a proxy may listen."""
 
@@ -50,6 +59,7 @@ class Found(msgspec.Struct, frozen=True):
 
     snapshot: Snapshot
     said: tuple[Said, ...] = ()  # the strongest first
+    pacs: tuple[SaidPac, ...] = ()
     ports: tuple[LocalPort, ...] = ()  # where something listens that speaks as a proxy does
     listeners: tuple[LocalPort, ...] = ()  # whoever listens where one of `said` is
     dead: Mapping[ProxyUrl, str] = {}  # proxies elsewhere that do not answer from here, and why

@@ -36,23 +36,25 @@ registry = ["http://127.0.0.1:5000"]
 name = "everywhere"
 use = ["direct"]
 """
-# A registry at 5000; a proxy whose own way out is not up at 7890; at 8888 and 8118 web servers.
+# A registry at 5000; a proxy whose own way out is not up at 7890; at 8888 and 8118 web servers; a PAC file at 8000.
 INIT: Final = """
 import socket, sys, threading
 from agent.cli import main
 
-def answer(port, line, host="127.0.0.1"):
+def answer(port, line, host="127.0.0.1", body=""):
     server = socket.create_server((host, port))
     def serve():
         while True:
             one, _ = server.accept()
             with one:
                 one.recv(4096)
-                one.sendall(line.encode() + b"\\r\\nContent-Length: 0\\r\\nConnection: close\\r\\n\\r\\n")
+                length = f"Content-Length: {len(body)}"
+                one.sendall(f"{line}\\r\\n{length}\\r\\nConnection: close\\r\\n\\r\\n{body}".encode())
     threading.Thread(target=serve, daemon=True).start()
 
 answer(7890, "HTTP/1.1 502 Bad Gateway")
 answer(5000, "HTTP/1.1 200 OK\\r\\nDocker-Distribution-Api-Version: registry/2.0")
+answer(8000, "HTTP/1.1 200 OK", "0.0.0.0", "function FindProxyForURL(url, host) { return 'DIRECT'; }")
 answer(8888, "HTTP/1.1 405 Method Not Allowed")
 answer(8118, "HTTP/1.1 501 Unsupported method ('CONNECT')")
 office, *words = sys.argv[1:]
@@ -147,7 +149,7 @@ def test_what_is_found_becomes_the_policy_and_the_password_a_file_of_its_own(lap
     assert [path.name for path in sorted((root / POLICY).parent.iterdir())] == ["config.toml", "corp-proxy.password"]
 
 
-def test_a_pac_file_of_a_connection_is_told_and_not_fetched(laptop: Laptop, root: Path) -> None:
+def test_a_pac_script_of_a_connection_is_told(laptop: Laptop, root: Path) -> None:
     plug(laptop)
     keyfile = root / "etc/NetworkManager/system-connections/Office.nmconnection"
     keyfile.parent.mkdir(parents=True)
@@ -155,7 +157,32 @@ def test_a_pac_file_of_a_connection_is_told_and_not_fetched(laptop: Laptop, root
 
     shown = laptop.python(f"import sys\nsys.stderr = sys.stdout\n{INIT}", "", "--root", str(root), "init")
 
-    assert f'note: {keyfile}: the connection "Office" has a PAC file, which names proxy.test:8080.' in shown
+    assert f'note: {keyfile}: the connection "Office" has a PAC script, which names proxy.test:8080.' in shown
+
+
+def test_a_pac_file_that_answers_here_is_of_this_place_and_one_that_does_not_is_of_another(
+    laptop: Laptop, root: Path
+) -> None:
+    plug(laptop)
+    (root / CONF).unlink()
+    (root / "etc/default/docker").write_text(f"auto_proxy=http://{OFFICE}/none.pac\n")
+    (root / "etc/docker/daemon.json").unlink()
+    keyfile = root / "etc/NetworkManager/system-connections/Office.nmconnection"
+    keyfile.parent.mkdir(parents=True)
+    keyfile.write_text("[connection]\nid=Office\n[proxy]\nmethod=1\npac-url=http://10.10.0.9:8000/wpad.dat\n")
+    lease = root / "run/systemd/netif/leases/2"
+    lease.parent.mkdir(parents=True)
+    lease.write_text("OPTION_252=" + b"http://10.10.0.9:8000/wpad.dat\n".hex() + "\n")
+
+    laptop.python(INIT, "", "--root", str(root), "init", "--write")
+
+    text, found = (root / POLICY).read_text(), policy(root)
+    assert found.upstreams["pac"].pac == "http://10.10.0.9:8000/wpad.dat"
+    assert f'# Found: {keyfile}: the connection "Office", DHCP (option 252)\n' in text
+    assert {one.name: one.use for one in found.networks} == {
+        "office": ("pac", "local-7890", "direct"),
+        "anywhere else": ("local-7890", "direct"),
+    }
 
 
 def test_a_proxy_that_keeps_us_waiting_is_here(laptop: Laptop, root: Path) -> None:

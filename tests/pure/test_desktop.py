@@ -29,6 +29,7 @@ httpsProxy=http://proxy.corp.example 3128
 socksProxy=socks://127.0.0.1 1080
 """
 HTTP = "http://proxy.corp.example:3128"
+PAC = "http://wpad.corp.example/a.pac"
 SOCKS = "socks5://127.0.0.1:1080"
 
 
@@ -39,11 +40,25 @@ SOCKS = "socks5://127.0.0.1:1080"
             gnome(GNOME), Desktop(settings(HTTP, None, "localhost,127.0.0.0/8,.corp.example", SOCKS)), id="gnome"
         ),
         pytest.param(gnome(GNOME.replace("'manual'", "'none'")), Desktop(), id="gnome-off"),
-        pytest.param(gnome(GNOME.replace("'manual'", "'auto'")), Desktop(has_pac=True), id="gnome-pac"),
+        pytest.param(gnome(GNOME.replace("'manual'", "'auto'")), Desktop(pac="auto"), id="gnome-pac"),
+        pytest.param(
+            gnome(GNOME.replace("'manual'", "'auto'").replace("autoconfig-url ''", f"autoconfig-url '{PAC}'")),
+            Desktop(pac=PAC),
+            id="gnome-pac-of-a-url",
+        ),
         pytest.param(gnome(""), Desktop(), id="no-gnome"),
         pytest.param(kde(KDE), Desktop(settings(HTTP, HTTP, "localhost,.corp.example", SOCKS)), id="kde"),
         pytest.param(kde(KDE.replace("Type=1", "Type=0")), Desktop(), id="kde-off"),
-        pytest.param(kde(KDE.replace("Type=1", "Type=2")), Desktop(has_pac=True), id="kde-pac"),
+        pytest.param(kde(KDE.replace("Type=1", "Type=2")), Desktop(pac="auto"), id="kde-pac-without-a-script"),
+        pytest.param(kde(KDE.replace("Type=1", f"Type=2\nProxy Config Script={PAC}")), Desktop(pac=PAC), id="kde-pac"),
+        pytest.param(
+            kde(KDE.replace("Type=1", "Type=2\nProxy Config Script=/etc/corp.pac")),
+            Desktop(pac="file:///etc/corp.pac"),
+            id="kde-pac-of-a-file",
+        ),
+        pytest.param(
+            kde(KDE.replace("Type=1", f"Type=3\nProxy Config Script={PAC}")), Desktop(pac="auto"), id="kde-wpad"
+        ),
         pytest.param(kde(""), Desktop(), id="no-kde"),
     ],
 )
@@ -58,13 +73,11 @@ OFFICE = "[connection]\nid=Office LAN\ntype=ethernet\n\n[proxy]\nbrowser-only=fa
 @pytest.mark.parametrize(
     ("keyfile", "connection"),
     [
-        pytest.param(
-            OFFICE + "method=1\npac-url=http://wpad.corp.example/a.pac\n", Connection("Office LAN"), id="a-url"
-        ),
-        pytest.param(OFFICE + "method=1\n", Connection("Office LAN"), id="whatever-the-network-names"),
+        pytest.param(OFFICE + f"method=1\npac-url={PAC}\n", Connection("Office LAN", PAC), id="a-url"),
+        pytest.param(OFFICE + "method=1\n", Connection("Office LAN", "auto"), id="whatever-the-network-names"),
         pytest.param(
             OFFICE + f"method=1\npac-script={SCRIPT}\n",
-            Connection("Office LAN", ("proxy.corp.example:8080", "10.0.0.9:1080")),
+            Connection("Office LAN", "", ("proxy.corp.example:8080", "10.0.0.9:1080")),
             id="a-script",
         ),
         pytest.param(OFFICE, None, id="none"),

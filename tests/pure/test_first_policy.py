@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Sequence
 from typing import Any, Final
@@ -14,8 +15,8 @@ from agent.decide.first_policy import Draft, first_policy, name_of, one_more
 from agent.decide.first_policy_text import Nowhere, Written, as_shown, policy_text, quoted, with_network
 from agent.decide.place_here import is_of_a_place, place_here
 from agent.decide.recognise import recognise
-from agent.values.found import Found, Kind, LocalPort, Said
-from agent.values.policy import Match, Pattern, Policy
+from agent.values.found import Found, Kind, LocalPort, Said, SaidPac
+from agent.values.policy import Match, PacUrl, Pattern, Policy
 from agent.values.policy_parts import Joined, Part, join
 from agent.values.policy_text import parse, parse_joined, warnings
 from agent.values.settings import ProxyUrl, proxy, settings
@@ -41,7 +42,7 @@ def said(http: str = CORP, no_proxy: str = "", where: str = "/etc/a.conf", kind:
 
 
 def found(*said: Said, snapshot: Snapshot | None = None, ports: Sequence[LocalPort] = (), **more: Any) -> Found:
-    return Found(snapshot or here(), said, tuple(ports), **more)
+    return Found(snapshot or here(), said, ports=tuple(ports), **more)
 
 
 def read(draft: Draft) -> Policy:
@@ -150,6 +151,73 @@ def test_where_no_proxy_that_was_found_answers_is_no_office(dead: dict[ProxyUrl,
     said_so = [remark for remark in draft.remarks if "Run it where the proxy is needed" in remark]
     assert bool(said_so) is (networks == ["anywhere else"])
     assert all(f"({CORP}: refused, {OTHER}: refused)" in remark for remark in said_so)
+
+
+PAC: Final = PacUrl("http://wpad.corp.example/wpad.dat?of=alice")
+OFF: Final = SaidPac(PAC, ("gsettings of alice",), "dns: no address is known")
+ON: Final = SaidPac(PAC, ("gsettings of alice", "DHCP (option 252)"))
+WPAD: Final = SaidPac(PacUrl("auto"), ("DHCP (option 252)",))
+
+
+@pytest.mark.parametrize(
+    ("seen", "use"),
+    [
+        pytest.param(found(pacs=[ON]), ("corp-pac", "direct"), id="nothing-else"),
+        pytest.param(found(pacs=[OFF]), None, id="of-another-place"),
+        pytest.param(found(said(), pacs=[OFF]), ("corp-proxy", "direct"), id="of-another-place-and-a-proxy"),
+        pytest.param(found(said(), pacs=[ON]), ("corp-proxy", "corp-pac", "direct"), id="what-is-written-down-first"),
+        pytest.param(found(said(), pacs=[ON], dead=DEAD), ("corp-pac", "direct"), id="what-is-written-down-is-gone"),
+        pytest.param(
+            found(said(), pacs=[ON], ports=[LocalPort(7890)]),
+            ("corp-proxy", "corp-pac", "local-7890", "direct"),
+            id="this-host-last",
+        ),
+        pytest.param(
+            found(pacs=[WPAD], snapshot=here(search=["lan", "eng.corp.example"])), ("corp-pac", "direct"), id="wpad"
+        ),
+        pytest.param(found(pacs=[WPAD]), ("pac", "direct"), id="wpad-without-a-domain"),
+        pytest.param(
+            found(pacs=[ON, SaidPac(PacUrl("file:///etc/corp.pac"), ("kioslaverc",))]),
+            ("corp-pac", "pac", "direct"),
+            id="two",
+        ),
+        pytest.param(
+            found(pacs=[ON], snapshot=Snapshot((Interface("eth0", ipv4=("10.0.0.7/24",)),))),
+            None,
+            id="in-a-place-that-nothing-tells-from-others",
+        ),
+    ],
+)
+def test_a_pac_file_is_for_the_place_that_has_it(seen: Found, use: tuple[str, ...] | None) -> None:
+    draft = first_policy(seen)
+    policy = read(draft)
+
+    assert {one.name: one.use for one in policy.networks}.get("office") == use
+    assert not any(name.endswith("pac") for name in policy.networks[-1].use)
+    said_so = [remark for remark in draft.remarks if "PAC file" in remark]
+    assert all("?of=" not in remark for remark in said_so)
+    assert bool(said_so) == any(one.pac not in {new.pac for new in draft.pacs} for one in seen.pacs)
+
+
+def test_what_a_pac_file_becomes_says_where_it_is_named_and_what_a_password_needs() -> None:
+    text = policy_text(first_policy(found(pacs=[ON])), FOLDER)
+    policy = parse(re.sub(r"(?m)^#(username|password_file|trusted) = ", r"\1 = ", text))
+
+    assert "# Found: gsettings of alice, DHCP (option 252)\n" in text
+    assert isinstance(policy, Policy), policy
+    assert policy.upstreams["corp-pac"].password_file == f"{FOLDER}/corp-pac.password"
+
+
+def test_a_pac_file_that_the_policy_has_is_not_added_again() -> None:
+    policy = parse(f'[upstream.corp]\npac = "{PAC}"\n[[network]]\nmatch.gateway = ["10.0.0.1"]\nuse = ["corp"]\n')
+    assert isinstance(policy, Policy)
+
+    drafts = [one_more(found(pacs=[one]), policy, "vpn") for one in (ON, WPAD)]
+
+    assert [one.networks[0].use for one in drafts if isinstance(one, Draft)] == [
+        ("corp", "direct"),
+        ("corp", "pac", "direct"),
+    ]
 
 
 def test_a_local_proxy_alone_is_for_every_place_and_is_its_owners() -> None:

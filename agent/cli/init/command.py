@@ -21,6 +21,7 @@ from agent.cli.printing import complain, say
 from agent.cli.session import quiet
 from agent.decide.first_policy import Draft, becomes, first_policy, one_more
 from agent.decide.first_policy_text import Nowhere, Written, as_shown, password_file, policy_text, with_network
+from agent.probe.pac_fetch import shown
 from agent.system.files import PRIVATE, is_there, read_file, remove_file, write_new
 from agent.system.policy_file import Loaded, is_there_any
 from agent.system.text_files import NEW_FILE, read_text, write_text
@@ -49,7 +50,7 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
     folder = paths.layout.policy if args.policy is None else str(policy.parent)
     if given is None:
         draft = first_policy(found)
-        if not draft.upstreams:
+        if not draft.upstreams and not draft.pacs:
             complain("note: no proxy was found here")
         text = policy_text(draft, folder, offers_relay=paths.layout.bridge_is_here)
     else:
@@ -91,6 +92,8 @@ def _written(given: Loaded, text: str | None) -> Written:
 def _show(found: Found, draft: Draft, text: str) -> None:
     for said in found.said:
         complain(f"found {said.where}: {_values(found, said.where)}; {becomes(said)}")
+    for pac in draft.pacs:
+        complain(f"found {', '.join(pac.wheres)}: PAC file {shown(pac.pac) if '://' in pac.pac else pac.pac}; it stays")
     for remark in dict.fromkeys(draft.remarks):
         complain(f"note: {remark}")
     text = as_shown(text, draft)

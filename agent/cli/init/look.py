@@ -1,7 +1,8 @@
 """Finds what a system has before there is a policy. Reads, and asks those that listen here whether they are proxies.
 
 A stopped Docker is not asked, nor is a running one: what its files say is what counts at its next start. People's files
-are read as their users. Not known here: what becomes of it (`decide/first_policy.py`).
+are read as their users. A PAC file that somebody names is fetched, to see whether it is one of this place; it is not
+evaluated. Not known here: what becomes of it (`decide/first_policy.py`).
 """
 
 from __future__ import annotations
@@ -15,26 +16,34 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from agent.clients.homes import Homes
 from agent.clients.users import Account, Caller, ThisSystem, who
 from agent.docker import process, unit_file
 from agent.docker.overruling import environment_in
 from agent.docker.which import serving
+from agent.one_pass.pac_source import HostPacs
 from agent.one_pass.sockets import LocalSockets
 from agent.one_pass.world import TheWorld
+from agent.probe import pac_program
+from agent.probe.dial import HERE
 from agent.see import netlink
 from agent.see.interfaces import bridge_address
 from agent.see.see import see
 from agent.system.programs import run
 from agent.system.text_files import read_text
+from agent.system.wpad_by_dhcp import wpad_by_dhcp
 from agent.targets import client_config, daemon_json, desktop, environment
 from agent.targets.refused import TextRefused
 from agent.values.errors import AgentError, TargetFailed
-from agent.values.found import Found, Kind, LocalPort, Said
+from agent.values.found import Found, Kind, LocalPort, Said, SaidPac
 from agent.values.listening import loopback_addresses
+from agent.values.pac import PacFault, PacScript
 from agent.values.paths import Paths
-from agent.values.policy import Clients, Policy, Upstream
+from agent.values.policy import Clients, PacUrl, Policy, Upstream
 from agent.values.settings import DIRECT, Proxy, ProxyUrl, Scheme, Settings, settings
+from agent.values.snapshot import Snapshot
 from agent.values.verdict import Outcome, Verdict
 
 # Clash and mihomo; squid, cntlm and px; privoxy; tinyproxy; and whatever is SOCKS.
@@ -68,13 +77,16 @@ class _Look:
         self._of_docker = tuple(filter(None, (*_OF_DOCKER, bridge_address())))
         self._said: list[Said] = []
         self._remarks: list[str] = []
+        self._named: dict[PacUrl, list[str]] = {}  # PAC files, and who names them
         self._sockets = LocalSockets(ThisSystem(paths.root))
 
     async def found(self) -> Found:
         snapshot = await see(self._paths, with_macs=True)
+        if await wpad_by_dhcp(self._paths):
+            self._say_pac("DHCP (option 252)", PacUrl.AUTO)
         await asyncio.to_thread(self._files)
         await self._homes()
-        self._say("the environment of this command", Kind.ELSEWHERE, _of_environment(os.environ))
+        self._say_environment("the environment of this command", os.environ)
         listening = await asyncio.to_thread(self._listening, _USUAL)
         asked = {
             port for one in self._said for url in (one.means.http, one.means.https) for port in self._ports_here(url)
@@ -84,6 +96,7 @@ class _Look:
         return Found(
             snapshot,
             tuple(sorted(self._said, key=lambda said: [*Kind].index(said.kind))),
+            pacs=await self._pacs(snapshot),
             ports=ports,
             listeners=(*listeners, *listening),
             dead={} if snapshot.is_offline else await self._dead(),
@@ -95,6 +108,37 @@ class _Look:
     def _say(self, where: str, kind: Kind, means: Settings) -> None:
         if means != DIRECT:
             self._said.append(Said(where, kind, means))
+
+    def _say_environment(self, where: str, values: Mapping[str, str]) -> None:
+        """Of a shell. auto_proxy is read by few programs, and set by desktops for them."""
+        self._say(where, Kind.ELSEWHERE, _of_environment(values))
+        self._say_pac(where, values.get("auto_proxy") or values.get("AUTO_PROXY") or "")
+
+    def _say_pac(self, where: str, text: str) -> None:
+        try:
+            pac = PacUrl.parse(text)
+        except ValueError as error:  # it may hold a password, and is not shown
+            self._remarks.append(f"{where} has a PAC file, and what it names {error}; it is left out")
+            return
+        if pac:
+            self._named.setdefault(pac, []).append(where)
+
+    async def _pacs(self, snapshot: Snapshot) -> tuple[SaidPac, ...]:
+        """Which of them are here. Each is asked for as by the agent: directly, without a password."""
+        source = HostPacs(self._paths, Policy(), HERE)
+        # What they name themselves first: where it is the one of DHCP as well, that is no other one.
+        pacs = sorted(self._named, key=lambda pac: pac == PacUrl.AUTO)[:_MOST_ASKED]
+        if snapshot.is_offline or not pac_program.is_there():
+            why_not = "this machine is in no network" if snapshot.is_offline else _needs_pacparser()
+            return tuple(SaidPac(pac, tuple(self._named[pac]), why_not) for pac in pacs)
+        fetched = await asyncio.gather(*(source.fetch(pac, None, snapshot.dns_search) for pac in pacs))
+        found: dict[str, SaidPac] = {}  # by where the script is
+        for pac, script in zip(pacs, fetched, strict=True):
+            wheres, at = tuple(self._named[pac]), script.url if isinstance(script, PacScript) else str(pac)
+            why_not = f"{script.outcome.value}: {script.evidence}" if isinstance(script, PacFault) else ""
+            known = found.get(at, SaidPac(pac, (), why_not))
+            found[at] = msgspec.structs.replace(known, wheres=(*known.wheres, *wheres))
+        return tuple(found.values())
 
     def _text(self, path: Path) -> str:
         try:
@@ -128,7 +172,7 @@ class _Look:
             values = environment.parse(_EXPORT.sub("", text))
             if file in named:  # what systemd leaves out of it (FACTS 200)
                 values = {key: value for key, value in values.items() if key not in environment.parse(text)}
-            self._say(str(file), Kind.ELSEWHERE, _of_environment(values))
+            self._say_environment(str(file), values)
 
     def _connections(self) -> None:
         """Of NetworkManager. They hold keys of networks: whoever may not read them learns nothing."""
@@ -140,11 +184,15 @@ class _Look:
 
     def _connection(self, file: Path) -> None:
         found = desktop.network_manager(read_text(file) or "")
-        if found is not None:
+        if found is None:
+            return
+        if found.pac:
+            self._say_pac(f'{file}: the connection "{found.name}"', found.pac)
+        else:
             names = f", which names {', '.join(found.proxies)}" if found.proxies else ""
             self._remarks.append(
-                f'{file}: the connection "{found.name}" has a PAC file{names}. It is no proxy: write the proxy of that'
-                " network by hand"
+                f'{file}: the connection "{found.name}" has a PAC script{names}. Put it into a file of root, and'
+                ' that into the policy: pac = "file:///etc/docker-proxy-agent/NAME.pac"'
             )
 
     def _unit_files(self) -> list[Path]:
@@ -199,10 +247,7 @@ class _Look:
             found[f"the desktop of {account.name} (gsettings)"] = desktop.gnome(await _gsettings(account))
         for where, said in found.items():
             self._say(where, Kind.ELSEWHERE, said.means)
-            if said.has_pac:
-                self._remarks.append(
-                    f"{where} names a PAC file, which is no proxy: write the proxy that it names by hand"
-                )
+            self._say_pac(where, said.pac)
 
     def _listening(self, ports: Iterable[int]) -> tuple[LocalPort, ...]:
         found = []
@@ -256,6 +301,10 @@ class _Look:
             else:
                 found.append(one)
         return tuple(found)
+
+
+def _needs_pacparser() -> str:
+    return f"it needs pacparser, which is not installed. Run: {pac_program.how_to_install()}"
 
 
 def _is_dead(verdict: Verdict) -> bool:
