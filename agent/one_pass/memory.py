@@ -206,13 +206,20 @@ class Memory:
 
     def _conditions(self) -> Iterator[Condition]:
         now = SYSTEM_CLOCK.boottime_s()
-        yield from self.overrides.conditions(self._policy.upstreams, self._history.verdict)
+        yield from self.overrides.conditions(self._policy.upstreams, self._verdict_on)
         if self._steady_at is not None:
             yield Condition(Code.UNSTEADY, self._shaken.condition)
         for name, until in self._quarantined().items():
             if now < until:
                 text = f"Docker did not run with the settings of {name}: it is skipped for {_minutes(until - now)}"
                 yield Condition(Code.QUARANTINED, text, "To try it again at once: docker-proxy-agent reload")
+
+    def _verdict_on(self, name: str) -> Verdict | None:
+        """On a PAC: that on what of it is used."""
+        upstream = self._policy.upstreams.get(name)
+        of_it = upstream.candidates if upstream is not None else ()
+        found = [verdict for one in of_it if (verdict := self._history.verdict(one)) is not None]
+        return next((verdict for verdict in found if verdict.is_ok), found[0] if found else self._history.verdict(name))
 
     # Choosing.
 

@@ -14,6 +14,7 @@ from agent.one_pass.memory import Memory
 from agent.one_pass.overrides import Overrides
 from agent.one_pass.pac import LocalPacs, PacMemory
 from agent.one_pass.pac_source import HostPacs
+from agent.one_pass.reconcile import reconcile
 from agent.one_pass.seen import Pass, Planned, Undecided
 from agent.probe.dial import HERE
 from agent.system.state_file import StateFile
@@ -27,8 +28,8 @@ from agent.values.verdict import Outcome
 from .dockerd import Dockerd
 from .servers import HOST
 from .test_pac_fetch import Wpad, answer
+from .test_reconcile import ALONE, Place, at, policy
 from .test_reconcile import POLICY as OF_A_PROXY
-from .test_reconcile import Place, at, policy
 
 HUB, OWN = map(RegistryUrl.parse, ("https://registry-1.docker.io", "https://registry.corp.example"))
 POLICY = """
@@ -408,6 +409,22 @@ async def test_a_pinned_pac_is_the_first_that_works_of_what_it_names(
     Overrides(dockerd.root / "state").pin("corp", None)
 
     assert await office.chosen() == chosen
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "code"),
+    [({}, "pinned"), ({A: "refused"}, "pinned"), ({A: "refused", B: "refused"}, "pinned-but-failing")],
+)
+async def test_whether_a_pinned_pac_works_is_said_of_what_it_names(
+    dockerd: Dockerd, outcomes: Mapping[str, str], code: str
+) -> None:
+    office = Office(OFFICE, dockerd, Server("PROXY a:8080; PROXY b:8080"), **outcomes)
+    Overrides(dockerd.root / "state").pin("corp", None)
+    choosing = office.choosing()
+
+    await reconcile(office.policy, office, dockerd.record(), choosing=choosing, maker=ALONE)
+
+    assert [one.code.value for one in choosing.conditions] == [code]
 
 
 async def test_a_pinned_pac_that_says_nothing_changes_nothing(dockerd: Dockerd) -> None:
