@@ -96,7 +96,7 @@ def test_an_office_that_has_nothing_but_its_pac(laptop: Laptop) -> None:
 
     office.says(f'return "{way(other)}";')
     laptop.until(says_now, laptop, named(other), within=40)  # nobody moved
-    laptop.until(laptop.docker.reports, https=other.url, within=20)
+    laptop.until(laptop.docker.reports, https=other.url, within=60)  # docker.min_interval
 
     laptop.plug("home")
     laptop.until(laptop.docker.reports, https="", within=60)
