@@ -152,3 +152,32 @@ def test_what_cannot_be_asked(words: list[str], said: str) -> None:
     assert done.returncode == 64
     assert said in done.stderr
     assert "Zecret9" not in done.stderr
+
+
+def found_by_doctor(root: Path) -> dict[str, dict[str, object]]:
+    done = ran("--root", str(root), "doctor", "--json")
+    return {one["code"]: one for one in json.loads(done.stdout)["findings"]}
+
+
+@pytest.mark.skipif(is_offline(), reason="offline, no network is recognised")
+def test_doctor_shows_what_it_says_and_why_each_way_fails(tmp_path: Path) -> None:
+    at = f"127.0.0.1:{closed_port()}"
+    script = tmp_path / "dead.pac"
+    script.write_text(f"function FindProxyForURL() {{ return 'PROXY {at}'; }}")
+    script.chmod(0o644)
+    written(tmp_path / "root", f"file://{script}")
+
+    found = found_by_doctor(tmp_path / "root")["pac-leads-nowhere"]
+
+    assert found["where"] == f"file://{script}"
+    says = (
+        f"corp sends ghcr.io by {at}; registry.example by {at}, and none of these leads to a registry from here: {at}: "
+    )
+    assert str(found["what"]).startswith(f"{says}refused (")
+
+
+@pytest.mark.skipif(is_offline(), reason="offline, no network is recognised")
+def test_doctor_says_why_it_says_nothing(tmp_path: Path) -> None:
+    written(tmp_path / "root", f"http://127.0.0.1:{closed_port()}/wpad.dat")
+
+    assert "refused: its PAC: connecting to 127.0.0.1:" in str(found_by_doctor(tmp_path / "root")["pac-silent"]["what"])

@@ -25,6 +25,8 @@ from agent.cli.doctor.logins import judge as of_logins
 from agent.cli.doctor.look import listening
 from agent.cli.doctor.names import Host, InContainers
 from agent.cli.doctor.names import judge as of_names
+from agent.cli.doctor.pacs import LookedAt, Pacs
+from agent.cli.doctor.pacs import judge as of_pacs
 from agent.cli.doctor.password import Refused
 from agent.cli.doctor.password import judge as of_passwords
 from agent.cli.doctor.pulls import Needed, Role
@@ -37,9 +39,12 @@ from agent.cli.doctor.told import Around, Pause
 from agent.cli.doctor.trust import Rejected, Trust
 from agent.cli.doctor.trust import judge as of_trust
 from agent.cli.doctor.units import Unit
+from agent.decide.pac import Answered, PacSeen, Said
 from agent.values.condition import Code, Condition
 from agent.values.dockerd import Engine, Flags, Phase, Reality, UnitState
 from agent.values.others import OTHERS, PODMAN
+from agent.values.pac import PacFault, read_answer
+from agent.values.policy import PacUrl, RegistryUrl
 from agent.values.settings import Texts
 from agent.values.verdict import Outcome, Verdict
 
@@ -723,6 +728,127 @@ def test_nothing_found_is_said() -> None:
 
 def told(found: Iterable[Finding]) -> list[tuple[Sign, bool]]:
     return [(one.code, one.is_broken) for one in found]
+
+
+PAC_URL = "http://wpad.corp.example:80/wpad.dat"
+SAYS = Said((Answered(RegistryUrl.parse("https://ghcr.io"), read_answer("PROXY a:8080; PROXY b:8080")),))
+GONE = Verdict(Outcome.REFUSED, "connecting to a:8080: nobody listens")
+
+
+def looked_at(
+    said: Said, *, problem: str = "", pac: str = "http://wpad.corp.example/wpad.dat", **ways: Verdict
+) -> LookedAt:
+    seen = PacSeen(name="corp", url=PAC_URL if said.answers else "", said=said, problem=problem)
+    verdicts = {f"corp → {way}:8080": verdict for way, verdict in ways.items()}
+    return LookedAt(seen=seen, pac=PacUrl(pac), verdicts=verdicts)
+
+
+def failing(outcome: Outcome, evidence: str) -> Said:
+    return Said(fault=PacFault(outcome, evidence))
+
+
+@pytest.mark.parametrize(
+    ("one", "found"),
+    [
+        pytest.param(looked_at(SAYS, a=Verdict(Outcome.OK)), [], id="the-first-works-and-the-other-was-not-asked"),
+        pytest.param(looked_at(SAYS, a=GONE, b=Verdict(Outcome.OK)), [], id="one-works"),
+        pytest.param(looked_at(SAYS, a=GONE, b=GONE), [Sign.PAC_LEADS_NOWHERE], id="none-works"),
+        pytest.param(looked_at(SAYS, problem="timeout"), [Sign.PAC_COPY], id="a-copy"),
+        pytest.param(looked_at(failing(Outcome.DNS, "no such name")), [Sign.PAC_SILENT], id="no-file"),
+        pytest.param(
+            looked_at(Said((Answered(RegistryUrl.parse("https://ghcr.io"), read_answer("PROXY null:1")),))),
+            [Sign.PAC_SILENT],
+            id="no-way",
+        ),
+    ],
+)
+def test_a_pac_file(one: LookedAt, found: list[Sign]) -> None:
+    assert told(of_pacs(Pacs(here=(one,)))) == [(sign, LATER) for sign in found]
+    is_broken = [(sign, sign is not Sign.PAC_COPY) for sign in found]
+    assert told(of_pacs(Pacs(here=(one,), is_needed=True))) == is_broken
+
+
+def test_a_pac_file_that_leads_nowhere_is_shown_with_what_it_says_and_why_each_way_fails() -> None:
+    (found,) = of_pacs(Pacs(here=(looked_at(SAYS, a=GONE, b=Verdict(Outcome.TIMEOUT)),)))
+
+    assert found.where == PAC_URL
+    assert found.what == (
+        "corp sends ghcr.io by a:8080, then b:8080, and none of these leads to a registry from here:"
+        " a:8080: refused (connecting to a:8080: nobody listens); b:8080: timeout"
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "pac", "what", "command"),
+    [
+        pytest.param(
+            failing(Outcome.ERROR, "evaluating the PAC file: needs pacparser 1.5. Run: sudo pip install it"),
+            PAC_URL,
+            "corp names no way out here, error: its PAC: evaluating the PAC file: needs pacparser 1.5",
+            "sudo pip install it",
+            id="an-old-pacparser",
+        ),
+        pytest.param(
+            failing(Outcome.PORTAL, "wpad.corp.example:80 answers with a page instead of a PAC file"),
+            PAC_URL,
+            "corp names no way out here, portal: its PAC: wpad.corp.example:80 answers with a page instead of a PAC file",
+            "Log in at this network's page with a browser. To look again: docker-proxy-agent pac",
+            id="a-portal",
+        ),
+        pytest.param(
+            failing(Outcome.DNS, "WPAD: neither"),
+            "auto",
+            "corp names no way out here, dns: its PAC: WPAD: neither",
+            'Ask whoever runs this network for the URL of its PAC file, and write it in place of "auto" in'
+            " [upstream.corp]",
+            id="wpad-has-no-address",
+        ),
+        pytest.param(
+            failing(Outcome.DNS, "no such name"),
+            PAC_URL,
+            "corp names no way out here, dns: its PAC: no such name",
+            "See: getent ahosts wpad.corp.example. As long as that prints nothing, a VPN may be down, or the name wrong",
+            id="its-server-has-no-address",
+        ),
+    ],
+)
+def test_a_pac_file_that_says_nothing(said: Said, pac: str, what: str, command: str) -> None:
+    (found,) = of_pacs(Pacs(here=(looked_at(said, pac=pac),)))
+
+    assert (found.what, found.command) == (what, command)
+
+
+def test_a_masked_unit_for_pac_files_matters_where_one_is_used() -> None:
+    masked = Pacs(unit="docker-proxy-agent-pac.socket", unmask="sudo systemctl unmask docker-proxy-agent-pac.socket")
+    used = replace(masked, here=(looked_at(SAYS, a=Verdict(Outcome.OK)),))
+
+    (found,) = of_pacs(used)
+
+    assert (found.code, found.is_broken) == (Sign.PAC_UNIT_MASKED, True)
+    assert found.command == f"{masked.unmask} && sudo docker-proxy-agent reload"
+    assert told(of_pacs(masked)) == []
+
+
+@pytest.mark.parametrize(
+    ("one", "command"),
+    [
+        pytest.param(
+            Refused(upstream="corp → a:8080", pac="corp", untrusted="a", sends=False),
+            'If that is a proxy of yours, add "a" to trusted of [upstream.corp], then run: sudo docker-proxy-agent reload',
+            id="not-trusted",
+        ),
+        pytest.param(
+            Refused(upstream="corp → a:8080", pac="corp", sends=False),
+            "Add username and password_file to [upstream.corp], and the proxy to trusted there, then run: sudo"
+            " docker-proxy-agent reload",
+            id="no-password",
+        ),
+    ],
+)
+def test_what_a_proxy_of_a_pac_file_wants_is_written_where_the_pac_file_is_named(one: Refused, command: str) -> None:
+    (found,) = of_passwords([one], POLICY)
+
+    assert (found.what, found.command) == ("corp → a:8080 wants user and password", command)
 
 
 REFUSED_THERE = Verdict(Outcome.REFUSED, "connecting to 127.0.0.1:3130: nobody listens")

@@ -20,6 +20,7 @@ from agent.cli.doctor import (
     listener,
     logins,
     names,
+    pacs,
     password,
     pulls,
     relay,
@@ -46,6 +47,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     hosts: tuple[names.Host, ...] = ()
     unknown_to_containers: tuple[names.InContainers, ...] = ()
     engines: engines.Engines = engines.Engines()
+    pacs: pacs.Pacs = pacs.Pacs()
     needed: tuple[pulls.Needed, ...] = ()
     relay: relay.RelaySeen | None = None
     seats: tuple[firewall.Seat, ...] = ()
@@ -88,6 +90,7 @@ def _found(facts: Facts) -> Iterator[Finding]:
     # Asked directly only because something keeps the proxy from Docker.
     yield from names.judge(facts.hosts, is_held=any(conditions.is_holding(one) for one in held))
     yield from nameless
+    yield from pacs.judge(facts.pacs)
     yield from listener.judge(facts.proxies, facts.policy)
     yield from pulls.judge(facts.needed)
     yield from relay.judge(facts.relay)

@@ -35,6 +35,10 @@ class Sign(enum.Enum):
     CA_NOT_READ = "ca-not-read"
     TOKEN_SERVER = "token-server"  # noqa: S105 - it is none
     LAYERS_HOST = "layers-host"
+    PAC_UNIT_MASKED = "pac-unit-masked"
+    PAC_SILENT = "pac-silent"
+    PAC_LEADS_NOWHERE = "pac-leads-nowhere"
+    PAC_COPY = "pac-copy"
     RELAY_SILENT = "relay-silent"
     FIREWALL = "firewall"
     REGISTRY_BY_PROXY = "registry-by-proxy"

@@ -32,6 +32,7 @@ from agent.cli.doctor.homes import Left
 from agent.cli.doctor.listener import LocalProxy
 from agent.cli.doctor.logins import Login, may_be_of_a_network
 from agent.cli.doctor.names import Host, InContainers
+from agent.cli.doctor.pacs import LookedAt, Pacs
 from agent.cli.doctor.password import Refused
 from agent.cli.doctor.people import private_registries, told_by_people
 from agent.cli.doctor.pulls import OF_HUB, Needed, Role
@@ -45,10 +46,13 @@ from agent.cli.doctor.trust import Rejected, Trust
 from agent.cli.doctor.units import Starts, Unit
 from agent.clients.users import ThisSystem
 from agent.decide.clients import Intent
+from agent.decide.pac import is_trusted
 from agent.decide.relay import as_upstream
 from agent.docker.engine import EngineSocket
 from agent.docker.process import environment
 from agent.one_pass.memory import only_looking
+from agent.one_pass.pac_units import SERVICE as PAC_SERVICE
+from agent.one_pass.pac_units import SOCKET as PAC_SOCKET
 from agent.one_pass.reconcile import look
 from agent.one_pass.seen import Offline, Planned, Seen, Undecided
 from agent.one_pass.sockets import LocalSockets
@@ -129,6 +133,7 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
     needed: tuple[Needed, ...] = ()
     unknown_to_containers: tuple[InContainers, ...] = ()
     relay: RelaySeen | None = None
+    pacs = Pacs()
     try:
         if policy is None:
             reality = await world.daemon.reality()
@@ -146,6 +151,7 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
             logins = await _logins(policy, clients, seen)
             unknown_to_containers = await _in_containers(paths, policy, seen)
             needed = await _needed(policy, world, seen)
+            pacs = await _pacs(paths, policy, seen)
             relay = await _relay(world, seen)
             seats = await _seats(paths, policy, seen)
             unseen += [
@@ -182,6 +188,7 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
         clients=clients,
         logins=logins,
         needed=needed,
+        pacs=pacs,
         unknown_to_containers=unknown_to_containers,
         service=await _service(paths),
         rooms=await asyncio.to_thread(_rooms, paths),
@@ -227,11 +234,38 @@ def _passwords(policy: Policy, seen: Seen) -> Iterator[Refused]:
         if verdict.outcome is Outcome.PROXY_AUTH:
             yield Refused(
                 upstream=name,
+                pac=upstream.named_by,
+                untrusted=_untrusted(policy, upstream),
                 username=upstream.username,
                 file=upstream.password_file,
                 sends=upstream.credentials is not None,
                 is_in_use=name == seen.in_docker or isinstance(seen, Undecided),
             )
+
+
+def _untrusted(policy: Policy, upstream: Upstream) -> str:
+    """The host, if a PAC that has a password names it, and may not send it there."""
+    pac = policy.upstreams.get(upstream.named_by) if upstream.named_by else None
+    if pac is None or not pac.username or upstream.http is None or is_trusted(upstream.http.host, pac.trusted):
+        return ""
+    return upstream.http.host
+
+
+async def _pacs(paths: Paths, policy: Policy, seen: Seen) -> Pacs:
+    """A command evaluates by itself where the unit cannot be asked, so that one that is masked would not show."""
+    if isinstance(seen, Offline) or not seen.pacs:
+        return Pacs()
+    here = tuple(LookedAt(seen=one, pac=policy.upstreams[one.name].pac, verdicts=seen.verdicts) for one in seen.pacs)
+    is_needed = isinstance(seen, Undecided) and not seen.is_waiting
+    systemd = manager(paths)
+    if systemd is None or not paths.is_the_systems:
+        return Pacs(here=here, is_needed=is_needed)
+    for unit in (PAC_SOCKET, PAC_SERVICE):
+        state = await _property(systemd, unit, _FILE_STATE)
+        if state in _MASKED:
+            command = unmasked(paths.layout.systemctl, unit, state)
+            return Pacs(here=here, is_needed=is_needed, unit=unit, unmask=command)
+    return Pacs(here=here, is_needed=is_needed)
 
 
 async def _seats(paths: Paths, policy: Policy, seen: Seen) -> tuple[Seat, ...]:

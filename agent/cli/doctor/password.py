@@ -17,6 +17,8 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True):
     """An upstream whose proxy wants another login."""
 
     upstream: str
+    pac: str = ""  # the upstream whose PAC names it; '': none does
+    untrusted: str = ""  # the host, where that PAC's password does not go
     username: str = ""
     file: str = ""  # that has the password; '': none, or systemd keeps it
     sends: bool = True  # whether the policy has a password for it
@@ -25,14 +27,13 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True):
 
 def judge(refused: Iterable[Refused], policy: str) -> Iterator[Finding]:
     for one in refused:
-        table = f"[upstream.{one.upstream}]"
+        table = f"[upstream.{one.pac or one.upstream}]"
+        proxy = one.upstream if one.pac else f"the proxy of {table}"
         yield Finding(
             code=Sign.LOGIN_REFUSED,
             is_broken=one.is_in_use,
             where=one.file or policy,
-            what=f"the proxy of {table} refuses user and password"
-            if one.sends
-            else f"the proxy of {table} wants user and password",
+            what=f"{proxy} refuses user and password" if one.sends else f"{proxy} wants user and password",
             why="pulls fail with error 407"
             + ("; the agent does not try that password again, for the account might be locked" if one.sends else ""),
             command=f"{_deed(one, table)}, then run: sudo docker-proxy-agent reload",
@@ -40,8 +41,11 @@ def judge(refused: Iterable[Refused], policy: str) -> Iterator[Finding]:
 
 
 def _deed(one: Refused, table: str) -> str:
+    if one.untrusted:
+        return f'If that is a proxy of yours, add "{one.untrusted}" to trusted of {table}'
     if not one.sends:
-        return f"Add username and password_file to {table}"
+        trusted = ", and the proxy to trusted there" if one.pac else ""
+        return f"Add username and password_file to {table}{trusted}"
     if one.file:
         whose = f" of {one.username}" if one.username else ""
         return (
