@@ -11,7 +11,7 @@ Not known here: how a PAC is fetched and evaluated, and when (`one_pass/pac.py`)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -19,6 +19,7 @@ import msgspec
 from agent.decide.recognise import is_like
 from agent.values.condition import Code, Condition
 from agent.values.events import PacTold
+from agent.values.listening import is_loopback
 from agent.values.pac import PacAnswer, PacFault, Way
 from agent.values.policy import DIRECT_NAME, Exclusion, Network, Pattern, Policy, RegistryUrl, Upstream
 from agent.values.settings import ProxyUrl, proxy
@@ -49,7 +50,8 @@ class Said(msgspec.Struct, frozen=True):
     """What the PAC of one upstream says here."""
 
     answers: tuple[Answered, ...] = ()  # in the order of the registries
-    fault: PacFault | None = None  # why there are no answers
+    fault: PacFault | None = None  # why there are no answers, or none for the unanswered
+    unanswered: tuple[RegistryUrl, ...] = ()  # for which it failed, where it answered for others
 
     @property
     def ways(self) -> tuple[Way, ...]:
@@ -59,9 +61,14 @@ class Said(msgspec.Struct, frozen=True):
 
     @property
     def _decisive(self) -> Answered | None:
-        """The first registry that goes by a proxy: the others can be excepted from one, but not the other way round."""
-        by_proxy = (one for one in self.answers if one.is_by_proxy)
-        return next(by_proxy, next((one for one in self.answers if one.answer.ways), None))
+        """The first registry that goes by a proxy: the others can be excepted from one, but not the other way round.
+
+        Directly only if all do: of one that it says nothing for, nobody knows that it may.
+        """
+        by_proxy = next((one for one in self.answers if one.is_by_proxy), None)
+        if by_proxy is not None or self.unanswered or not all(one.answer.ways for one in self.answers):
+            return by_proxy
+        return next(iter(self.answers), None)
 
     @property
     def excepted(self) -> tuple[Exclusion, ...]:
@@ -82,6 +89,11 @@ class Said(msgspec.Struct, frozen=True):
         return tuple(one for one in others if one.answer.ways != decisive.answer.ways)
 
     @property
+    def silent(self) -> tuple[RegistryUrl, ...]:
+        """The registries for which it names no way, where it names one for others."""
+        return (*self.unanswered, *(one.registry for one in self.answers if not one.answer.ways))
+
+    @property
     def skipped(self) -> tuple[str, ...]:
         """What of the answers says no way."""
         return tuple(dict.fromkeys(word for one in self.answers for word in one.answer.skipped))
@@ -92,7 +104,8 @@ class Said(msgspec.Struct, frozen=True):
         if self.ways:
             return None
         if self.fault is not None:
-            return Verdict(self.fault.outcome, f"its PAC: {self.fault.evidence}")
+            of = f" for {self.unanswered[0].host}" if self.unanswered else ""
+            return Verdict(self.fault.outcome, f"its PAC{of}: {self.fault.evidence}")
         return Verdict(Outcome.ERROR, f"its PAC names no way out: {'; '.join(self.skipped) or 'it was not asked'}")
 
 
@@ -135,6 +148,23 @@ def untrusted(upstream: Upstream, said: Said) -> tuple[str, ...]:
     return tuple(host for host in hosts if not is_trusted(host, upstream.trusted))
 
 
+def in_the_order_of(before: Said, said: Said) -> Said:
+    """What the same script says now, in the order in which it named the same ways before.
+
+    Many spread their load: by chance, or by the second, another proxy comes first. Each would be a restart of Docker,
+    while the one in use works and is named.
+    """
+    known = {one.registry: one.answer for one in before.answers}
+    answers = tuple(_in_the_order_of(known.get(one.registry), one) for one in said.answers)
+    return msgspec.structs.replace(said, answers=answers)
+
+
+def _in_the_order_of(before: PacAnswer | None, one: Answered) -> Answered:
+    if before is None or {*before.ways} != {*one.answer.ways}:
+        return one
+    return msgspec.structs.replace(one, answer=msgspec.structs.replace(one.answer, ways=before.ways))
+
+
 def my_ip(snapshot: Snapshot) -> str:
     """What `myIpAddress()` says: the source of the way to the world, or, where there is none, the first address."""
     for way in (snapshot.way_ipv4, snapshot.way_ipv6):
@@ -149,7 +179,7 @@ def unfold(policy: Policy, network: Network, said: Mapping[str, Said]) -> Policy
 
     A PAC that says nothing stays in its place, with the reason.
     """
-    upstreams = _with_candidates(policy, said.items())
+    upstreams = _with_candidates(policy, ((name, _without_the_relay(one, policy)) for name, one in said.items()))
     use = tuple(dict.fromkeys(one for name in network.use for one in upstreams[name].candidates or (name,)))
     unfolded = msgspec.structs.replace(network, use=use)
     networks = tuple(unfolded if one.name == network.name else one for one in policy.networks)
@@ -175,6 +205,27 @@ def candidate(policy: Policy, name: str, excepted: Iterable[str] = ()) -> Upstre
     if upstream is None or not upstream.is_pac or not isinstance(url, ProxyUrl) or url.credentials:
         return None
     return _candidate(upstream, name, url, (*upstream.no_proxy, *excepted))
+
+
+def _without_the_relay(said: Said, policy: Policy) -> Said:
+    """Whose only way out would be itself: through it every probe works, until it is the one that is chosen."""
+    if not policy.relay.enable:
+        return said
+    kept = tuple(_without(one, policy.relay.port) for one in said.answers)
+    found = msgspec.structs.replace(said, answers=kept)
+    if said.ways and not found.ways and found.fault is None:
+        fault = PacFault(Outcome.ERROR, "names nothing but the relay of this host")
+        return msgspec.structs.replace(found, fault=fault)
+    return found
+
+
+def _without(one: Answered, port: int) -> Answered:
+    ways = tuple(way for way in one.answer.ways if not _is_relay(way.proxy, port))
+    return msgspec.structs.replace(one, answer=msgspec.structs.replace(one.answer, ways=ways))
+
+
+def _is_relay(url: ProxyUrl | None, port: int) -> bool:
+    return url is not None and url.port == port and is_loopback(url)
 
 
 def _with_candidates(policy: Policy, said: Iterable[tuple[str, Said]]) -> dict[str, Upstream]:
@@ -235,13 +286,24 @@ def _as_exclusion(registry: RegistryUrl) -> Exclusion | None:
 def split_of(pac: PacSeen) -> Iterator[Condition]:
     """What Docker cannot have by this PAC without the relay."""
     said = pac.said
+    if said.ways and said.silent:
+        why = f" ({said.fault.evidence})" if said.fault is not None else ""
+        yield Condition(
+            Code.PAC_SPLIT,
+            f"the PAC of {pac.name} names no way to {_listed([one.host for one in said.silent])}{why}; Docker is given"
+            f" {said.ways[0]} for it as well",
+            "See: docker-proxy-agent pac",
+        )
     if not said.split:
         return
     others = [f"{other.registry.host} by {other.answer.ways[0]}" for other in said.split]
-    more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
     yield Condition(
         Code.PAC_SPLIT,
-        f"the PAC of {pac.name} sends {', '.join(others[:_SHOWN])}{more}, and Docker, which has one proxy, is given"
-        f" {said.ways[0]}",
+        f"the PAC of {pac.name} sends {_listed(others)}, and Docker, which has one proxy, is given {said.ways[0]}",
         "With [relay] enable = true it decides for each request",
     )
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{', '.join(names[:_SHOWN])}{more}"

@@ -16,7 +16,7 @@ from typing import Final, Protocol
 import msgspec
 
 from agent.audit.unexpected import unexpected
-from agent.decide.pac import Answered, PacSeen, Said, knowing, my_ip, unfold, untrusted
+from agent.decide.pac import Answered, PacSeen, Said, in_the_order_of, knowing, my_ip, unfold, untrusted
 from agent.decide.way_out import way_out
 from agent.one_pass.pac_copies import PacCopies
 from agent.probe.pac_fetch import shown
@@ -305,7 +305,7 @@ class LocalPacs:
         if task.cancelled():
             return
         before, pac.known = pac.known, task.result()
-        is_failed = pac.known.problem is not None or pac.known.said.fault is not None
+        is_failed = pac.known.problem is not None or pac.known.said.verdict is not None
         pac.failures = pac.failures + 1 if is_failed else 0
         if pac.known.said.answers:
             self._note(pac.asked.upstream.pac, pac.known.said)
@@ -346,7 +346,10 @@ class LocalPacs:
         if not told and known.said.answers and known.script is not None and known.script.text == found.text:
             # It has said something before: what evaluates it has no time, or no memory.
             return _Known(found, known.said, fault, is_copy=is_copy)
-        return _Known(found, Said(told, None if told else fault), problem, is_copy=is_copy)
+        said = Said(told, fault, _unanswered(asked.registries, answers) if told else ())
+        if known.script is not None and known.script.text == found.text:
+            said = in_the_order_of(known.said, said)
+        return _Known(found, said, problem, is_copy=is_copy)
 
     # What is kept.
 
@@ -359,6 +362,11 @@ class LocalPacs:
             if not is_same or now >= pac.kept_at + _KEPT_AGAIN_S:
                 self._copies.keep(pac.asked.upstream.pac, pac.asked.snapshot, known.script, known.said.answers)
                 pac.kept, pac.kept_at = known, now
+
+
+def _unanswered(registries: Sequence[RegistryUrl], answers: Sequence[PacAnswer | PacFault]) -> tuple[RegistryUrl, ...]:
+    asked = zip(registries, answers, strict=True)
+    return tuple(registry for registry, answer in asked if isinstance(answer, PacFault))
 
 
 def _is_same_place(one: _Asked, other: _Asked) -> bool:

@@ -30,7 +30,7 @@ class HostPacs:
         """`ground`: this host's, where dockerd may not be. `agents_systemd`: the running agent's; None: a command."""
         ca_file, timeout_s = policy.probe.ca_file, float(policy.probe.timeout)
         trust = Trust(str(paths.below(ca_file)) if ca_file else "", paths.docker_certificates)
-        self._fetching = Fetching(trust, timeout_s, ground)
+        self._fetching = Fetching(trust, timeout_s, ground, paths.below)
         self._paths = paths
         self._socket = paths.pac_socket
         self._units = PacUnits(agents_systemd) if agents_systemd is not None and paths.is_the_systems else None

@@ -7,12 +7,16 @@ fetched, what serves if it cannot be, and what the script says (`pac.py`).
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ipaddress
 import os
 import re
+import socket
 import stat
+import threading
 import time
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 import h11
@@ -45,6 +49,7 @@ _LONGEST_MARK: Final = 200  # characters of an ETag or a date that are kept, and
 _AS_IT_IS: Final = "/%:@!$&'()*+,;=-._~?"  # of a path and a query
 _NEW: Final = 200
 _UNCHANGED: Final = 304
+_MOST_HANGING: Final = 8  # reads of files
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _WITH_WORDS: Final = frozenset({511})  # Network Authentication Required: only portals send it
 
@@ -68,19 +73,26 @@ class Fetching(msgspec.Struct, frozen=True):
     tls: Trust  # with the policy's ca_file
     timeout_s: float  # of all of it, redirects included
     ground: Ground = HERE
+    below: Callable[[str], object] = str  # where a path of the policy lies: below another root
 
 
-async def fetch(url: str, earlier: PacScript | None, by: Fetching) -> PacScript | PacFault:
-    """The script that is there now. `earlier`: the last one, which is returned with a new time if nothing changed."""
+async def fetch(
+    url: str, earlier: PacScript | None, by: Fetching, *, is_the_policys: bool = True
+) -> PacScript | PacFault:
+    """The script that is there now. `earlier`: the last one, which is returned with a new time if nothing changed.
+
+    `is_the_policys`: not what DHCP or DNS says. Root writes the policy, and may name what only this host can reach.
+    """
     watch = Stopwatch()
+    place = place_of(url)
+    if isinstance(place, str):
+        return PacFault(Outcome.ERROR, f"{shown(url)}: {place}")
+    if place.scheme == "file":
+        return await _FILES.read(str(by.below(place.target)), by.timeout_s)
+    unchanged = earlier if earlier and earlier.url == url else None
     try:
         async with asyncio.timeout(by.timeout_s):
-            place = place_of(url)
-            if isinstance(place, str):
-                return PacFault(Outcome.ERROR, f"{shown(url)}: {place}")
-            if place.scheme == "file":
-                return await asyncio.to_thread(read_file, place.target)
-            return await _fetch(place, url, earlier if earlier and earlier.url == url else None, watch=watch, by=by)
+            return await _fetch(place, url, unchanged, watch=watch, by=by, is_the_policys=is_the_policys)
     except StreamFailed as failure:
         return PacFault(failure.outcome, failure.evidence)
     except TimeoutError:
@@ -119,12 +131,14 @@ def shown(url: str) -> str:
     return escaped(f"{found.scheme}://{authority(found.host, found.port)}{found.target.partition('?')[0]}")
 
 
-async def _fetch(
-    place: PacPlace, url: str, earlier: PacScript | None, *, watch: Stopwatch, by: Fetching
+async def _fetch(  # noqa: PLR0913 - named at its one call
+    place: PacPlace, url: str, earlier: PacScript | None, *, watch: Stopwatch, by: Fetching, is_the_policys: bool
 ) -> PacScript | PacFault:
     at, here = place, url
+    far = msgspec.structs.replace(by, ground=_far(by.ground))
     for _ in range(MOST_REDIRECTS + 1):
-        answer = await _asked(at, earlier, watch, by)
+        is_named_by_root = is_the_policys and (at.host, at.port) == (place.host, place.port)
+        answer = await _asked(at, earlier, watch, by if is_named_by_root else far)
         if answer.status not in _REDIRECTS:
             return _judged(answer, at, url, earlier)
         here = _redirected(here, next(iter(answer.values(b"location")), ""))
@@ -136,6 +150,26 @@ async def _fetch(
             return PacFault(Outcome.ERROR, f"{where} redirects from {at.scheme} to {further.scheme}")
         at = further
     return PacFault(Outcome.ERROR, f"{shown(url)}: more than {MOST_REDIRECTS} redirects")
+
+
+def _far(ground: Ground) -> Ground:
+    """The same, but for what only this host can reach. A server, a name or a DHCP lease would else choose what root
+    asks of the services on loopback, which take root's word for more than others', and of a cloud's.
+    """
+
+    async def connect(family: int, address: tuple[Any, ...]) -> socket.socket:
+        if _is_near(str(address[0])):
+            raise DialogueFailed(Outcome.ERROR, "leads to what only this host can reach: not asked for a PAC file")
+        return await ground.connect(family, address)
+
+    return msgspec.structs.replace(ground, connect=connect)
+
+
+def _is_near(address: str) -> bool:
+    found = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(found, ipaddress.IPv6Address):
+        found = found.ipv4_mapped or found
+    return found.is_loopback or found.is_unspecified or found.is_link_local or found.is_multicast
 
 
 def _redirected(here: str, to: str) -> str:
@@ -272,6 +306,41 @@ def read_file(path: str, *, is_asked_for: bool = False) -> PacScript | PacFault:
     return script if isinstance(script, PacFault) else msgspec.structs.replace(script, fetched_at=time.time())
 
 
+class _Files:
+    """Reads files that may hang, such as one on a mount whose server has gone.
+
+    Each in a thread of its own that nobody joins: in the loop's few threads, a handful of tries would leave none for
+    everybody else. A file whose last read still hangs is not read again.
+    """
+
+    def __init__(self) -> None:
+        self._hanging: set[str] = set()
+
+    async def read(self, path: str, timeout_s: float) -> PacScript | PacFault:
+        where = escaped(path)
+        if path in self._hanging or len(self._hanging) >= _MOST_HANGING:
+            return PacFault(Outcome.TIMEOUT, f"reading {where}: an earlier read still hangs")
+        loop = asyncio.get_running_loop()
+        found: asyncio.Future[PacScript | PacFault] = loop.create_future()
+        self._hanging.add(path)
+
+        def run() -> None:
+            read = read_file(path)
+            self._hanging.discard(path)
+            with contextlib.suppress(RuntimeError):  # the loop ended while it hung
+                loop.call_soon_threadsafe(lambda: None if found.done() else found.set_result(read))
+
+        threading.Thread(target=run, name="PAC file", daemon=True).start()
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await found
+        except TimeoutError:
+            return PacFault(Outcome.TIMEOUT, f"reading {where}: not done after {timeout_s:g} s")
+
+
+_FILES: Final = _Files()
+
+
 # WPAD: where a PAC file may be, in a place that does not say it in the policy.
 
 _MOST_NAMED: Final = 3  # by DHCP
@@ -304,7 +373,7 @@ async def fetch_first(urls: Sequence[str], earlier: PacScript | None, by: Fetchi
     if not urls:
         return PacFault(Outcome.DNS, "WPAD: neither DHCP (option 252) nor a search domain says where a PAC file is")
     async with asyncio.TaskGroup() as group:
-        asked = [group.create_task(fetch(url, earlier, by)) for url in urls]
+        asked = [group.create_task(fetch(url, earlier, by, is_the_policys=False)) for url in urls]
     found = [task.result() for task in asked]
     scripts = [one for one in found if isinstance(one, PacScript)]
     faults = [one for one in found if isinstance(one, PacFault)]

@@ -48,7 +48,8 @@ def written(root: Path, pac: str, match: str = 'match.interface = ["*"]') -> Non
 
 
 def test_the_policys_pac_is_asked_about_its_registries(tmp_path: Path, office: Path) -> None:
-    written(tmp_path / "root", f"file://{office}")
+    written(tmp_path / "root", "file:///office.pac")  # a path of the policy lies below the root
+    office = office.rename(tmp_path / "root/office.pac")
 
     done = ran("--root", str(tmp_path / "root"), "pac")
 
@@ -104,7 +105,7 @@ async def test_one_by_url_needs_no_policy_and_a_portal_is_one(tmp_path: Path) ->
     )
 
 
-async def test_auto_is_what_dhcp_says_in_a_policy_too(tmp_path: Path) -> None:
+async def test_auto_asks_whom_dhcp_names_and_nobody_on_this_host(tmp_path: Path) -> None:
     leases = tmp_path / "root/run/systemd/netif/leases"
     leases.mkdir(parents=True)
     written(tmp_path / "root", "auto")
@@ -114,8 +115,10 @@ async def test_auto_is_what_dhcp_says_in_a_policy_too(tmp_path: Path) -> None:
 
         done = await asyncio.to_thread(ran, "--root", str(tmp_path / "root"), "pac", "ghcr.io")
 
-    assert done.returncode == 0, done
-    assert done.stdout.startswith(f"corp: {url}  (this host is ")
+    assert done.returncode == 1
+    named = f"connecting to 127.0.0.1:{wpad.port}: leads to what only this host can reach: not asked for a PAC file"
+    assert named in done.stdout
+    assert wpad.heads == []
 
 
 @pytest.mark.skipif(is_offline(), reason="offline, there is no place that a copy could be of")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from agent.probe.dial import Ground
+from agent.probe.dial import Address, Ground, from_here
 from agent.probe.pac_fetch import Fetching, fetch, fetch_first, read_file, wpad
 from agent.probe.tls import Trust
 from agent.system.wpad_by_dhcp import by_network_manager, wpad_by_dhcp
@@ -55,10 +58,25 @@ class Wpad(Server):
         await reader.read()
 
 
+NETWORK = "192.0.2.7"  # of the network, as far as those who fetch can tell; it is the test's server
+
+
+async def names_of_the_network(host: str, port: int) -> Sequence[Address]:
+    await the_tests_names(host, port)
+    return [(socket.AF_INET, (NETWORK, port))]
+
+
+async def connected(family: int, address: tuple[Any, ...]) -> socket.socket:
+    return await from_here(family, (HOST, address[1]) if address[0] == NETWORK else address)
+
+
+ELSEWHERE = Ground(names_of_the_network, connected)
+
+
 async def fetched(
     url: str, earlier: PacScript | None = None, *, tls: Trust | None = None, within_s: float = WITHIN_S
 ) -> PacScript | PacFault:
-    return await fetch(url, earlier, Fetching(tls or Trust(), within_s, Ground(resolve=the_tests_names)))
+    return await fetch(url, earlier, Fetching(tls or Trust(), within_s, ELSEWHERE))
 
 
 async def script_of(url: str, earlier: PacScript | None = None, *, tls: Trust | None = None) -> PacScript:
@@ -201,6 +219,28 @@ async def test_three_redirects_are_followed() -> None:
     assert f"Host: other.test:{wpad.port}" in wpad.heads[3].decode()
 
 
+@pytest.mark.parametrize(
+    "near", ["127.0.0.9", "[::1]", "[::ffff:127.0.0.1]", "169.254.169.254", "0.0.0.0", "localhost.test"]
+)
+async def test_no_server_chooses_what_root_asks_of_this_host(near: str) -> None:
+    async with Wpad({"/wpad.dat": moved("http://far.test/")}) as service, Wpad() as server:
+        server.pages["/wpad.dat"] = moved(f"http://{near}:{service.port}/wpad.dat")
+        by = Fetching(Trust(), WITHIN_S, Ground(the_tests_names, connected))
+
+        found = await fetch(f"http://{HOST}:{server.port}/wpad.dat", None, by)
+        named = await fetch_first([f"http://{near}:{service.port}/wpad.dat"], None, by)
+
+    for one in (found, named):
+        assert isinstance(one, PacFault), one
+        assert one.evidence.endswith("leads to what only this host can reach: not asked for a PAC file")
+    assert service.heads == []
+
+
+async def test_what_root_names_may_be_on_this_host_and_send_on_within_itself() -> None:
+    async with Wpad({"/wpad.dat": moved("/other"), "/other": answer()}) as server:
+        assert (await script_of(f"http://{HOST}:{server.port}/wpad.dat")).text == SCRIPT
+
+
 async def test_a_portal_sends_to_its_page() -> None:
     async with Wpad({"/wpad.dat": moved("/sign-in"), "/sign-in": answer(b"\n<html>")}) as portal:
         outcome, _ = await fault_of(f"http://{HOST}:{portal.port}/wpad.dat")
@@ -271,6 +311,45 @@ async def test_a_file(tmp_path: Path) -> None:
     assert found.fetched_at > 0
 
 
+async def test_a_file_on_a_mount_that_hangs_takes_no_thread_of_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "office.pac"
+    file.write_text(SCRIPT)
+    file.chmod(0o644)
+    answers, opened = threading.Event(), os.open
+    tries: list[str] = []
+
+    def hanging(path: str, *how: int) -> int:
+        if str(path) == str(file):
+            tries.append(path)
+            answers.wait(WITHIN_S)
+        return opened(path, *how)
+
+    monkeypatch.setattr(os, "open", hanging)
+    faults = [await fault_of(f"file://{file}", within_s=0.05) for _ in range(40)]
+
+    assert len(tries) == 1
+    assert faults[0] == ("timeout", f"reading {file}: not done after 0.05 s")
+    assert {*faults[1:]} == {("timeout", f"reading {file}: an earlier read still hangs")}
+    assert await asyncio.wait_for(asyncio.to_thread(lambda: "others go on"), WITHIN_S)
+    answers.set()
+    for thread in [one for one in threading.enumerate() if one.name == "PAC file"]:
+        thread.join(WITHIN_S)
+    assert (await script_of(f"file://{file}")).text == SCRIPT
+
+
+async def test_a_file_lies_below_the_root(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/office.pac").write_text(SCRIPT)
+    (tmp_path / "etc/office.pac").chmod(0o644)
+
+    found = await fetch("file:///etc/office.pac", None, Fetching(Trust(), WITHIN_S, below=Paths(tmp_path).below))
+
+    assert isinstance(found, PacScript)
+    assert found.text == SCRIPT
+
+
 @pytest.mark.parametrize(("broken", "why"), [
     (lambda file: file.chmod(0o666), "can be written by others. Try: chown root, chmod go-w"),
     (lambda file: os.mkfifo(file.rename(file.with_suffix(".old")).with_suffix(".pac")), "is no regular file"),
@@ -319,15 +398,15 @@ async def test_the_first_that_has_one_is_taken() -> None:
         Wpad({"/none": answer(b"", status="404 Not Found")}) as first,
         Wpad({"/wpad.dat": answer(b"// second")}) as second,
     ):
-        by = Fetching(Trust(), WITHIN_S, Ground(resolve=the_tests_names))
-        urls = [f"http://{HOST}:{first.port}/none", f"http://{HOST}:{second.port}/wpad.dat", "http://nobody.invalid/"]
+        by = Fetching(Trust(), WITHIN_S, ELSEWHERE)
+        urls = [f"http://a.test:{first.port}/none", f"http://b.test:{second.port}/wpad.dat", "http://nobody.invalid/"]
 
         found = await fetch_first(urls, None, by)
         nothing = await fetch_first([urls[2], urls[0]], None, by)
 
     assert isinstance(found, PacScript)
     assert (found.text, found.url) == ("// second", urls[1])
-    assert nothing == PacFault(Outcome.ERROR, f"{HOST}:{first.port} answers 404 Not Found")
+    assert nothing == PacFault(Outcome.ERROR, f"a.test:{first.port} answers 404 Not Found")
     assert await fetch_first([], None, by) == PacFault(
         Outcome.DNS, "WPAD: neither DHCP (option 252) nor a search domain says where a PAC file is"
     )

@@ -298,6 +298,24 @@ async def test_what_it_has_said_here_stands_while_it_says_nothing(
     assert office.local.next_at < office.clock.now + 10  # it is asked again soon
 
 
+async def test_a_script_that_spreads_its_load_moves_nobody_whose_proxy_works(dockerd: Dockerd) -> None:
+    server = Server("Math.random()")
+    server.by_host = {"registry-1": "PROXY a:8080; PROXY b:8080"}
+    office = Office(OFFICE, dockerd, server)
+    assert await office.chosen() == A
+
+    for _ in range(3):
+        server.by_host["registry-1"] = "PROXY b:8080; PROXY a:8080"
+        office.clock.now += 3600.0
+        assert await office.chosen() == A
+    office.start()  # the agent's next life begins with the copy of this place
+    assert await office.chosen() == A
+
+    server.text = "another script"
+    office.clock.now += 3600.0
+    assert await office.chosen() == B
+
+
 async def test_other_dns_in_the_same_place_takes_nothing_back(dockerd: Dockerd) -> None:
     """Also if nothing could be kept, and its server takes its time."""
     office = Office(OFFICE, dockerd, Server("PROXY a:8080"), corp="refused")

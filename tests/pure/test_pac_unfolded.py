@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.decide.choose import Choice, Ending
 from agent.decide.desired import by_upstream
-from agent.decide.pac import Answered, PacSeen, Said, candidate, is_trusted, knowing, split_of, unfold
+from agent.decide.pac import Answered, PacSeen, Said, candidate, in_the_order_of, is_trusted, knowing, split_of, unfold
 from agent.decide.relay import pac_in_force, relay_pac
 from agent.values.pac import PacFault, read_answer
-from agent.values.policy import DIRECT, Network, Pattern, Policy, RegistryUrl, Upstream
+from agent.values.policy import DIRECT, Network, Pattern, Policy, RegistryUrl, Relay, Upstream
 from agent.values.policy_text import parse
 from agent.values.secret import Secret
 from agent.values.settings import proxy
@@ -61,6 +62,28 @@ def at_the_office(*answers: Said) -> Policy:
     return unfold(before, office(before), dict(zip(("corp", "other"), answers, strict=False)))
 
 
+def partly(answer: str) -> Said:
+    """For the first registry; for the other one the script throws."""
+    fault = PacFault(Outcome.ERROR, "evaluating the PAC file: it throws")
+    return msgspec.structs.replace(
+        said(answer), fault=fault, unanswered=(RegistryUrl.parse("https://own.corp.example"),)
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "after"),
+    [
+        ("PROXY a:1; PROXY b:1", "PROXY b:1; PROXY a:1", "PROXY a:1; PROXY b:1"),
+        ("PROXY a:1; PROXY b:1; DIRECT", "DIRECT; PROXY b:1; PROXY a:1", "PROXY a:1; PROXY b:1; DIRECT"),
+        ("PROXY a:1; PROXY b:1", "PROXY b:1", "PROXY b:1"),
+        ("PROXY a:1", "PROXY b:1; PROXY a:1", "PROXY b:1; PROXY a:1"),
+        ("", "PROXY a:1", "PROXY a:1"),
+    ],
+)
+def test_the_same_ways_in_another_order_are_no_news(before: str, now: str, after: str) -> None:
+    assert in_the_order_of(said(before), said(now)) == said(after)
+
+
 @pytest.mark.parametrize(
     ("answer", "use"),
     [
@@ -81,6 +104,17 @@ def test_a_network_uses_what_the_pac_names(answer: str, use: tuple[str, ...]) ->
 
     assert office(found).use == use
     assert found.networks[1] == policy().networks[1]
+
+
+def test_what_it_names_is_never_the_relay_itself() -> None:
+    before = msgspec.structs.replace(policy(), relay=Relay(enable=True))
+    answer = said("PROXY 127.0.0.1:3130; PROXY [::1]:3130; PROXY localhost:3130; PROXY 127.0.0.1:8080; PROXY a:3130")
+
+    found = unfold(before, office(before), {"corp": answer})
+
+    assert office(found).use == ("corp → 127.0.0.1:8080", "corp → a:3130", "backup", "direct")
+    alone = unfold(before, office(before), {"corp": said("PROXY 127.0.0.1:3130")})
+    assert alone.upstreams["corp"].fault == Verdict(Outcome.ERROR, "its PAC: names nothing but the relay of this host")
 
 
 def test_a_candidate_is_an_upstream_of_its_own() -> None:
@@ -124,8 +158,12 @@ def test_a_pac_that_says_nothing_stays_in_its_place_with_the_reason(found: Said,
         # What goes directly can be excepted from a proxy, and not the other way round.
         (said("DIRECT", own="PROXY a:1"), "corp → a:1", ("registry-1.docker.io",)),
         (said("DIRECT", own="DIRECT"), "direct", ()),
-        (said("", own="DIRECT"), "direct", ()),
+        # Of one that it says nothing for, nobody knows that it may go directly.
+        (said("", own="DIRECT"), "corp", ()),
+        (said("DIRECT", own="PROXY null:1"), "corp", ()),
+        (partly("DIRECT"), "corp", ()),
         (said("", own="PROXY a:1"), "corp → a:1", ()),
+        (partly("PROXY a:1"), "corp → a:1", ()),
     ],
 )  # fmt: skip
 def test_registries_that_go_directly_are_excepted_from_the_proxy(
@@ -134,7 +172,7 @@ def test_registries_that_go_directly_are_excepted_from_the_proxy(
     unfolded = at_the_office(found)
 
     assert office(unfolded).use[0] == use
-    if use != "direct":
+    if use not in ("direct", "corp"):
         assert unfolded.upstreams[use].no_proxy == (".corp.example", *excepted)
 
 
@@ -147,6 +185,9 @@ def test_registries_that_go_directly_are_excepted_from_the_proxy(
         (said("PROXY a:1", own="PROXY b:1", more="SOCKS c:1"), ["the PAC of corp sends own.corp.example by b:1, more.corp.example by socks5://c:1, and Docker, which has one proxy, is given a:1"]),
         (said("PROXY a:1", **{f"r{n}": f"PROXY p{n}:1" for n in range(9)}), ["the PAC of corp sends r0.corp.example by p0:1, r1.corp.example by p1:1, r2.corp.example by p2:1, r3.corp.example by p3:1 and 5 more, and Docker, which has one proxy, is given a:1"]),
         (Said(fault=PacFault(Outcome.DNS, "no")), []),
+        (partly("PROXY a:1"), ["the PAC of corp names no way to own.corp.example (evaluating the PAC file: it throws); Docker is given a:1 for it as well"]),
+        (said("", own="PROXY a:1"), ["the PAC of corp names no way to registry-1.docker.io; Docker is given a:1 for it as well"]),
+        (partly("DIRECT"), []),
     ],
 )  # fmt: skip
 def test_what_one_proxy_cannot_have_is_said(found: Said, texts: list[str]) -> None:
