@@ -184,3 +184,26 @@ def test_doctor_says_why_it_says_nothing(tmp_path: Path) -> None:
     written(tmp_path / "root", f"http://127.0.0.1:{closed_port()}/wpad.dat")
 
     assert "refused: its PAC: connecting to 127.0.0.1:" in str(found_by_doctor(tmp_path / "root")["pac-silent"]["what"])
+
+
+@pytest.mark.skipif(is_offline(), reason="offline, no network is recognised")
+def test_env_for_a_pac_is_for_what_it_names(tmp_path: Path) -> None:
+    at = f"127.0.0.1:{closed_port()}"
+    script = tmp_path / "one.pac"
+    script.write_text(f"function FindProxyForURL() {{ return 'PROXY {at}'; }}")
+    script.chmod(0o644)
+    written(tmp_path / "root", f"file://{script}")
+
+    done = ran("--root", str(tmp_path / "root"), "env", "--upstream", "corp", "--shell", "sh")
+
+    assert done.returncode == 0, done
+    assert f"export https_proxy=http://{at}\n" in done.stdout
+
+
+def test_env_for_a_pac_that_is_not_asked_here_says_why(tmp_path: Path) -> None:
+    written(tmp_path / "root", "http://127.0.0.1:9/", "")
+
+    done = ran("--root", str(tmp_path / "root"), "env", "--upstream", "corp", "--shell", "sh")
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "has no match, so that nobody is asked" in done.stderr or "offline" in done.stderr

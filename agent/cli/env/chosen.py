@@ -41,8 +41,7 @@ def chosen(args: argparse.Namespace, paths: Paths) -> Chosen:
             said = f'no upstream "{args.upstream}"{did_you_mean(args.upstream, policy.upstreams)}'
             raise AgentError(_HERE, said, f"There are: {', '.join(policy.upstreams)}")
         if policy.upstreams[args.upstream].is_pac:
-            said = f'"{args.upstream}" is a PAC, and what it names here is chosen'
-            raise AgentError(_HERE, said, "Leave --upstream out, or see: docker-proxy-agent pac")
+            return _by_a_pac(args.upstream, policy, paths, None if args.policy is not None else _shown(paths))
         return Chosen(policy.upstreams[args.upstream], "as named by --upstream", policy)
     status = None if args.policy is not None else _shown(paths)
     found = _by_the_agent(status, policy) if status is not None else None
@@ -93,6 +92,18 @@ def _named(policy: Policy, name: str, excepted: Sequence[str] = ()) -> Upstream 
     from agent.decide.pac import candidate  # noqa: PLC0415 - few policies have one, and a shell waits
 
     return candidate(policy, name, excepted)
+
+
+def _by_a_pac(name: str, policy: Policy, paths: Paths, status: Status | None) -> Chosen:
+    """What the running agent has chosen of what it names, else what works of it."""
+    if status is not None and status.upstream is not None and name in status.pacs:
+        named = status.upstream.name or ""
+        if named in status.pacs[name].names and (found := _by_the_agent(status, policy)) is not None:
+            return found
+    from agent.cli.env.look import named_by_pac  # noqa: PLC0415 - it takes longer than all the rest
+
+    upstream, because = named_by_pac(name, policy, paths)
+    return Chosen(upstream, because, policy)
 
 
 def _by_a_look(policy: Policy, paths: Paths) -> Chosen:

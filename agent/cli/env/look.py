@@ -38,6 +38,31 @@ async def _chosen_here(policy: Policy, paths: Paths) -> tuple[Upstream, str]:
     return policy.upstreams[choice.upstream], f"chosen in {recognised.network.name}: {choice.because}"
 
 
+def named_by_pac(name: str, policy: Policy, paths: Paths) -> tuple[Upstream, str]:
+    """The first that works of what this PAC names here, and if none does, the first. AgentError: it names none."""
+    return asyncio.run(_named_by_pac(name, policy, paths))
+
+
+async def _named_by_pac(name: str, policy: Policy, paths: Paths) -> tuple[Upstream, str]:
+    world = TheWorld(paths, policy)
+    snapshot = await world.host.see()
+    if snapshot.is_offline:
+        raise AgentError(_HERE, f'offline: "{name}" is not asked for', _NAME_ONE)
+    await world.daemon.note_place()
+    recognised = recognise(policy.networks, snapshot)
+    policy, recognised = await unfolded(policy, recognised, snapshot, pacs=world.pacs, pinned=name)
+    pac = policy.upstreams[name]
+    if not pac.candidates:
+        here = f"{recognised.network.name} has no match, so that nobody is asked for it here"
+        why = pac.fault.evidence if pac.fault is not None else here
+        raise AgentError(_HERE, f'"{name}" names no way out: {why}', "See: docker-proxy-agent pac")
+    ways = [policy.upstreams[one] for one in pac.candidates]
+    verdicts = await world.prober.verdicts(ways, lambda _: False)
+    works = next((one for one in ways if verdicts[one.name].is_ok), None)
+    because = "the first that works" if works is not None else "none works, and this is the first"
+    return works or ways[0], f"{because} of what {name} names in {recognised.network.name}"
+
+
 def needed_by_containers(upstream: Upstream, policy: Policy, paths: Paths) -> Wanted:
     """What containers need so that they reach it: not this host's loopback."""
     return asyncio.run(_needed_by_containers(upstream, policy, paths))
