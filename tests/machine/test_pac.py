@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 
 from tests.waiting import Seen
@@ -108,6 +111,45 @@ def test_an_office_that_has_nothing_but_its_pac(laptop: Laptop) -> None:
     laptop.until(pac_is, laptop, "pac.corp.example", within=20)
     assert laptop.status()["docker"]["in_use"] == named(other)
     assert laptop.agent("audit", "verify").ok
+
+
+def doctor(laptop: Laptop) -> dict[str, dict[str, Any]]:
+    return {one["code"]: one for one in json.loads(laptop.agent("doctor", "--json").stdout)["findings"]}
+
+
+@pytest.mark.trixie
+def test_from_a_desktop_that_names_a_pac_to_docker_and_what_doctor_says_of_it(laptop: Laptop) -> None:
+    office = laptop.office
+    office.says(f'return "PROXY {DEAD}; {way(office.tinyproxy)}";')
+    laptop.write("/root/.config/kioslaverc", f"[Proxy Settings]\nProxyType=2\nProxy Config Script={office.PAC}\n")
+    laptop.plug("office")
+    assert laptop.agent("install").ok
+
+    made = laptop.agent("init", "--write")
+
+    assert made.ok, made
+    laptop.until(laptop.docker.reports, https=office.tinyproxy.url, within=30)
+    shown = laptop.agent("env", "--upstream", "corp-pac", "--shell", "sh").stdout
+    assert f"https_proxy={office.tinyproxy.url}\n" in shown
+    assert doctor(laptop) == {}
+
+    # Only a unit of the package can be masked, which lies below /usr/lib.
+    laptop.run("sh", "-euc", "mv /etc/systemd/system/docker-proxy-agent-pac* /usr/lib/systemd/system")
+    laptop.run("systemctl", "daemon-reload")
+    laptop.run("systemctl", "mask", "--now", "docker-proxy-agent-pac.socket")
+    found = doctor(laptop)["pac-unit-masked"]
+    laptop.run("sh", "-euc", found["command"].replace("sudo ", ""))
+    assert "pac-unit-masked" not in doctor(laptop)
+
+    office.says(f'return "PROXY {DEAD}";')
+    assert "nothing works" in laptop.agent("reload").stdout
+    dead = doctor(laptop)["pac-leads-nowhere"]
+    assert dead["is_broken"]
+    assert dead["where"].endswith("/proxy.pac")
+    assert f"{DEAD}: refused (" in dead["what"]
+
+    office.pac_server.stop()
+    assert "pac-copy" in doctor(laptop)
 
 
 def heads_for_wpad(place: Place) -> set[str]:
