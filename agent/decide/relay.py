@@ -291,6 +291,7 @@ def bridge_of(where: Sequence[str]) -> str | None:
 
 # What the relay is told.
 
+_NO_VERDICTS: Final[Mapping[str, Verdict]] = {}
 _NOT_TRIED: Final = frozenset(
     {Outcome.PROXY_AUTH, Outcome.PORTAL}
 )  # an account may be locked; a portal answers anything
@@ -322,6 +323,7 @@ def orders(  # noqa: PLR0913 - named at its one call
     *,
     ca_file: str = "",
     internal: tuple[str, ...] = (),
+    verdicts: Mapping[str, Verdict] = _NO_VERDICTS,
     pac: RelayPac | None = None,
 ) -> Orders:
     """What is in relay.json but for the generation. `owners`: the uids of the users that `owner` names."""
@@ -329,7 +331,7 @@ def orders(  # noqa: PLR0913 - named at its one call
     sources = (Source.LOOPBACK, *((Source.CONTAINERS,) if Listen.BRIDGE in relay.listen else ()))
     return Orders(
         generation=0,
-        upstreams=tuple(_way_out(policy.upstreams[name], owners) for name in names),
+        upstreams=tuple(_way_out(policy.upstreams[name], owners, verdicts.get(name)) for name in names),
         no_proxy=tuple(map(str, policy.no_proxy.always)),
         sources=sources,
         log=relay.log,
@@ -352,15 +354,20 @@ def pac_in_force(policy: Policy, choice: Choice) -> Upstream | None:
     return next((one for one in named_by if upstream.is_direct or one.name == upstream.named_by), None)
 
 
-def relay_pac(policy: Policy, pac: Upstream, script: str, my_ip: str) -> RelayPac | None:
+def relay_pac(
+    policy: Policy, pac: Upstream, script: str, my_ip: str, *, verdicts: Mapping[str, Verdict] = _NO_VERDICTS
+) -> RelayPac | None:
     """What the relay is told of it; None: the script is too long, and what it says of the registries is for all."""
     if len(script.encode()) > MOST_OF_A_SCRIPT:
         return None
-    known = tuple(_way_out(one, {}) for one in policy.upstreams.values() if one.named_by == pac.name)
+    named = (one for one in policy.upstreams.values() if one.named_by == pac.name)
+    known = tuple(_way_out(one, {}, verdicts.get(one.name)) for one in named)
     return RelayPac(pac.name, script, my_ip, no_proxy=tuple(map(str, pac.no_proxy)), known=known[:MOST_KNOWN])
 
 
-def _way_out(upstream: Upstream, owners: Mapping[str, int | None]) -> RelayUpstream:
+def _way_out(upstream: Upstream, owners: Mapping[str, int | None], verdict: Verdict | None) -> RelayUpstream:
+    # Where it is not a PAC's, another verdict is nothing that the relay has to know, and no new generation.
+    works = verdict.is_ok if verdict is not None and upstream.named_by else None
     return RelayUpstream(
         upstream.name,
         http=upstream.http_with_credentials,
@@ -368,6 +375,8 @@ def _way_out(upstream: Upstream, owners: Mapping[str, int | None]) -> RelayUpstr
         no_proxy=tuple(map(str, upstream.no_proxy)),
         owner=upstream.owner,
         owner_uid=owners.get(upstream.owner) if upstream.owner else None,
+        named_by=upstream.named_by,
+        works=works,
     )
 
 

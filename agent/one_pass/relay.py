@@ -18,7 +18,6 @@ from typing import Final
 import msgspec
 from msgspec import UNSET
 
-from agent.decide.choose import Choice
 from agent.decide.relay import (
     AGAIN_S,
     TAKES_S,
@@ -276,7 +275,8 @@ class LocalRelay:
             await self._owners(names),
             ca_file=ca_there,
             internal=internal,
-            pac=self._pac(chosen.choice),
+            verdicts=chosen.verdicts,
+            pac=self._pac(chosen),
         )
         if (written := follows(before, wanted, self._memory.latest)) is None:
             return
@@ -310,14 +310,14 @@ class LocalRelay:
             return found
         return before.internal if before is not None else ()
 
-    def _pac(self, choice: Choice) -> RelayPac | None:
+    def _pac(self, chosen: Chosen) -> RelayPac | None:
         policy = self._unfolded()
-        pac = pac_in_force(policy, choice)
+        pac = pac_in_force(policy, chosen.choice)
         found = self._script_of(pac.name) if pac is not None else None
         if pac is None or found is None:
             return None
         script, my_ip = found
-        return relay_pac(policy, pac, script, my_ip)
+        return relay_pac(policy, pac, script, my_ip, verdicts=chosen.verdicts)
 
     async def _owners(self, names: Sequence[str]) -> dict[str, int | None]:
         """The uids of the users that `owner` names; None: not known, and nothing is sent to that upstream."""

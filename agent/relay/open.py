@@ -318,9 +318,9 @@ class Opening:
         return [address for address, why in zip(found, refused, strict=True) if not why]
 
     def _check_unknown(self, asked: Asked, way: Way, proxy_address: str) -> None:
-        """A PAC may say anything of what a container asks for. It opens no door to what is near and no known proxy."""
+        """A PAC may name anything, also for a registry. It opens a container no door to what is near and no proxy."""
         if way.is_unknown and asked.source is Source.CONTAINERS and (why := self._why_not(proxy_address)):
-            raise _Forbidden(f"the proxy that the PAC of {way.upstream} names for {asked.host} {why}")
+            raise _Forbidden(f"the proxy of {way.upstream} that the PAC names for {asked.host} {why}")
 
     async def _check_name(self, asked: Asked, proxy_address: str) -> None:
         """If the proxy is on this host, what it is asked for is as near to it as to us."""

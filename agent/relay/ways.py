@@ -28,7 +28,7 @@ class Way(msgspec.Struct, frozen=True):
     proxy: ProxyUrl | None = None
     owner: str = ""
     owner_uid: int | None = None
-    is_unknown: bool = False  # a PAC has named the proxy, and nobody has seen yet whether it is one
+    is_unknown: bool = False  # a PAC alone has named the proxy: nobody has seen here that it is one
 
 
 class Ways:
@@ -83,11 +83,11 @@ def _by_pac(way: PacWay, known: Mapping[ProxyUrl, RelayUpstream], pac: str) -> W
     if way.proxy is None:
         return Way(DIRECTLY)
     one = known.get(way.proxy)
-    return Way(pac, way.proxy, is_unknown=True) if one is None else Way(one.name, one.https)
+    return Way(pac, way.proxy, is_unknown=True) if one is None else Way(one.name, one.https, is_unknown=one.is_hearsay)
 
 
 def _by(upstream: RelayUpstream, host: str, port: int, *, is_tunnel: bool) -> Way:
     proxy = upstream.https if is_tunnel else upstream.http
     if proxy is None or excludes(upstream.no_proxy, host, port):
         return Way(upstream.name)
-    return Way(upstream.name, proxy, upstream.owner, upstream.owner_uid)
+    return Way(upstream.name, proxy, upstream.owner, upstream.owner_uid, is_unknown=upstream.is_hearsay)

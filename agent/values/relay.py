@@ -51,6 +51,13 @@ class RelayUpstream(msgspec.Struct, frozen=True):
     no_proxy: tuple[str, ...] = ()  # besides that of the orders
     owner: str = ""  # whose listener it must be if it is on this host; '': anybody's
     owner_uid: int | None = None  # None, with an owner: there is no such user, and nothing is sent
+    named_by: str = ""  # the PAC whose word alone it is; '': the policy names it
+    works: bool | None = None  # of one that a PAC names: how the agent has seen it here; None: not yet
+
+    @property
+    def is_hearsay(self) -> bool:
+        """Whether nobody but a PAC says that it is a proxy."""
+        return bool(self.named_by) and not self.works
 
 
 class RelayPac(msgspec.Struct, frozen=True):
@@ -86,6 +93,8 @@ class _Upstream(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     no_proxy: tuple[str, ...] = ()
     owner: str = ""
     owner_uid: int | None = None
+    named_by: str = ""
+    works: bool | None = None
 
 
 class _Pac(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -152,6 +161,7 @@ def _written(upstreams: tuple[RelayUpstream, ...]) -> tuple[_Upstream, ...]:
         _Upstream(
             one.name, _revealed(one.http), _revealed(one.https),
             no_proxy=one.no_proxy, owner=one.owner, owner_uid=one.owner_uid,
+            named_by=one.named_by, works=one.works,
         )
         for one in upstreams
     )  # fmt: skip
@@ -162,6 +172,7 @@ def _read(upstreams: tuple[_Upstream, ...], where: str) -> tuple[RelayUpstream, 
         RelayUpstream(
             one.name, _url(one.http, where), _url(one.https, where),
             no_proxy=one.no_proxy, owner=one.owner, owner_uid=one.owner_uid,
+            named_by=one.named_by, works=one.works,
         )
         for one in upstreams
     )  # fmt: skip

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
+import msgspec
 import pytest
 
 from agent.probe.dial import threaded
@@ -62,7 +63,7 @@ class Relay:
     def __init__(self, own: frozenset[str] = frozenset()) -> None:
         self.evaluator, self.clock = Evaluator(), Ticks()
         self.by_pac = ByPac(self.evaluator, self.clock)
-        names = Setting({"end.test": "127.0.0.1"})
+        names = Setting({"end.test": "127.0.0.1", "localhost": "127.0.0.1"})
         self.opening = Opening(
             Failures(),
             Near(own.__contains__, frozenset[str]().__contains__),
@@ -168,6 +169,34 @@ async def test_it_opens_no_door_for_a_container() -> None:
         unknown = Orders(1, (known,), pac=RelayPac("corp", text))
         with pytest.raises(NotOpened):
             await relay.way(unknown, container("one.test", 443))
+
+
+@pytest.mark.parametrize("named", ["127.0.0.1", "localhost"])
+@pytest.mark.parametrize("works", [None, False])
+async def test_nor_does_one_that_it_names_for_a_registry_and_nobody_has_seen_work(
+    works: bool | None, named: str
+) -> None:
+    """A PAC that names for the registry, behind what works, where a container wants to get in on this host."""
+    async with echo() as end, HttpProxy({"door.test:443": end}) as one, a_relay() as relay:
+        at_door = ProxyUrl(Scheme.HTTP, named, one.port)
+        door = RelayUpstream("corp → door", at_door, at_door, named_by="corp", works=works)
+        seen = msgspec.structs.replace(door, works=True)
+        dead_url = ProxyUrl(Scheme.HTTP, "127.0.0.1", closed_port())
+        dead = RelayUpstream("corp → dead", dead_url, dead_url, named_by="corp", works=True)
+        text = script(f'return "PROXY {named}:{one.port}";')
+
+        def orders(behind: RelayUpstream) -> Iterator[Orders]:
+            yield Orders(1, (dead, behind), pac=RelayPac("corp", text, known=(dead, behind)))  # the PAC decides
+            yield Orders(1, (dead, behind))  # the order in which they stand
+
+        for hearsay in orders(door):
+            with pytest.raises(NotOpened) as refused:
+                await relay.way(hearsay, container("door.test", 443))
+            assert refused.value.refusal.status == 403
+            assert await relay.way(hearsay, docker("door.test", 443)) == "corp → door"
+        for known in orders(seen):
+            assert await relay.way(known, container("door.test", 443)) == "corp → door"
+        assert len(one.asked) == 4
 
 
 async def test_no_more_hosts_are_kept_than_that() -> None:

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from agent.decide.choose import Choice, Ending
 from agent.decide.desired import by_upstream
 from agent.decide.pac import Answered, PacSeen, Said, candidate, in_the_order_of, is_trusted, knowing, split_of, unfold
-from agent.decide.relay import pac_in_force, relay_pac
+from agent.decide.relay import orders, pac_in_force, relay_pac
 from agent.values.pac import PacFault, read_answer
 from agent.values.policy import DIRECT, Network, Pattern, Policy, RegistryUrl, Relay, Upstream
 from agent.values.policy_text import parse
+from agent.values.relay import orders_file, orders_in
 from agent.values.secret import Secret
 from agent.values.settings import proxy
 from agent.values.verdict import Outcome, Verdict
@@ -310,3 +311,22 @@ def test_the_relay_is_told_the_script_and_what_it_may_name() -> None:
     assert (told.name, told.script, told.my_ip, told.no_proxy) == ("corp", "script", "10.0.0.1", (".corp.example",))
     assert [one.name for one in told.known] == ["corp → a:1", "corp → b.corp.example:1"]
     assert relay_pac(found, found.upstreams["corp"], "x" * 500_000, "") is None
+
+
+def test_the_relay_is_told_which_of_them_works() -> None:
+    """The others may be anything: a container is led to none of them on this host."""
+    here = at_the_office(said("PROXY a:1; PROXY 127.0.0.1:22; PROXY b:1"))
+    verdicts = {
+        "corp → a:1": Verdict(Outcome.OK),
+        "corp → b:1": Verdict(Outcome.REFUSED),
+        "backup": Verdict(Outcome.OK),
+    }
+    seen = [("corp → a:1", "corp", True), ("corp → 127.0.0.1:22", "corp", None), ("corp → b:1", "corp", False)]
+
+    told = relay_pac(here, here.upstreams["corp"], "script", "", verdicts=verdicts)
+    written = orders(here, [*(name for name, _, _ in seen), "backup"], {}, verdicts=verdicts, pac=told)
+
+    assert told is not None
+    assert [(one.name, one.named_by, one.works) for one in told.known] == seen
+    assert [(one.name, one.named_by, one.works) for one in written.upstreams] == [*seen, ("backup", "", None)]
+    assert orders_in(orders_file(written), "relay.json") == written
