@@ -175,7 +175,7 @@ class Chosen(msgspec.Struct, frozen=True):
     """What a pass has found and chosen, for the relay."""
 
     network: Network
-    verdicts: Mapping[str, Verdict]
+    verdicts: Mapping[str, Verdict]  # also on those whose password was refused before
     choice: Choice
 
 
@@ -360,7 +360,8 @@ def relay_pac(
     """What the relay is told of it; None: the script is too long, and what it says of the registries is for all."""
     if len(script.encode()) > MOST_OF_A_SCRIPT:
         return None
-    named = (one for one in policy.upstreams.values() if one.named_by == pac.name)
+    # Not what it named elsewhere: nobody has asked that here, and it gets no password.
+    named = (one for name in pac.candidates if (one := policy.upstreams[name]).named_by == pac.name)
     known = tuple(_way_out(one, {}, verdicts.get(one.name)) for one in named)
     return RelayPac(pac.name, script, my_ip, no_proxy=tuple(map(str, pac.no_proxy)), known=known[:MOST_KNOWN])
 
@@ -368,10 +369,11 @@ def relay_pac(
 def _way_out(upstream: Upstream, owners: Mapping[str, int | None], verdict: Verdict | None) -> RelayUpstream:
     # Where it is not a PAC's, another verdict is nothing that the relay has to know, and no new generation.
     works = verdict.is_ok if verdict is not None and upstream.named_by else None
+    is_out = _is_out(verdict)  # also where nothing else is left: whoever asks the relay would send it again and again
     return RelayUpstream(
         upstream.name,
-        http=upstream.http_with_credentials,
-        https=upstream.https_with_credentials,
+        http=upstream.http if is_out else upstream.http_with_credentials,
+        https=upstream.https if is_out else upstream.https_with_credentials,
         no_proxy=tuple(map(str, upstream.no_proxy)),
         owner=upstream.owner,
         owner_uid=owners.get(upstream.owner) if upstream.owner else None,

@@ -409,6 +409,10 @@ class Memory:
         self._heed(upstream, verdict, snapshot)
         return verdict
 
+    def refused(self, snapshot: Snapshot) -> Verdicts:
+        all_of_them = self._policy.upstreams.items()
+        return {name: REFUSED for name, upstream in all_of_them if self._refused.has(upstream, snapshot)}
+
     def restart_waits(self) -> str:
         """Why a restart has to wait; '' if it may happen now."""
         now = SYSTEM_CLOCK.boottime_s()
@@ -482,6 +486,9 @@ class Patiently:
 
     async def works_now(self, upstream: Upstream, snapshot: Snapshot) -> Verdict:
         return await self._memory.works_now(upstream, snapshot)
+
+    def refused(self, snapshot: Snapshot) -> Verdicts:
+        return self._memory.refused(snapshot)
 
 
 def only_looking(policy: Policy, prober: Prober, state: Path) -> Patiently:

@@ -270,6 +270,10 @@ class Choosing(Protocol):
         """The same, asked at this moment."""
         ...
 
+    def refused(self, snapshot: Snapshot) -> Verdicts:
+        """On those whose password was refused before, asked or not."""
+        ...
+
 
 class Maker(Protocol):
     """Who makes a pass: the service, or a command on its own."""

@@ -99,7 +99,7 @@ async def look(  # noqa: PLR0913 - the last two are named at every call
     verdicts, choice = await choosing.choose(recognised.network, snapshot, in_docker)
     if is_served and not choosing.is_paused:
         relayed = await _serve(
-            Chosen(recognised.network, verdicts, choice),
+            Chosen(recognised.network, {**verdicts, **choosing.refused(snapshot)}, choice),
             relayed,
             world,
             choosing=choosing,

@@ -83,7 +83,8 @@ class ByOrders:
         return self._ways() is self._opened_by and await self._opening.may_follow(self._asked(request), kept)
 
     def note_refused(self, way: Way, evidence: str) -> None:
-        self._opening.note_refused(way, evidence)
+        if self._opened_by is not None:
+            self._opening.note_refused(way, evidence, self._opened_by)
 
     def _asked(self, request: Request) -> Asked:
         return Asked(

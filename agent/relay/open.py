@@ -215,8 +215,9 @@ class Opening:
         if self._by_pac is not None:
             self._by_pac.forget()
 
-    def note_refused(self, way: Way, evidence: str) -> None:
+    def note_refused(self, way: Way, evidence: str, ways: Ways) -> None:
         """The proxy took the request, and answered it with 407."""
+        ways.note_refused(way)
         self._failures.note_failed(way.upstream, StreamFailed(Outcome.PROXY_AUTH, evidence, Step.PROXY, Timings()))
 
     async def may_follow(self, asked: Asked, kept: Opened) -> bool:
@@ -240,6 +241,8 @@ class Opening:
 
     async def _attempt(self, asked: Asked, way: Way, ways: Ways, within_s: float) -> Opened:
         watch = Stopwatch()
+        if ways.is_refused(way):
+            raise StreamFailed(Outcome.PROXY_AUTH, "its password was refused before", Step.PROXY, watch.timings())
         try:
             async with asyncio.timeout(within_s):
                 if way.proxy is None:
@@ -248,6 +251,10 @@ class Opening:
         except TimeoutError as error:
             evidence = f"{watch.doing}: not done within {within_s:.0f} s"
             raise StreamFailed(Outcome.TIMEOUT, evidence, watch.step, watch.timings()) from error
+        except StreamFailed as failure:
+            if failure.outcome is Outcome.PROXY_AUTH:
+                ways.note_refused(way)
+            raise
         except _Forbidden as error:
             raise NotOpened(refusals.forbidden(str(error)), way.upstream) from error
 

@@ -37,6 +37,7 @@ class Ways:
     def __init__(self, orders: Orders) -> None:
         self.orders = orders
         self._known: dict[tuple[str, int, bool], tuple[Way, ...]] = {}
+        self._refused: set[ProxyUrl] = set()
 
     def to(self, host: str, port: int, *, is_tunnel: bool) -> tuple[Way, ...]:
         """At most two, never the same twice."""
@@ -47,6 +48,15 @@ class Ways:
                 self._known.clear()
             found = self._known[key] = self._found(host, port, is_tunnel=is_tunnel)
         return found
+
+    def note_refused(self, way: Way) -> None:
+        """Its password. One that the agent has seen work there is right, and refused for what was asked for."""
+        if way.is_unknown and way.proxy is not None and way.proxy.credentials:
+            self._refused.add(way.proxy)
+
+    def is_refused(self, way: Way) -> bool:
+        """Whether its password is not to be sent again by these orders: accounts lock."""
+        return way.proxy in self._refused
 
     def is_for_the_pac(self, host: str, port: int) -> bool:
         """Whether the PAC decides, where there is one."""

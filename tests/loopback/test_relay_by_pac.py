@@ -199,6 +199,28 @@ async def test_nor_does_one_that_it_names_for_a_registry_and_nobody_has_seen_wor
         assert len(one.asked) == 4
 
 
+@pytest.mark.parametrize("works", [None, True])
+async def test_a_password_that_a_pacs_proxy_refuses_is_sent_once_unless_it_is_known_to_be_right(
+    works: bool | None,
+) -> None:
+    async with HttpProxy(login=("alice", "another")) as one, a_relay() as relay:
+        url = ProxyUrl(Scheme.HTTP, "127.0.0.1", one.port, CREDENTIALS)
+        known = RelayUpstream("corp → one", url, url, named_by="corp", works=works)
+        text = script(f'return "PROXY 127.0.0.1:{one.port}";')
+        orders = Orders(1, (known,), pac=RelayPac("corp", text, known=(known,)))
+        ways = Ways(orders)
+
+        for number in range(4):
+            with pytest.raises(NotOpened) as refused:
+                await relay.opening.open(docker(f"host{number}.test", 443), ways)
+            assert refused.value.refusal.status == 502
+        assert one.refused_logins == (4 if works else 1)
+        if works is None:
+            with pytest.raises(NotOpened):
+                await relay.opening.open(docker("one.test", 443), Ways(orders))  # told anew, it is tried anew
+            assert one.refused_logins == 2
+
+
 async def test_no_more_hosts_are_kept_than_that() -> None:
     async with a_relay() as relay:
         pac = RelayPac("corp", script('return "DIRECT";'))

@@ -18,7 +18,7 @@ from agent.values.relay import RelayState, UpstreamFailed, state_file
 
 from .test_pac_pass import DOWN, HUB, Server
 from .test_reconcile import Place
-from .test_relay_kept import HOME, WITH_RELAY, Relayed, names
+from .test_relay_kept import HOME, PASSWORD, WITH_RELAY, Relayed, names
 
 PAC = '[upstream.corp]\npac = "http://wpad.corp.example/wpad.dat"\nno_proxy = [".corp.example"]\n'
 POLICY = PAC + WITH_RELAY.replace('use = ["office"', 'use = ["corp", "office"')
@@ -82,6 +82,29 @@ async def test_it_is_told_the_script_where_the_pac_is_in_use_and_nowhere_else(la
 
         assert laptop.orders.pac is None
         assert names(laptop.orders) == ["direct"]
+
+
+async def test_a_password_that_was_refused_is_not_told_also_where_nobody_has_asked_again(laptop: WithPac) -> None:
+    secret = laptop.paths.policy.parent / "corp.password"
+    secret.write_text(PASSWORD)
+    secret.chmod(0o600)
+    login = f'username = "alice"\npassword_file = "/{secret.relative_to(laptop.paths.root)}"\ntrusted = ["b"]\n'
+    laptop.policy(POLICY.replace("no_proxy =", f"{login}no_proxy =", 1))
+    laptop.place.becomes(**{A: "refused", B: "proxy-auth", "office": "ok"})
+    async with laptop.running():
+        assert names(laptop.orders)[0] == "office"
+
+    laptop.place.becomes(**{A: "ok"})
+    laptop.place.asked.clear()
+    laptop.paths.relay_orders.unlink()  # or office would be in use, and stay so for a while
+    async with laptop.running() as hand:
+        await hand.wake()
+        told = laptop.orders
+        assert B not in laptop.place.asked
+        assert names(told) == [A, "office", "direct"]
+        assert told.pac is not None
+        assert [one.name for one in told.pac.known] == [A, B]
+        assert PASSWORD not in laptop.paths.relay_orders.read_text()
 
 
 async def test_a_pac_that_cannot_be_had_is_no_way_out(laptop: WithPac) -> None:

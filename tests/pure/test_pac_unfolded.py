@@ -14,7 +14,7 @@ from agent.decide.relay import orders, pac_in_force, relay_pac
 from agent.values.pac import PacFault, read_answer
 from agent.values.policy import DIRECT, Network, Pattern, Policy, RegistryUrl, Relay, Upstream
 from agent.values.policy_text import parse
-from agent.values.relay import orders_file, orders_in
+from agent.values.relay import RelayUpstream, orders_file, orders_in
 from agent.values.secret import Secret
 from agent.values.settings import proxy
 from agent.values.verdict import Outcome, Verdict
@@ -309,8 +309,34 @@ def test_the_relay_is_told_the_script_and_what_it_may_name() -> None:
 
     assert told is not None
     assert (told.name, told.script, told.my_ip, told.no_proxy) == ("corp", "script", "10.0.0.1", (".corp.example",))
-    assert [one.name for one in told.known] == ["corp → a:1", "corp → b.corp.example:1"]
+    assert [one.name for one in told.known] == ["corp → a:1"]  # nobody has asked the other one here
     assert relay_pac(found, found.upstreams["corp"], "x" * 500_000, "") is None
+
+
+@pytest.mark.parametrize("outcome", list(Outcome))
+def test_no_password_that_was_refused_is_told_the_relay(outcome: Outcome) -> None:
+    """Not of the chosen one, either, as where it is pinned: whoever asks the relay would send it again and again."""
+    one, other = "corp → a.corp.example:1", "corp → b.corp.example:1"
+    read = at_the_office(said("PROXY a.corp.example:1; PROXY b.corp.example:1"))
+    with_password = {
+        name: msgspec.structs.replace(upstream, password=Secret("hunter2")) for name, upstream in read.upstreams.items()
+    }
+    here = msgspec.structs.replace(read, upstreams=with_password)
+    verdicts = {one: Verdict(Outcome.OK), other: Verdict(outcome)}
+
+    told = relay_pac(here, here.upstreams["corp"], "script", "", verdicts=verdicts)
+    written = orders(here, [other], {}, verdicts=verdicts, pac=told)
+
+    assert told is not None
+    is_told = outcome not in (Outcome.PROXY_AUTH, Outcome.PORTAL)
+    assert [_has_password(each) for each in (*told.known, *written.upstreams)] == [True, is_told, is_told]
+
+
+def _has_password(upstream: RelayUpstream) -> bool:
+    assert upstream.http is not None
+    assert upstream.https is not None
+    assert bool(upstream.http.credentials) is bool(upstream.https.credentials)
+    return bool(upstream.https.credentials)
 
 
 def test_the_relay_is_told_which_of_them_works() -> None:
