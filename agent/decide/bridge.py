@@ -90,7 +90,7 @@ def _silent(upstream: Upstream, address: str, urls: Iterable[ProxyUrl], silent: 
     return _obstacle(
         f"{upstream.name} is on loopback, and does not listen on {where}",
         f"{upstream.name} is {listening}; containers reach it only if it listens on {where}, too",
-        f"Make it listen on {address}, or set upstream.{upstream.name}.container_url",
+        f"Make it listen on {address}, or set {other_way(upstream)}",
     )
 
 
@@ -106,7 +106,7 @@ def _others(
         f"{upstream.name}{demanded} {place} is {ours}, {where} is {theirs};"
         " containers are not sent to another user's listener",
         f"See who listens there{root}: sudo ss -tlnp sport = :{url.port}. Make {upstream.name} listen there itself,"
-        f" or set upstream.{upstream.name}.container_url",
+        f" or set {other_way(upstream)}",
     )
     return msgspec.structs.replace(found, is_somebody_elses=True)
 
@@ -116,7 +116,7 @@ def _closed(upstream: Upstream) -> Obstacle:
         f"{upstream.name} is on loopback, and containers of this Docker have no way to it",
         f"{upstream.name} is on this host's loopback, and the containers of this Docker, which are in a network of"
         " their own, have no way to it",
-        f"Set upstream.{upstream.name}.container_url to an address of this host in the network, if it listens there",
+        f"Set {other_way(upstream, ' to an address of this host in the network, if it listens there')}",
     )
 
 
@@ -125,8 +125,13 @@ def _unknown(upstream: Upstream, bridge: Bridge, where: str) -> Obstacle:
         f"{upstream.name} is on loopback, and who listens on {where} cannot be told",
         f"{upstream.name} is on loopback, and whether it is the one that listens on {where} cannot be told:"
         f" {bridge.unknown}",
-        f"Set upstream.{upstream.name}.container_url",
+        f"Set {other_way(upstream)}",
     )
+
+
+def other_way(upstream: Upstream, to: str = "") -> str:
+    """The key by which containers get something else. What a PAC names is no table of the policy, and has none."""
+    return f"upstream.{upstream.name}.container_url{to}" if not upstream.named_by else "relay.enable = true"
 
 
 def _obstacle(because: str, text: str, remedy: str) -> Obstacle:

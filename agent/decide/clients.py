@@ -18,7 +18,7 @@ from typing import Final
 
 import msgspec
 
-from agent.decide.bridge import Bridge, obstacle
+from agent.decide.bridge import Bridge, obstacle, other_way
 from agent.targets import client_config
 from agent.targets.client_config import ClientTexts, Keyed, TextMarks, Wrote
 from agent.targets.json_splice import Original
@@ -211,7 +211,7 @@ def _no_credentials(upstream: Upstream, clients: Clients) -> Condition | None:
         Code.CLIENT_NO_CREDENTIALS,
         f"{upstream.name} asks for a password, which clients do not get: containers and builds may be refused",
         "Set clients.credentials = true (whoever can look at a container then sees the password),"
-        f" or upstream.{upstream.name}.container_url to a proxy that asks for none",
+        f" or {other_way(upstream, ' to a proxy that asks for none')}",
     )
 
 
@@ -228,7 +228,7 @@ def _no_name(upstream: Upstream, url: ProxyUrl, around: Around) -> Condition:
         Code.CLIENT_UNREACHABLE,
         f"{upstream.name}: containers ask {servers}, where {url.host} is not known",
         "Set clients.resolve = true, which writes its address,"
-        f" or upstream.{upstream.name}.container_url to one that containers can look up",
+        f" or {other_way(upstream, ' to one that containers can look up')}",
     )
 
 
@@ -236,7 +236,7 @@ def _not_told(upstream: Upstream, dropped: str) -> Condition:
     return Condition(
         Code.CLIENT_NOT_EFFECTIVE,
         f"{dropped}: containers and builds do not get it, and the client drops it when it saves",
-        f"Use a docker client from 23 on, or set upstream.{upstream.name}.container_url to an http proxy",
+        f"Use a docker client from 23 on, or set {other_way(upstream, ' to an http proxy')}",
     )
 
 

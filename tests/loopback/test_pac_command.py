@@ -174,7 +174,7 @@ def test_doctor_shows_what_it_says_and_why_each_way_fails(tmp_path: Path) -> Non
 
     assert found["where"] == f"file://{script}"
     says = (
-        f"corp sends ghcr.io by {at}; registry.example by {at}, and none of these leads to a registry from here: {at}: "
+        f"corp sends ghcr.io by {at}; registry.example by {at}, and none of these leads to a registry from here: {at} "
     )
     assert str(found["what"]).startswith(f"{says}refused (")
 
@@ -183,7 +183,7 @@ def test_doctor_shows_what_it_says_and_why_each_way_fails(tmp_path: Path) -> Non
 def test_doctor_says_why_it_says_nothing(tmp_path: Path) -> None:
     written(tmp_path / "root", f"http://127.0.0.1:{closed_port()}/wpad.dat")
 
-    assert "refused: its PAC: connecting to 127.0.0.1:" in str(found_by_doctor(tmp_path / "root")["pac-silent"]["what"])
+    assert "refused: connecting to 127.0.0.1:" in str(found_by_doctor(tmp_path / "root")["pac-silent"]["what"])
 
 
 @pytest.mark.skipif(is_offline(), reason="offline, no network is recognised")

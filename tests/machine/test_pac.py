@@ -146,7 +146,7 @@ def test_from_a_desktop_that_names_a_pac_to_docker_and_what_doctor_says_of_it(la
     dead = doctor(laptop)["pac-leads-nowhere"]
     assert dead["is_broken"]
     assert dead["where"].endswith("/proxy.pac")
-    assert f"{DEAD}: refused (" in dead["what"]
+    assert f"{DEAD} refused (" in dead["what"]
 
     office.pac_server.stop()
     assert "pac-copy" in doctor(laptop)

@@ -202,6 +202,21 @@ def test_a_password_that_clients_do_not_get_is_said_with_what_to_do() -> None:
 
 
 @pytest.mark.parametrize(
+    ("way", "reached"),
+    [
+        pytest.param(upstream("http://p:3128", user="alice"), UNKNOWN, id="a-password-that-clients-do-not-get"),
+        pytest.param(upstream("http://127.0.0.1:7890"), bridge(), id="one-on-this-host"),
+    ],
+)
+def test_what_a_pac_names_has_no_container_url_to_be_set(way: Upstream, reached: Bridge) -> None:
+    condition = for_clients(msgspec.structs.replace(way, named_by="corp"), HIDDEN, NO_PRIVATE, reached).condition
+
+    assert condition is not None
+    assert "container_url" not in condition.remedy
+    assert condition.remedy.endswith("relay.enable = true")
+
+
+@pytest.mark.parametrize(
     ("exclusions", "of_upstream", "no_proxy"),
     [
         pytest.param(NO_PRIVATE, (), "localhost", id="always"),

@@ -774,7 +774,7 @@ def test_a_pac_file_that_leads_nowhere_is_shown_with_what_it_says_and_why_each_w
     assert found.where == PAC_URL
     assert found.what == (
         "corp sends ghcr.io by a:8080, then b:8080, and none of these leads to a registry from here:"
-        " a:8080: refused (connecting to a:8080: nobody listens); b:8080: timeout"
+        " a:8080 refused (connecting to a:8080: nobody listens); b:8080 timeout"
     )
 
 
@@ -784,21 +784,21 @@ def test_a_pac_file_that_leads_nowhere_is_shown_with_what_it_says_and_why_each_w
         pytest.param(
             failing(Outcome.ERROR, "evaluating the PAC file: needs pacparser 1.5. Run: sudo pip install it"),
             PAC_URL,
-            "corp names no way out here, error: its PAC: evaluating the PAC file: needs pacparser 1.5",
+            "corp names no way out here, error: evaluating the PAC file: needs pacparser 1.5",
             "sudo pip install it",
             id="an-old-pacparser",
         ),
         pytest.param(
             failing(Outcome.PORTAL, "wpad.corp.example:80 answers with a page instead of a PAC file"),
             PAC_URL,
-            "corp names no way out here, portal: its PAC: wpad.corp.example:80 answers with a page instead of a PAC file",
+            "corp names no way out here, portal: wpad.corp.example:80 answers with a page instead of a PAC file",
             "Log in at this network's page with a browser. To look again: docker-proxy-agent pac",
             id="a-portal",
         ),
         pytest.param(
             failing(Outcome.DNS, "WPAD: neither"),
             "auto",
-            "corp names no way out here, dns: its PAC: WPAD: neither",
+            "corp names no way out here, dns: WPAD: neither",
             'Ask whoever runs this network for the URL of its PAC file, and write it in place of "auto" in'
             " [upstream.corp]",
             id="wpad-has-no-address",
@@ -806,7 +806,7 @@ def test_a_pac_file_that_leads_nowhere_is_shown_with_what_it_says_and_why_each_w
         pytest.param(
             failing(Outcome.DNS, "no such name"),
             PAC_URL,
-            "corp names no way out here, dns: its PAC: no such name",
+            "corp names no way out here, dns: no such name",
             "See: getent ahosts wpad.corp.example. As long as that prints nothing, a VPN may be down, or the name wrong",
             id="its-server-has-no-address",
         ),

@@ -339,7 +339,11 @@ async def _in_containers(paths: Paths, policy: Policy, seen: Seen) -> tuple[InCo
     upstream = seen.upstream
     containers = seen_from_containers(paths, policy, HOST)
     around = await containers.around(upstream, is_resolved=policy.clients.resolve)
-    return tuple(InContainers(name=name, upstream=upstream.name, asked=asked) for name, asked in around.unknown.items())
+    is_of_a_pac = bool(upstream.named_by)
+    return tuple(
+        InContainers(name=name, upstream=upstream.name, is_of_a_pac=is_of_a_pac, asked=asked)
+        for name, asked in around.unknown.items()
+    )
 
 
 async def _needed(policy: Policy, world: TheWorld, seen: Seen) -> tuple[Needed, ...]:

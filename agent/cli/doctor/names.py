@@ -36,19 +36,21 @@ class InContainers(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     upstream: str
+    is_of_a_pac: bool = False  # which has no container_url
     asked: str  # whom they ask, and where that is written
 
 
 def judge_in_containers(unknown: Iterable[InContainers]) -> Iterator[Finding]:
     for one in unknown:
+        url = f"container_url of [upstream.{one.upstream}] to one that containers can look up"
         yield Finding(
             code=Sign.NAME_UNKNOWN_TO_CONTAINERS,
             is_broken=True,
             where=one.name,
             what=f"containers are told to use this proxy, and ask {one.asked}, where its name is not known",
             why="in containers and builds, apt, pip and the like fail with: could not resolve proxy",
-            command="Set in [clients]: resolve = true, which writes its address, or container_url of "
-            f"[upstream.{one.upstream}] to one that containers can look up; then run: sudo docker-proxy-agent apply",
+            command="Set in [clients]: resolve = true, which writes its address, or "
+            f"{'relay.enable = true' if one.is_of_a_pac else url}; then run: sudo docker-proxy-agent apply",
         )
 
 

@@ -66,13 +66,15 @@ def judge(pacs: Pacs) -> Iterator[Finding]:
 
 
 def _says_nothing(one: LookedAt, verdict: Verdict, *, is_needed: bool) -> Finding:
-    what, command = _parted(verdict.evidence)
+    what, command = _parted(verdict.evidence.removeprefix("its PAC: "))
     return Finding(
         code=Sign.PAC_SILENT,
         is_broken=is_needed,
         where=one.where,
         what=f"{one.seen.name} names no way out here, {verdict.outcome.value}: {what}",
-        why="what Docker would go by is not known, so the next upstream of this network is used",
+        why="pulls fail: nothing else of this network works"
+        if is_needed
+        else "what Docker would go by is not known, so the next upstream of this network is used",
         command=command or _deed(one, verdict.outcome),
     )
 
@@ -119,7 +121,7 @@ def _leads_nowhere(one: LookedAt, *, is_needed: bool) -> Finding:
         for answered in islice(said.answers, _MOST)
     )
     tried = "; ".join(
-        f"{way}: {verdict.outcome.value}{f' ({verdict.evidence})' if verdict.evidence else ''}"
+        f"{way} {verdict.outcome.value}{f' ({verdict.evidence})' if verdict.evidence else ''}"
         for way, verdict in islice(zip(said.ways, _of_ways(one), strict=True), _MOST)
     )
     return Finding(

@@ -17,6 +17,7 @@ from agent.cli.env.shown import EnvShown, LinesShown
 from agent.cli.misused import Misused
 from agent.cli.printing import complain, exact, exact_bytes, exact_json
 from agent.cli.session import quiet
+from agent.decide.bridge import other_way
 from agent.decide.clients import Intent, Wanted, for_programs
 from agent.decide.elsewhere import Sheet, lines, merged, needs_password, sheet
 from agent.one_pass.picture import UpstreamShown
@@ -142,7 +143,7 @@ def _conditions(found: Chosen, wanted: Wanted) -> Iterator[Condition]:
     if wanted.condition is not None and wanted.condition.code is not Code.CLIENT_NO_CREDENTIALS:  # said already
         yield wanted.condition
     elif wanted.intent is not Intent.SET:
-        yield Condition(Code.CLIENT_UNREACHABLE, wanted.because, f"Set upstream.{found.upstream.name}.container_url")
+        yield Condition(Code.CLIENT_UNREACHABLE, wanted.because, f"Set {other_way(found.upstream)}")
 
 
 def _page(shown: EnvShown, made: LinesShown) -> str:
