@@ -59,10 +59,7 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
         return done
 
     async def unless_relayed() -> Restored:
-        done = await put_back()
-        restart = await _restart_that_ends_the_relay(paths, policy)
-        stays = f"the relay: Docker still runs with its address, so it stays. Run: {restart}"
-        return msgspec.structs.replace(done, left=(*done.left, stays)) if restart else done
+        return await _unless_docker_needs_the_relay(await put_back(), paths, policy)
 
     async def whatever_is_left() -> Restored:
         try:
@@ -88,6 +85,16 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
     return 1
 
 
+async def _unless_docker_needs_the_relay(done: Restored, paths: Paths, policy: Policy) -> Restored:
+    restart = await _restart_that_ends_the_relay(paths, policy)
+    if restart:
+        stays = f"the relay: Docker still runs with its address, so it stays. Run: {restart}"
+        return msgspec.structs.replace(done, left=(*done.left, stays))
+    if not done.is_failed:  # else it goes on, and so do they
+        await _say_what_was_made_with_the_relay(paths, policy)
+    return done
+
+
 async def _restart_that_ends_the_relay(paths: Paths, policy: Policy) -> str:
     """The command, if Docker runs with its address: without the relay nothing would be pulled any more; else ''."""
     listens = RelayUnits(paths, OF_THE_SYSTEM).where()
@@ -105,13 +112,21 @@ async def _restart_that_ends_the_relay(paths: Paths, policy: Policy) -> str:
 async def _say_what_needs_the_relay(paths: Paths, policy: Policy, *, is_put_back: bool) -> None:
     """It goes with its package: Docker until it is restarted, and containers that were made with its address."""
     first = "" if is_put_back else "sudo apt purge docker-proxy-agent; "  # or it would be given the address again
-    listens = RelayUnits(paths, OF_THE_SYSTEM).where() or ()
     try:
         restart = await _restart_that_ends_the_relay(paths, policy)
         if restart:
             way = f"{first}sudo {restart}"
             say(f"note         Docker still has the relay's address, where nobody listens any more. Run: {way}")
-        things = await made_with(listens, paths, policy)
+    except AgentError as error:
+        complain(str(error))
+        return
+    await _say_what_was_made_with_the_relay(paths, policy)
+
+
+async def _say_what_was_made_with_the_relay(paths: Paths, policy: Policy) -> None:
+    """`stale` is gone once it is asked for."""
+    try:
+        things = await made_with(RelayUnits(paths, OF_THE_SYSTEM).where() or (), paths, policy)
     except AgentError as error:
         complain(str(error))
         return
