@@ -54,8 +54,10 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
     return 1 if done.is_failed else 0
 
 
-async def restore(paths: Paths, policy: Policy, record: Record, *, is_asked_now: bool) -> Restored:
-    """Finish what a crashed agent left half done, then restore. The lock is held."""
+async def restore(
+    paths: Paths, policy: Policy, record: Record, *, is_asked_now: bool, relay_ports: tuple[int, ...] = ()
+) -> Restored:
+    """Finish what a crashed agent left half done, then restore. The lock is held. `relay_ports`: of one that ends."""
     here = serving(paths, policy.docker.service_named(paths.layout.service))
     await to_the_end(LocalDaemon(here, policy).recover(record, may_restart=True), None)
     await local_clients(here, policy, config_file=ConfigFile(here)).recover()
@@ -65,7 +67,15 @@ async def restore(paths: Paths, policy: Policy, record: Record, *, is_asked_now:
 
     async def restored(where: Paths, docker: Docker, files: tuple[str, ...] = ()) -> Restored:
         daemon = LocalDaemon(where, msgspec.structs.replace(policy, docker=docker))
-        restoring = Restoring(paths.state, docker, daemon=daemon, homes=Homes(), accounts=accounts, files=files)
+        restoring = Restoring(
+            paths.state,
+            docker,
+            daemon=daemon,
+            homes=Homes(),
+            accounts=accounts,
+            files=files,
+            relay_ports=relay_ports,
+        )
         return await restoring.restore(record, is_asked_now=is_asked_now)
 
     beside: list[Restored] = []

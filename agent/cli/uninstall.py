@@ -36,6 +36,11 @@ from agent.values.policy import Policy, Relay
 _FAILED: Final = (
     "the service is stopped, but not everything is restored. Fix this, then run: docker-proxy-agent uninstall"
 )
+_STAYS: Final = "the relay: Docker still runs with its address, so it stays, and pulls go on"
+_UNFINISHED: Final = (
+    "nothing is lost. Run uninstall again when what holds Docker's restart back is over; or, whatever that stops, at "
+    "once: sudo docker-proxy-agent uninstall --now (after make install: sudo make uninstall NOW=1)"
+)
 _FAILED_FOR_DPKG: Final = (
     "not everything is restored, and the package is removed all the same. What is needed for another try is kept until "
     "`apt purge`: install it again, then run: docker-proxy-agent restore"
@@ -54,7 +59,7 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
 
     async def put_back() -> Restored:
         record(requested("uninstall", is_now=args.now))
-        done = await restore(paths, policy, record, is_asked_now=args.now)
+        done = await restore(paths, policy, record, is_asked_now=args.now, relay_ports=_relay_ports(paths))
         say(*lines(done))
         return done
 
@@ -81,26 +86,31 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
         return 0
     for left in done.left:
         complain(left)
-    complain(_FAILED_FOR_DPKG if is_dpkgs else _FAILED)
+    is_nothing_lost = done.left == (_STAYS,) and not done.outcome.is_failed
+    complain(_FAILED_FOR_DPKG if is_dpkgs else _UNFINISHED if is_nothing_lost else _FAILED)
     return 1
 
 
 async def _unless_docker_needs_the_relay(done: Restored, paths: Paths, policy: Policy) -> Restored:
     restart = await _restart_that_ends_the_relay(paths, policy)
     if restart:
-        stays = f"the relay: Docker still runs with its address, so it stays. Run: {restart}"
-        return msgspec.structs.replace(done, left=(*done.left, stays))
+        return msgspec.structs.replace(done, left=(*done.left, _STAYS))
     if not done.is_failed:  # else it goes on, and so do they
         await _say_what_was_made_with_the_relay(paths, policy)
     return done
 
 
+def _relay_ports(paths: Paths) -> tuple[int, ...]:
+    """Whatever the policy says by now; (): it is not in use."""
+    listens = RelayUnits(paths, OF_THE_SYSTEM).where()
+    return () if listens is None else ports_of(listens) or (Relay().port,)
+
+
 async def _restart_that_ends_the_relay(paths: Paths, policy: Policy) -> str:
     """The command, if Docker runs with its address: without the relay nothing would be pulled any more; else ''."""
-    listens = RelayUnits(paths, OF_THE_SYSTEM).where()
-    if listens is None:
+    ports = _relay_ports(paths)
+    if not ports:
         return ""
-    ports = ports_of(listens) or (Relay().port,)  # whatever the policy says by now
     here = serving(paths, policy.docker.service_named(paths.layout.service))
     reality = await LocalDaemon(here, policy).reality(*(for_docker(Relay(port=port)) for port in ports))
     running = effective(reality)

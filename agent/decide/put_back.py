@@ -6,14 +6,16 @@ start with is what is desired. Not known here: the clients' files.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import msgspec
 
 from agent.decide import foreign
 from agent.decide.effective import effective, prospective
 from agent.decide.plan import PUBLIC_MODE, Edit, OwnedDaemonJson, Plan
+from agent.decide.relay import port_had
 from agent.decide.restart import Busy, busy, named, restarting
+from agent.decide.urgent import Urgency
 from agent.targets import daemon_json, drop_in
 from agent.targets.refused import TextRefused
 from agent.values.dockerd import Reality
@@ -30,15 +32,16 @@ class PutBack(msgspec.Struct, frozen=True):
     by_hand: str = ""  # if the restart waits: the command that makes it, and what it costs; nobody else will
 
 
-def put_back(
+def put_back(  # noqa: PLR0913 - each is a part of what is compared
     kept: Mapping[str, OwnedDaemonJson],
     texts: Mapping[str, str | None],
     reality: Reality,
     policy: Docker,
     *,
     is_asked_now: bool,
+    relay_ports: Collection[int] = (),
 ) -> PutBack:
-    """`texts`: what stands now in the files of `kept` and in the agent's own."""
+    """`texts`: what stands now in the files of `kept` and in the agent's own. `relay_ports`: of a relay that ends."""
     edits: list[Edit] = []
     left: dict[str, str] = {}
     for path, text in texts.items():
@@ -61,8 +64,10 @@ def put_back(
         return PutBack(Plan(DIRECT, None, edits=tuple(edits), needs_daemon_reload=is_reloaded), *_left(left))
     running = effective(reality)
     restart, by_hand = None, ""
-    if (edits or is_asked_now) and reality.engine is not None and running is not None and not agrees(running, desired):
-        due = restarting(policy.restart, met, None, is_asked_now=is_asked_now, can_restart=reality.can_restart)
+    urgent = _by_the_relay(running, relay_ports)
+    is_meant = bool(edits) or is_asked_now or urgent is not None
+    if is_meant and reality.engine is not None and running is not None and not agrees(running, desired):
+        due = restarting(policy.restart, met, urgent, is_asked_now=is_asked_now, can_restart=reality.can_restart)
         due = foreign.held(due, reality, is_asked_now=is_asked_now)
         restart = msgspec.structs.replace(due, is_overrulable=False)  # `by_hand` has the command instead
         by_hand = _by_hand(reality, met)
@@ -77,6 +82,13 @@ def put_back(
         restart=restart,
     )
     return PutBack(made, *_left(left), by_hand=by_hand)
+
+
+def _by_the_relay(running: Settings | None, ports: Collection[int]) -> Urgency | None:
+    """Without it nothing is pulled; of other settings it is not known, and nothing is risked."""
+    if running is None or port_had([running], ports) is None:
+        return None
+    return Urgency(is_urgent=True, because="the relay ends, and Docker has its address")
 
 
 def _by_hand(reality: Reality, met: Busy) -> str:

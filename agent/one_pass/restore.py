@@ -78,6 +78,7 @@ class Restoring(msgspec.Struct, frozen=True):
     homes: Files
     accounts: Accounts
     files: tuple[str, ...] = ()  # of a Docker that is not served any more: these alone, and no client's; (): everything
+    relay_ports: tuple[int, ...] = ()  # of a relay that ends with this: a Docker with its address cannot wait
 
     async def restore(self, record: Record, *, is_asked_now: bool) -> Restored:
         """Put everything back. Docker is restarted by the rules of a pass. A second call finds nothing to do."""
@@ -154,7 +155,9 @@ class Restoring(msgspec.Struct, frozen=True):
             owned = {
                 path: OwnedDaemonJson(is_ours=True, original=one.text, mode=one.mode) for path, one in kept.items()
             }
-            found = put_back(owned, texts, reality, self.docker, is_asked_now=is_asked_now)
+            found = put_back(
+                owned, texts, reality, self.docker, is_asked_now=is_asked_now, relay_ports=self.relay_ports
+            )
             unsaid = {path: why for path, why in unread.items() if path not in found.left_targets}
             found = msgspec.structs.replace(
                 found, left=(*unsaid.values(), *found.left), left_targets=(*unsaid, *found.left_targets)

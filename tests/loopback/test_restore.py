@@ -23,12 +23,13 @@ from agent.clients.homes import Homes
 from agent.clients.originals import client_originals
 from agent.clients.users import Account
 from agent.decide.plan import Plan, plan
+from agent.decide.relay import for_docker
 from agent.docker.originals import OriginalFile, daemon_originals
 from agent.docker.transaction import Applied
 from agent.one_pass.restore import Restored, Restoring
 from agent.targets import daemon_json
 from agent.values.dockerd import Reality
-from agent.values.policy import Docker, Method, Restart
+from agent.values.policy import Docker, Method, Relay, Restart
 from agent.values.secret import Secret
 from agent.values.settings import DIRECT, Settings, Texts, settings
 from tests.share import fewer
@@ -45,12 +46,14 @@ SECRET = settings("http://u:hunter2@office:3128", "http://u:hunter2@office:3128"
 FOREIGN = '{\n\t"proxies": {"http-proxy": "http://foreign:1"},   "debug":true\n}\n'
 
 
-def restoring(dockerd: Dockerd, people: People | None = None, docker: Docker = Docker()) -> Restoring:
+def restoring(
+    dockerd: Dockerd, people: People | None = None, docker: Docker = Docker(), relay_ports: tuple[int, ...] = ()
+) -> Restoring:
     def accounts(files: Iterable[str]) -> tuple[Account, ...]:
         wanted = set(files)
         return tuple(one for one in (people.accounts if people else ()) if str(one.config) in wanted)
 
-    return Restoring(dockerd.root / "state", docker, dockerd, Homes(), accounts)
+    return Restoring(dockerd.root / "state", docker, dockerd, Homes(), accounts, relay_ports=relay_ports)
 
 
 async def restored(dockerd: Dockerd, *, is_asked_now: bool = False) -> Restored:
@@ -131,6 +134,20 @@ async def test_a_container_that_runs_defers_the_restart_and_now_does_it(dockerd:
     assert done.by_hand == "systemctl restart docker.service, which stops 1 container"
     await restored(dockerd, is_asked_now=True)
     assert dockerd.runs_with == DIRECT
+
+
+async def test_of_a_relay_that_ends_docker_is_restarted_and_the_container_goes_on(dockerd: Dockerd) -> None:
+    await applied(dockerd, for_docker(Relay()))
+    dockerd.containers = 1
+    assert (await restored(dockerd)).outcome.deferred == "1 container runs"  # the relay goes on
+
+    done = await restoring(dockerd, relay_ports=(Relay().port,)).restore(dockerd.record(), is_asked_now=False)
+
+    assert done.outcome.deferred == ""
+    assert not done.is_failed
+    assert dockerd.runs_with == DIRECT
+    assert (dockerd.containers, dockerd.killed) == (1, 0)
+    assert dockerd.files() == {}
 
 
 @pytest.mark.parametrize("late", ["a-container", "a-unit", "silence"])

@@ -128,7 +128,7 @@ def test_it_takes_over_from_make_install_and_is_purged_at_once_with_the_relay_on
     laptop.write(
         "/usr/local/share/fish/vendor_completions.d/docker-proxy-agent.fish", "complete -c docker-proxy-agent\n"
     )
-    with_relay(laptop)
+    with_relay(laptop, '[docker]\nrestart = "when-idle"\n')
     laptop.until(laptop.docker.reports, https=RELAY, within=40)
     laptop.docker.import_image()
     laptop.until(laptop.exists, "/root/.docker/config.json")  # which comes after Docker

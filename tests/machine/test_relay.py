@@ -274,18 +274,22 @@ def test_a_broken_relay_is_left_once_and_uninstall_leaves_nothing_of_it(laptop: 
     assert laptop.agent("reload").ok
     laptop.until(laptop.docker.reports, https=RELAY, within=40)
 
-    laptop.docker.start_container()
+    web = laptop.docker.start_container()
     with_relay(laptop, "port = 3140\n" + more.replace("[docker]", '[docker]\nrestart = "when-idle"'))
     laptop.until(lambda: "127.0.0.1:3140" in laptop.run("ss", "-Htln").stdout, within=40)
     laptop.until(laptop.docker.pulls, IMAGE)  # by the port that it has, for its restart waits
     assert laptop.docker.reports(https=RELAY)
     stays = laptop.agent("uninstall")  # its restart of Docker would have to wait for the container
-    assert "Docker still runs with its address, so it stays" in stays.stderr, stays
+    assert "Docker still runs with its address, so it stays, and pulls go on\n" in stays.stderr, stays
+    assert "nothing is lost. Run uninstall again when what holds Docker's restart back is over" in stays.stderr
     assert stays.code == 1
     assert laptop.docker.pull().ok
 
-    gone = laptop.agent("uninstall", "--now")
+    with_relay(laptop, more)  # whose restarts keep containers
+    gone = laptop.agent("uninstall")
     assert gone.ok, gone
+    assert "docker       restarted" in gone.stdout
+    assert web.is_running()
     assert "these were made with the relay's address" in gone.stdout
     assert "container-1" in gone.stdout
     (off,) = (one["facts"] for one in laptop.audit.records() if one["event"] == "relay-disabled")
