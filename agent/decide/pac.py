@@ -11,6 +11,7 @@ Not known here: how a PAC is fetched and evaluated, and when (`one_pass/pac.py`)
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
@@ -21,7 +22,7 @@ from agent.values.condition import Code, Condition
 from agent.values.events import PacTold
 from agent.values.listening import is_loopback
 from agent.values.pac import PacAnswer, PacFault, Way
-from agent.values.policy import DIRECT_NAME, Exclusion, Network, Pattern, Policy, RegistryUrl, Upstream
+from agent.values.policy import DIRECT_NAME, Exclusion, HostPattern, Network, Policy, RegistryUrl, Upstream
 from agent.values.settings import ProxyUrl, proxy
 from agent.values.snapshot import Snapshot
 from agent.values.verdict import IN_OUR_WORDS, Outcome, Verdict
@@ -271,9 +272,18 @@ def name_in_policy(name: str) -> str:
     return name.partition(_NAMES)[0]
 
 
-def is_trusted(host: str, trusted: Iterable[Pattern]) -> bool:
+def is_trusted(host: str, trusted: Iterable[HostPattern]) -> bool:
     """Whether the password may go there. By name alone: what a PAC says is no proof of who answers."""
-    return any(is_like(host.lower(), pattern.lower()) for pattern in trusted)
+    name = host.lower().removesuffix(".")
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        return any(is_like(name, one) for one in trusted if not one.is_of_addresses)
+    return any(_is_among(address, one) for one in trusted if not one.is_of_names)
+
+
+def _is_among(address: ipaddress.IPv4Address | ipaddress.IPv6Address, pattern: HostPattern) -> bool:
+    return address in ipaddress.ip_network(pattern) if "/" in pattern else is_like(str(address), pattern)
 
 
 def _as_exclusion(registry: RegistryUrl) -> Exclusion | None:

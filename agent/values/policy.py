@@ -112,6 +112,45 @@ class Pattern(str):
         return cls(text)
 
 
+class HostPattern(str):
+    """Hosts: a name, an address, a network, or a pattern of names or of addresses.
+
+    One of addresses is for no names: `10.10.0.*` is not what `10.10.0.evil.example` is called.
+    """
+
+    __slots__ = ()
+    _NAMES = re.compile(r"[a-z0-9_.*?-]+")
+    _IPV4 = re.compile(r"[0-9.*?]*[0-9][0-9.*?]*")
+    _IPV6 = re.compile(r"[0-9a-f:.*?]+")
+    _WITH_PORT = re.compile(r"[^:]*:[0-9]+")
+
+    @classmethod
+    def parse(cls, text: str) -> HostPattern:
+        """In small letters, without the brackets of IPv6 and the dot at the end."""
+        found = cls(no_proxy_entry(text.removeprefix("[").removesuffix("]")))
+        if not found._can_hold:
+            raise ValueError('is no host and no hosts, such as "*.corp.example", "10.10.0.3" or "10.10.0.0/24"')
+        return found
+
+    @property
+    def _can_hold(self) -> bool:
+        if not self.is_of_addresses:
+            return self._NAMES.fullmatch(self) is not None
+        if "*" in self or "?" in self:
+            is_ours = self._IPV4.fullmatch(self) or self._IPV6.fullmatch(self)
+            return is_ours is not None and not self._WITH_PORT.fullmatch(self)
+        return _is_network(self)
+
+    @property
+    def is_of_addresses(self) -> bool:
+        return "/" in self or ":" in self or self._IPV4.fullmatch(self) is not None
+
+    @property
+    def is_of_names(self) -> bool:
+        """One such as `*` is of both."""
+        return not self.is_of_addresses and not {*self} <= {*"*?."}
+
+
 class Exclusion(str):
     """A canonical entry of no_proxy, in a form that Go understands (FACTS 9); or several, with commas between them."""
 
@@ -409,7 +448,7 @@ class UpstreamTable(Table, frozen=True):
     container_url: UpstreamUrl = UpstreamUrl(None)
     pac: PacUrl = PacUrl("")
     pac_refresh: Duration = PAC_REFRESH
-    trusted: tuple[Pattern, ...] = ()
+    trusted: tuple[HostPattern, ...] = ()
 
 
 class Match(Table, frozen=True):
@@ -452,7 +491,7 @@ class Upstream(msgspec.Struct, frozen=True):
     container_url: ProxyUrl | None = None
     pac: PacUrl = PacUrl("")  # says what the upstreams are that it stands for
     pac_refresh: Duration = PAC_REFRESH
-    trusted: tuple[Pattern, ...] = ()  # the hosts among them that the password may go to
+    trusted: tuple[HostPattern, ...] = ()  # the hosts among them that the password may go to
     candidates: tuple[str, ...] = ()  # what its PAC says, where that is known: these upstreams, in this order
     fault: Verdict | None = None  # why that is not known
     named_by: str = ""  # the upstream whose PAC says this one; '': the policy does

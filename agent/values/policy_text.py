@@ -26,6 +26,7 @@ from agent.values.policy import (
     Docker,
     Duration,
     Exclusion,
+    HostPattern,
     Listen,
     Mac,
     Match,
@@ -56,7 +57,7 @@ from agent.values.settings import Scheme
 T = TypeVar("T", bound=Table)
 _VALUES: Final = (
     *(Duration, Size, Address, Subnet, Mac, Pattern, Exclusion, RegistryUrl, ReachedHost, UpstreamUrl),
-    PacUrl,
+    *(PacUrl, HostPattern),
 )
 _KNOWN_TABLES: Final = ("probe", "docker", "clients", "audit", "no_proxy", "relay", "upstream", "network")
 # As the problems and the lines of a policy name it; what a person wrote there follows, or is its key.
@@ -520,6 +521,15 @@ def warnings(policy: Policy, origins: Origins = NO_ORIGINS) -> tuple[Remark, ...
                     " trusted those that it may go to"
                 )
                 found.append(Remark(text, origins.upstreams.get(upstream.name, "")))
+            open_ended = [one for one in upstream.trusted if one.endswith("*") and not one.is_of_addresses]
+            found += [
+                Remark(
+                    f'upstream.{upstream.name}.trusted: "{one}" has no end, so a PAC file may name a host of anybody\'s'
+                    ' that fits, and it gets the password: write the domain, such as "*.corp.example"',
+                    origins.upstreams.get(upstream.name, ""),
+                )
+                for one in open_ended
+            ]
         elif not upstream.is_direct and (upstream.http is None or upstream.https is None):
             missing, given = ("https_url", "http_url") if upstream.https is None else ("http_url", "https_url")
             text = f"upstream.{upstream.name}: {given} without {missing}: the other half goes direct"

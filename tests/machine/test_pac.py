@@ -200,7 +200,7 @@ def test_by_the_relay_it_decides_for_each_request(laptop: Laptop) -> None:
         f'return "PROXY {DEAD}; {way(squid)}";',
     )
     laptop.write(PASSWORD_FILE, squid.password + "\n", mode=0o600)
-    login = f'username = "{squid.user}"\npassword_file = "{PASSWORD_FILE}"\ntrusted = ["10.10.0.*"]\n'
+    login = f'username = "{squid.user}"\npassword_file = "{PASSWORD_FILE}"\ntrusted = ["10.10.0.0/24"]\n'
     policy = POLICY.format(pac=office.PAC).replace('"10s"\n', f'"10s"\n{login}')
     laptop.policy(f"[relay]\nenable = true\n{policy}")
     laptop.plug("office")

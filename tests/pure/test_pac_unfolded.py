@@ -12,7 +12,7 @@ from agent.decide.desired import by_upstream
 from agent.decide.pac import Answered, PacSeen, Said, candidate, in_the_order_of, is_trusted, knowing, split_of, unfold
 from agent.decide.relay import orders, pac_in_force, relay_pac
 from agent.values.pac import PacFault, read_answer
-from agent.values.policy import DIRECT, Network, Pattern, Policy, RegistryUrl, Relay, Upstream
+from agent.values.policy import DIRECT, HostPattern, Network, Policy, RegistryUrl, Relay, Upstream
 from agent.values.policy_text import parse
 from agent.values.relay import RelayUpstream, orders_file, orders_in
 from agent.values.secret import Secret
@@ -227,13 +227,24 @@ def test_one_that_is_known_by_its_name_alone() -> None:
         ("corp.example", ("*.corp.example",), False),
         ("proxy.corp.example.evil", ("*.corp.example",), False),
         ("evilcorp.example", ("*.corp.example", "corp.example"), False),
+        ("proxy.corp.example.", ("proxy.corp.example",), True),
+        ("proxy.corp.example", ("proxy.corp.example.",), True),
         ("10.1.0.3", ("10.1.*",), True),
+        ("10.1.0.3", ("10.1.0.0/24",), True),
+        ("10.1.1.3", ("10.1.0.0/24", "fd00::/8", "proxy", "*.3"), True),
+        ("10.1.1.3", ("10.1.0.0/24", "fd00::/8", "10.1.0.?", "*.example"), False),
+        ("10.1.0.evil.example", ("10.1.*", "10.1.0.0/24", "*1.*", "?0.1.0.*"), False),
+        ("fd00::1", ("[fd00::1]",), True),
+        ("fd00::1", ("FD00:0::1",), True),
+        ("fd00::1", ("fd00:*",), True),
+        ("fd00::1", ("fd*", "fd01::/16"), False),
+        ("fd00.evil.example", ("fd00:*", "fd00::/16"), False),
         ("anything", ("*",), True),
         ("anything", (), False),
     ],
 )
 def test_whom_the_password_may_go_to(host: str, trusted: tuple[str, ...], answer: bool) -> None:
-    assert is_trusted(host, map(Pattern, trusted)) is answer
+    assert is_trusted(host, map(HostPattern.parse, trusted)) is answer
 
 
 WAYS = st.sampled_from(["a.corp.example", "b.corp.example", "c", "10.1.0.3", "10.2.0.3"]).flatmap(

@@ -165,6 +165,10 @@ NO_PAC = 'is not where a PAC file is, such as "http://wpad.example/wpad.dat", "f
         (UPSTREAM + PAC + 'owner = "alice"', "upstream.a.owner: stands beside pac: write one or the other"),
         (UPSTREAM + PAC + 'pac_refresh = "1s"', 'upstream.a.pac_refresh: 1 s is out of bounds: write "10s" to "7d"'),
         (UPSTREAM + PAC + 'password_file = "/p"', "upstream.a: username is missing; a password does not go without"),
+        *(
+            (UPSTREAM + PAC + f'trusted = ["{text}"]', f'upstream.a.trusted: "{text}" is no host and no hosts, such as "*.corp.example", "10.10.0.3" or "10.10.0.0/24"')
+            for text in ("", "proxy:3128", "10.10.0.3:3128", "10.10.0.*:3128", "*:3128", "10.10.0.300", "10.10.0", "10.10.0.0/33", "10.10.0.*/24", "http://proxy", "a b")
+        ),
         (UPSTREAM + URL + 'trusted = ["*.corp.example"]', "upstream.a.trusted: goes with pac"),
         (UPSTREAM + URL + 'pac_refresh = "2h"', "upstream.a.pac_refresh: goes with pac"),
         (UPSTREAM + 'pac = "auto"\n[[network]]\nuse = ["a"]', 'network 1.use: "a" has pac = "auto", which asks whoever answers: give the network a match'),
@@ -277,6 +281,8 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         ('[upstream.a]\nhttp_url = "http://a"', "upstream.a: http_url without https_url"),
         (f'{UPSTREAM}{URL}username="u"\npassword_file="/p"\n[[network]]\nuse=["a"]', "network 1 (network 1): has no match, so the password of a is sent"),
         (UPSTREAM + PAC + '[[network]]\nuse = ["a"]', "network 1 (network 1): has no match, so the PAC of a is not asked here"),
+        (UPSTREAM + PAC + 'trusted = ["proxy.corp.*"]', 'upstream.a.trusted: "proxy.corp.*" has no end, so a PAC file may name a host'),
+        (UPSTREAM + PAC + 'trusted = ["*"]', 'upstream.a.trusted: "*" has no end'),
         (UPSTREAM + PAC + PASSWORD, "upstream.a: its password goes to none of the proxies that the PAC names"),
         ('[[network]]\nuse=["direct"]\n[[network]]\nuse=["direct"]', "network 1 (network 1): has no match, so what stands below it is never reached"),
     ],
