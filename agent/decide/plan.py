@@ -194,7 +194,9 @@ def plan(  # noqa: PLR0913 - each is a part of what is compared
         elif restart.when is When.NOW and refused is not None:
             restart = Restarting(When.LATER, foreign.condition(refused).text)
         restart = foreign.held(restart, reality, is_asked_now=is_asked_now)
-        if restart.when is When.NOW and holding.waits and not is_asked_now:
+        # Where its turn has not come, urgency is not asked: containers would be named for a reason, and may be none.
+        is_open = holding.urgency is None and hangs_on_urgency(policy.restart, met, is_asked_now=is_asked_now)
+        if (restart.when is When.NOW or is_open) and holding.waits and not is_asked_now:
             restart = Restarting(When.LATER, holding.waits)
         otherwise = None if is_asked_now else holding.otherwise(desired)
         restart = None if otherwise is not None else restart

@@ -13,6 +13,7 @@ from agent.decide.desired import for_dockerd
 from agent.decide.effective import effective, prospective
 from agent.decide.plan import Holding, OwnedDaemonJson, Plan, keeps_down, plan, put_off
 from agent.decide.restart import When
+from agent.decide.urgent import Urgency
 from agent.targets import daemon_json, drop_in, environment
 from agent.values.condition import Code, Condition, down
 from agent.values.dockerd import Engine, FileFault, Flags, Phase, Reality, UnitState
@@ -156,6 +157,21 @@ def test_a_container_that_runs_defers_the_restart_and_not_the_write() -> None:
     assert made.restart.when is When.LATER
     assert plan(OFFICE, busy, Docker(), OwnedDaemonJson(), is_asked_now=True).restart.when is When.NOW  # type: ignore[union-attr]
     assert planned(OFFICE, busy, Docker(restart=Restart.ALWAYS)).restart.when is When.NOW  # type: ignore[union-attr]
+
+
+def test_of_what_holds_a_restart_back_the_line_names_what_counts() -> None:
+    busy = docker_with(engine=engine(containers=1))
+    unsteady = "the network is unsteady"
+    works = Urgency(is_urgent=False, because="home still works here")
+
+    def line(docker: Docker, holding: Holding) -> str:
+        made = plan(OFFICE, busy, docker, OwnedDaemonJson(), is_asked_now=False, holding=holding)
+        assert made.restart is not None
+        return made.restart.because
+
+    assert line(Docker(), Holding(unsteady)) == unsteady  # the container may be no reason then
+    assert line(Docker(), Holding(unsteady, urgency=works)).startswith("1 container runs, and home still works here")
+    assert line(Docker(restart=Restart.WHEN_IDLE), Holding(unsteady)).startswith("1 container runs; ")
 
 
 def test_only_what_docker_does_not_run_with_is_written_ahead() -> None:
