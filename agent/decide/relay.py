@@ -17,11 +17,20 @@ import msgspec
 
 from agent.decide.choose import Choice
 from agent.decide.desired import for_dockerd
+from agent.decide.pac import Said
 from agent.values.condition import Code, Condition
 from agent.values.errors import AgentError, Unexpected
 from agent.values.machine_text import lines
 from agent.values.policy import Listen, Network, NoProxy, Policy, Relay, Upstream
-from agent.values.relay import Orders, RelayPac, RelayState, RelayUpstream, Source
+from agent.values.relay import (
+    LARGEST_ORDERS,
+    Orders,
+    RelayPac,
+    RelayState,
+    RelayUpstream,
+    Source,
+    orders_file,
+)
 from agent.values.secret import escaped, without_userinfo
 from agent.values.settings import ProxyUrl, Scheme, Settings, agrees
 from agent.values.verdict import Outcome, Verdict
@@ -35,7 +44,9 @@ AGAIN_S: Final = 2.0  # as two probes of an upstream in use are apart
 # What may pass by itself is given longer: who keeps it busy for some seconds does not decide on a restart of Docker.
 SOFT_AGAIN_S: Final = 15.0
 _SOFT: Final = frozenset({Outcome.TIMEOUT, Outcome.PROXY_DOWN})
-MOST_OF_A_SCRIPT: Final = 400 * 1024  # bytes; in JSON they may be twice as many, and relay.json has a limit
+MOST_OF_A_SCRIPT: Final = 400 * 1024  # bytes; in JSON they may be six times as many: see `fitting`
+_ROOM: Final = 64  # bytes, for a longer generation
+_FAILED_BY_A_WAY: Final = frozenset({"502", "504"})
 MOST_KNOWN: Final = 64  # of what a PAC has named
 _EARLY: Final = 0.1  # of that time
 PROVES_S: Final = 60.0  # with recheck = "0s", and while the upstreams fail as well
@@ -144,6 +155,13 @@ def is_full(through: Verdict) -> bool:
     It answers 503 for that, and where it has no orders, which `deaf` sees.
     """
     return through.outcome is Outcome.PROXY_DOWN and through.evidence.startswith("503 ")
+
+
+def is_by_another(through: Verdict, upstream: str) -> bool:
+    """Whether it answered for another way than this one, as by what a PAC says of a host: no failure of its own."""
+    status, _, way = through.evidence.partition(" through ")
+    of_this = f"{upstream.encode('ascii', 'replace').decode()}:"  # as in its status line
+    return status in _FAILED_BY_A_WAY and not way.startswith(of_this)
 
 
 def anew(relaying: Relaying) -> Relaying:
@@ -354,8 +372,14 @@ def pac_in_force(policy: Policy, choice: Choice) -> Upstream | None:
     return next((one for one in named_by if upstream.is_direct or one.name == upstream.named_by), None)
 
 
-def relay_pac(
-    policy: Policy, pac: Upstream, script: str, my_ip: str, *, verdicts: Mapping[str, Verdict] = _NO_VERDICTS
+def relay_pac(  # noqa: PLR0913 - named at its one call
+    policy: Policy,
+    pac: Upstream,
+    script: str,
+    my_ip: str,
+    *,
+    verdicts: Mapping[str, Verdict] = _NO_VERDICTS,
+    said: Said | None = None,
 ) -> RelayPac | None:
     """What the relay is told of it; None: the script is too long, and what it says of the registries is for all."""
     if len(script.encode()) > MOST_OF_A_SCRIPT:
@@ -363,7 +387,40 @@ def relay_pac(
     # Not what it named elsewhere: nobody has asked that here, and it gets no password.
     named = (one for name in pac.candidates if (one := policy.upstreams[name]).named_by == pac.name)
     known = tuple(_way_out(one, {}, verdicts.get(one.name)) for one in named)
-    return RelayPac(pac.name, script, my_ip, no_proxy=tuple(map(str, pac.no_proxy)), known=known[:MOST_KNOWN])
+    return RelayPac(
+        pac.name,
+        script,
+        my_ip,
+        no_proxy=tuple(map(str, pac.no_proxy)),
+        settled=settled(said) if said is not None else (),
+        known=known[:MOST_KNOWN],
+    )
+
+
+def settled(said: Said) -> tuple[str, ...]:
+    """The registries that go by the upstreams that the agent has chosen from: it has asked about them already.
+
+    A PAC that is asked once more may answer otherwise, as by chance, and a relay that goes by that would not go where
+    the agent has seen it work. The others, which it sends another way, the relay has to ask about.
+    """
+    if not said.ways:
+        return ()
+    excepted = {str(entry) for entry in said.excepted}
+    others = {one.registry for one in said.split}
+    by_orders = (
+        one.registry
+        for one in said.answers
+        if one.answer.ways and one.registry not in others and (one.is_by_proxy or said.ways[0].is_direct)
+    )
+    directly = (one.registry for one in said.answers if one.is_direct and one.registry.host in excepted)
+    return tuple(dict.fromkeys(f"{one.host}:{one.port}" for one in (*by_orders, *directly)))
+
+
+def fitting(wanted: Orders) -> Orders:
+    """What can be written: without a script that makes it too long, what the PAC says of the registries is for all."""
+    if wanted.pac is None or len(orders_file(wanted)) + _ROOM <= LARGEST_ORDERS:
+        return wanted
+    return msgspec.structs.replace(wanted, pac=None)
 
 
 def _way_out(upstream: Upstream, owners: Mapping[str, int | None], verdict: Verdict | None) -> RelayUpstream:

@@ -18,6 +18,7 @@ from typing import Final
 import msgspec
 from msgspec import UNSET
 
+from agent.decide.pac import PacSeen
 from agent.decide.relay import (
     AGAIN_S,
     TAKES_S,
@@ -33,7 +34,9 @@ from agent.decide.relay import (
     bridge_of,
     deaf,
     first_of,
+    fitting,
     follows,
+    is_by_another,
     is_due,
     is_the_last_try,
     next_at,
@@ -155,15 +158,18 @@ class LocalRelay:
         units: Units | None = None,
         unfolded: Callable[[], Policy] | None = None,
         script_of: ScriptOf = lambda _: None,
+        pacs: Callable[[], Sequence[PacSeen]] = lambda: (),
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         """`bridge`: the address of Docker's default bridge; None: it is not known.
 
         `unfolded`: the policy with what its PACs say. `script_of`: the script of one, and what it is told of this host.
+        `pacs`: what they say here.
         """
         self._paths, self._policy, self._relay = paths, policy, policy.relay
         self._unfolded = unfolded or (lambda: policy)
         self._script_of = script_of
+        self._pacs = pacs
         self._prober = prober
         self._sockets = sockets
         self._bridge = bridge
@@ -237,7 +243,7 @@ class LocalRelay:
             if await self._learn_bridges():  # which must not keep a switch waiting
                 await self._tell(names, chosen)
             if may_start and self._memory.relaying.is_used:
-                await self._keep(chosen.verdicts.get(names[0]), functools.partial(works, names[0]))
+                await self._keep(names[0], chosen.verdicts.get(names[0]), functools.partial(works, names[0]))
                 self._is_kept = True
         return self._as_it_stands()
 
@@ -278,7 +284,7 @@ class LocalRelay:
             verdicts=chosen.verdicts,
             pac=self._pac(chosen),
         )
-        if (written := follows(before, wanted, self._memory.latest)) is None:
+        if (written := follows(before, fitting(wanted), self._memory.latest)) is None:
             return
         self._write(orders_file(written))
         self._memory.orders, self._memory.orders_on_disk = written, identity_of(self._paths.relay_orders)
@@ -317,7 +323,8 @@ class LocalRelay:
         if pac is None or found is None:
             return None
         script, my_ip = found
-        return relay_pac(policy, pac, script, my_ip, verdicts=chosen.verdicts)
+        said = next((one.said for one in self._pacs() if one.name == pac.name), None)
+        return relay_pac(policy, pac, script, my_ip, verdicts=chosen.verdicts, said=said)
 
     async def _owners(self, names: Sequence[str]) -> dict[str, int | None]:
         """The uids of the users that `owner` names; None: not known, and nothing is sent to that upstream."""
@@ -370,7 +377,7 @@ class LocalRelay:
 
     # Whether it works.
 
-    async def _keep(self, known: Verdict | None, works: Callable[[], Awaitable[Verdict]]) -> None:
+    async def _keep(self, upstream: str, known: Verdict | None, works: Callable[[], Awaitable[Verdict]]) -> None:
         """`known`: the verdict on the upstream without the relay."""
         memory, relaying, wanted = self._memory, self._memory.relaying, self._wanted()
         now = self._clock.boottime_s()
@@ -391,8 +398,11 @@ class LocalRelay:
                 problem = problem or (f"it does not listen at {', '.join(silent)}" if silent else "")
         if is_asked:
             through = Verdict(Outcome.ERROR, problem) if problem else await self._through()
-            is_worth_asking = not through.is_ok and known is not None and known.is_ok
-            without = await works() if is_worth_asking else known
+            if is_by_another(through, upstream):
+                without = None
+            else:
+                is_worth_asking = not through.is_ok and known is not None and known.is_ok
+                without = await works() if is_worth_asking else known
             self._conclude(after(self._memory.relaying, through, without, self._clock.boottime_s()))
         if fault is not None:
             raise fault

@@ -819,6 +819,7 @@ class TheWorld:
             memory=lasting.relay,
             unfolded=lambda: self.pacs.known(policy),
             script_of=self.pacs.script_of,
+            pacs=self.pacs.seen,
             units=None if systemd is None else RelayUnits(paths, systemd),
         )
         self._paths, self._config_file = paths, config_file

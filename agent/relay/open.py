@@ -38,10 +38,11 @@ from agent.values.settings import ProxyUrl, Scheme
 from agent.values.verdict import Outcome, Timings
 
 WITHIN_S: Final = 10.0
-_FIRST_WITHIN_S: Final = 6.0  # if there is another to be tried after it
+_OF_WHAT_IS_LEFT: Final = 0.6  # if there is another to be tried after it
 _THIS_HOST: Final = "127.0.0.1"  # of its look-ups, all addresses are one source
 _CHECKED_WITHIN_S: Final = 4.0  # before the proxy itself is too late
 _READ: Final = 64 * 1024
+_ITSELF: Final = "that is the relay itself"
 
 # What says something about the upstream and not about where it was to lead: another one may do better. A proxy that
 # denies has answered: what a company forbids is not got past it.
@@ -183,23 +184,29 @@ class Opening:
         possible = await self._possible(asked, ways)
         if not possible:
             raise NotOpened(refusals.not_ready("no upstream is chosen here"))
-        first, *others = possible
-        try:
-            return await self._attempt(asked, first, ways, _FIRST_WITHIN_S if others else WITHIN_S)
-        except StreamFailed as failure:
-            if not others or failure.outcome not in _NEXT:
-                self._note(first, failure)
-                raise NotOpened(_told(first, failure), first.upstream) from failure
-            first_failure = failure
-        (second,) = others
-        try:
-            opened = await self._attempt(asked, second, ways, WITHIN_S - _FIRST_WITHIN_S)
-        except StreamFailed as failure:
-            self._note(first, first_failure)
-            self._note(second, failure)
-            raise NotOpened(_told(first, first_failure), first.upstream) from failure
-        self._failures.note_failed(first.upstream, first_failure, second.upstream)
-        return opened
+        loop = asyncio.get_running_loop()
+        until, failed = loop.time() + WITHIN_S, list[tuple[Way, StreamFailed]]()
+        for way, following in zip(possible, (*possible[1:], None), strict=True):
+            left_s = until - loop.time()
+            try:
+                opened = await self._attempt(
+                    asked, way, ways, left_s if following is None else left_s * _OF_WHAT_IS_LEFT
+                )
+            except StreamFailed as failure:
+                failed.append((way, failure))
+                if failure.outcome not in _NEXT or (
+                    following is not None and following.is_last_resort and not _is_the_ways(way, failure)
+                ):
+                    break
+            else:
+                if failed:
+                    first, why = failed[0]
+                    self._failures.note_failed(first.upstream, why, way.upstream)
+                return opened
+        for tried, why in failed:
+            self._note(tried, why)
+        first, why = failed[0]
+        raise NotOpened(_told(first, why), first.upstream) from why
 
     async def _possible(self, asked: Asked, ways: Ways) -> tuple[Way, ...]:
         pac = ways.orders.pac
@@ -235,8 +242,7 @@ class Opening:
 
     def _note(self, way: Way, failure: StreamFailed) -> None:
         """Only what is the upstream's fault: a host that is not there fails by each of them."""
-        is_not_reached = way.proxy is not None and failure.step in _ITS_OWN
-        if is_not_reached or failure.outcome in (Outcome.PROXY_AUTH, Outcome.PORTAL, Outcome.NO_ROUTE):
+        if _is_the_ways(way, failure):
             self._failures.note_failed(way.upstream, failure)
 
     async def _attempt(self, asked: Asked, way: Way, ways: Ways, within_s: float) -> Opened:
@@ -260,20 +266,26 @@ class Opening:
 
     async def _directly(self, asked: Asked, way: Way, watch: Stopwatch) -> Opened:
         async def resolve(host: str, port: int) -> Sequence[Address]:
-            is_container = asked.source is Source.CONTAINERS
-            source = asked.peer if is_container else _THIS_HOST
-            found = await self._names.of(source, host, port, is_container=is_container, is_roots=asked.is_roots)
-            return self._allowed(asked, found)
+            return self._allowed(asked, await self._looked_up(asked, host, port))
 
         with failures_of(watch):
             ground = Ground(resolve, self._connect)
             return Opened(way, _prompt(await dial(asked.host, asked.port, ground, watch)))
 
+    async def _looked_up(self, asked: Asked, host: str, port: int) -> Sequence[Address]:
+        is_container = asked.source is Source.CONTAINERS
+        source = asked.peer if is_container else _THIS_HOST
+        return await self._names.of(source, host, port, is_container=is_container, is_roots=asked.is_roots)
+
     async def _by_proxy(self, asked: Asked, way: Way, proxy: ProxyUrl, *, ways: Ways, watch: Stopwatch) -> Opened:
         async def resolve(host: str, port: int) -> Sequence[Address]:
+            if way.is_unknown:  # its name may follow from what was asked for: on behalf of whoever asks
+                return await self._looked_up(asked, host, port)
             return await self._names.of("", host, port)  # the relay's own: no container keeps it from that
 
         async def connect(family: int, address: tuple[Any, ...]) -> socket.socket:
+            if self._is_itself(address):  # which says something of the way: another one may do
+                raise StreamFailed(Outcome.REFUSED, _ITSELF, Step.CONNECT, watch.timings())
             self._check_unknown(asked, way, str(address[0]))
             await self._check_name(asked, str(address[0]))
             return await self._connect(family, address)
@@ -371,9 +383,12 @@ class Opening:
             return True
 
     async def _connect(self, family: int, address: tuple[Any, ...]) -> socket.socket:
-        if address[1] in self._own_ports and self._is_here(str(address[0])):
-            raise _Forbidden("that is the relay itself")
+        if self._is_itself(address):
+            raise _Forbidden(_ITSELF)
         return await from_here(family, address)
+
+    def _is_itself(self, address: tuple[Any, ...]) -> bool:
+        return address[1] in self._own_ports and self._is_here(str(address[0]))
 
 
 def _prompt(connected: socket.socket) -> socket.socket:
@@ -395,6 +410,12 @@ async def _converse(connected: socket.socket, dialogue: Dialogue[bytes]) -> byte
     except StopIteration as end:
         received: bytes = end.value
         return received
+
+
+def _is_the_ways(way: Way, failure: StreamFailed) -> bool:
+    """Whether it says something of the way, and not of where it was to lead."""
+    is_not_reached = way.proxy is not None and failure.step in _ITS_OWN
+    return is_not_reached or failure.outcome in (Outcome.PROXY_AUTH, Outcome.PORTAL, Outcome.NO_ROUTE)
 
 
 def _told(way: Way, failure: StreamFailed) -> Refusal:

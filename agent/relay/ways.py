@@ -28,6 +28,7 @@ class Way(msgspec.Struct, frozen=True):
     proxy: ProxyUrl | None = None
     owner: str = ""
     owner_uid: int | None = None
+    is_last_resort: bool = False  # no PAC names it for this host: only if its proxy itself cannot be had
     is_unknown: bool = False  # a PAC alone has named the proxy: nobody has seen here that it is one
 
 
@@ -61,12 +62,14 @@ class Ways:
     def is_for_the_pac(self, host: str, port: int) -> bool:
         """Whether the PAC decides, where there is one."""
         pac = self.orders.pac
-        return pac is not None and not excludes((*self.orders.no_proxy, *pac.no_proxy), host, port)
+        if pac is None or f"{host.rstrip('.').lower()}:{port}" in pac.settled:
+            return False
+        return not excludes((*self.orders.no_proxy, *pac.no_proxy), host, port)
 
     def by(self, named: Sequence[PacWay]) -> tuple[Way, ...]:
-        """Those that a PAC names, at most two.
+        """At most two that a PAC names, and the chosen one for when they cannot be had.
 
-        From the one on that the agent has chosen, if it is among them: those before it are known to fail.
+        Where the agent's choice is among them, those before it that it has seen failing stand behind the others.
         """
         pac = self.orders.pac
         assert pac is not None  # noqa: S101 - it was asked
@@ -74,7 +77,19 @@ class Ways:
         found = [_by_pac(way, by_url, pac.name) for way in named]
         chosen = self.orders.upstreams[0].name if self.orders.upstreams else ""
         at = next((place for place, way in enumerate(found) if way.upstream == chosen), 0)
-        return tuple([*found[at:], *found[:at]][:_TRIED])
+        failing = {one.name for one in pac.known if one.works is False}
+        behind = [way for way in found[:at] if way.upstream in failing]
+        return self._with_last_resort([*(way for way in found if way not in behind), *behind][:_TRIED])
+
+    def _with_last_resort(self, found: Sequence[Way]) -> tuple[Way, ...]:
+        """A PAC may name for a host, as by chance, what is down: Docker needs more hosts than its registries."""
+        first = self.orders.upstreams[0] if self.orders.upstreams else None
+        if first is None or first.https is None or any(way.proxy in (None, first.https) for way in found):
+            return tuple(found)
+        last = Way(
+            first.name, first.https, first.owner, first.owner_uid, is_last_resort=True, is_unknown=first.is_hearsay
+        )
+        return (*found, last)
 
     def _found(self, host: str, port: int, *, is_tunnel: bool) -> tuple[Way, ...]:
         if excludes(self.orders.no_proxy, host, port):

@@ -67,6 +67,8 @@ class RelayPac(msgspec.Struct, frozen=True):
     script: str
     my_ip: str = ""
     no_proxy: tuple[str, ...] = ()  # of the policy: it is not asked for these
+    # host:port of the registries for which the agent has its answer: `upstreams`. It might say something else now.
+    settled: tuple[str, ...] = ()
     known: tuple[RelayUpstream, ...] = ()  # that it may name, besides `upstreams`; what else it names gets no password
 
 
@@ -102,6 +104,7 @@ class _Pac(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     script: str
     my_ip: str = ""
     no_proxy: tuple[str, ...] = ()
+    settled: tuple[str, ...] = ()
     known: tuple[_Upstream, ...] = ()
 
 
@@ -136,6 +139,7 @@ def orders_file(orders: Orders) -> bytes:
         orders.pac.script,
         my_ip=orders.pac.my_ip,
         no_proxy=orders.pac.no_proxy,
+        settled=orders.pac.settled,
         known=_written(orders.pac.known),
     )
     written = _Orders(**{**fields, "upstreams": _written(orders.upstreams), "pac": pac})
@@ -150,6 +154,7 @@ def orders_in(data: bytes, where: str) -> Orders:
         written.pac.script,
         my_ip=written.pac.my_ip,
         no_proxy=written.pac.no_proxy,
+        settled=written.pac.settled,
         known=_read(written.pac.known, where),
     )
     fields = {name: getattr(written, name) for name in _Orders.__struct_fields__}

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import socket
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 
 import msgspec
 import pytest
 
-from agent.probe.dial import threaded
+from agent.probe.dial import Address, threaded
 from agent.probe.pac import ByChild, Opened
 from agent.relay.by_pac import MOST_KEPT, ByPac
+from agent.relay.names import MOST_OF_ONE
 from agent.relay.open import Asked, NotOpened, Opening
 from agent.relay.ways import Ways
 from agent.relay.where import Near
@@ -197,6 +199,84 @@ async def test_nor_does_one_that_it_names_for_a_registry_and_nobody_has_seen_wor
         for known in orders(seen):
             assert await relay.way(known, container("door.test", 443)) == "corp → door"
         assert len(one.asked) == 4
+
+
+async def test_what_it_says_by_chance_takes_no_pull_away() -> None:
+    """One of two proxies is down, and each question is answered otherwise."""
+    async with echo() as end, HttpProxy({"registry.test:443": end, "blobs.test:443": end}) as one, a_relay() as relay:
+        dead = f"PROXY 127.0.0.1:{closed_port()}"
+        # To the agent it has said the other one.
+        text = script(f'return "{dead}";')
+        known = upstream("corp → one", one)
+        pac = RelayPac("corp", text, settled=("registry.test:443",), known=(known,))
+        orders = Orders(1, (known,), pac=pac)
+
+        assert await relay.way(orders, docker("registry.test", 443)) == "corp → one"
+        assert relay.evaluator.begun == 0
+        for host in ("blobs.test", "registry.test", "blobs.test"):
+            assert await relay.way(orders, docker(host, 443)) == "corp → one"
+        assert relay.evaluator.begun == 1
+
+
+async def test_what_a_pacs_proxy_forbids_is_not_got_past_it_by_the_last_resort() -> None:
+    async with echo() as end, HttpProxy({"end.test:443": end}) as chosen, HttpProxy() as other, a_relay() as relay:
+        known = upstream("corp → chosen", chosen)
+        pac = RelayPac("corp", script(f'return "PROXY 127.0.0.1:{other.port}";'), known=(known,))
+
+        with pytest.raises(NotOpened):
+            await relay.way(Orders(1, (known,), pac=pac), docker("end.test", 443))
+
+        assert (other.asked, chosen.asked) == (["end.test:443"], [])
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_a_pac_that_names_the_relay_itself_leads_along_its_answer(host: str) -> None:
+    async with echo() as end, HttpProxy({"end.test:443": end}) as one, a_relay() as relay:
+        itself = closed_port()
+        relay.opening._own_ports = frozenset({itself})
+        text = script(f'return "PROXY {host}:{itself}; PROXY 127.0.0.1:{one.port}";')
+
+        assert await relay.way(Orders(1, (), pac=RelayPac("corp", text)), docker("end.test", 443)) == "corp"
+        assert one.asked == ["end.test:443"]
+
+
+async def test_names_that_a_pac_makes_of_what_a_container_asks_for_keep_docker_from_nothing() -> None:
+    async with echo() as end, HttpProxy({"registry.test:443": end}) as one:
+        never, taken = asyncio.Event(), asyncio.Event()
+        hanging: list[str] = []
+
+        async def resolve(host: str, port: int) -> Sequence[Address]:
+            if host.startswith("p-"):
+                hanging.append(host)
+                if len(hanging) == MOST_OF_ONE:
+                    taken.set()
+                async with asyncio.timeout(WITHIN_S):
+                    await never.wait()
+            return [(socket.AF_INET, ("127.0.0.1", port))]
+
+        by_pac = ByPac(Evaluator())
+        near = Near(lambda _: True, lambda _: False)
+        opening = Opening(Failures(), near, resolve=resolve, by_pac=by_pac)
+        proxy = ProxyUrl(Scheme.HTTP, "proxy.test", one.port)
+        known = RelayUpstream("corp → one", proxy, proxy, named_by="corp", works=True)
+        pac = RelayPac(
+            "corp", script('return "PROXY p-" + host + ":8080";'), settled=("registry.test:443",), known=(known,)
+        )
+        ways = Ways(Orders(1, (known,), pac=pac))
+        asks = [opening.open(container(f"h{number}.test", 443), ways) for number in range(MOST_OF_ONE + 2)]
+        tasks = [asyncio.create_task(one_ask) for one_ask in asks]
+        try:
+            async with asyncio.timeout(WITHIN_S):
+                await taken.wait()
+            async with asyncio.timeout(3.0):
+                opened = await opening.open(docker("registry.test", 443), ways)
+                await opened.aclose()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            never.set()
+            await by_pac.aclose()
 
 
 @pytest.mark.parametrize("works", [None, True])

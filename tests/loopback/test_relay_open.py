@@ -386,7 +386,7 @@ async def test_the_relay_is_not_its_own_upstream() -> None:
             await opening.open(docker("end.test", 443), Ways(Orders(1, (by("loop", relay.url()),))))
         assert relay.accepted == 0
 
-    assert told.value.refusal.status == 403
+    assert told.value.refusal.status == 502
     assert "the relay itself" in told.value.refusal.reason
 
 

@@ -56,6 +56,7 @@ class WithPac(Relayed):
             units=self.units,
             unfolded=lambda: local.known(policy),
             script_of=local.script_of,
+            pacs=local.seen,
             clock=self.clock,
         )
         return place
@@ -74,6 +75,7 @@ async def test_it_is_told_the_script_where_the_pac_is_in_use_and_nowhere_else(la
         assert told.pac is not None
         assert (told.pac.name, told.pac.script, told.pac.my_ip) == ("corp", laptop.server.text, "10.10.0.7")
         assert told.pac.no_proxy == (".corp.example",)
+        assert told.pac.settled == (f"{HUB.host}:443",)
         assert [one.name for one in told.pac.known] == [A, B]
         assert laptop.status()["relay"]["upstream"] == A
 

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from agent.decide.choose import Choice, Ending
 from agent.decide.desired import by_upstream
 from agent.decide.pac import Answered, PacSeen, Said, candidate, in_the_order_of, is_trusted, knowing, split_of, unfold
-from agent.decide.relay import orders, pac_in_force, relay_pac
+from agent.decide.relay import fitting, orders, pac_in_force, relay_pac, settled
 from agent.values.pac import PacFault, read_answer
 from agent.values.policy import DIRECT, HostPattern, Network, Policy, RegistryUrl, Relay, Upstream
 from agent.values.policy_text import parse
-from agent.values.relay import RelayUpstream, orders_file, orders_in
+from agent.values.relay import LARGEST_ORDERS, RelayUpstream, orders_file, orders_in
 from agent.values.secret import Secret
 from agent.values.settings import proxy
 from agent.values.verdict import Outcome, Verdict
@@ -322,6 +322,38 @@ def test_the_relay_is_told_the_script_and_what_it_may_name() -> None:
     assert (told.name, told.script, told.my_ip, told.no_proxy) == ("corp", "script", "10.0.0.1", (".corp.example",))
     assert [one.name for one in told.known] == ["corp → a:1"]  # nobody has asked the other one here
     assert relay_pac(found, found.upstreams["corp"], "x" * 500_000, "") is None
+
+
+@pytest.mark.parametrize(
+    ("read", "hosts"),
+    [
+        pytest.param(said("PROXY a:1", b="PROXY a:1"), (HUB, "b"), id="all-alike"),
+        pytest.param(said("PROXY a:1", b="DIRECT"), (HUB, "b"), id="one-is-excepted"),
+        pytest.param(said("DIRECT", b="DIRECT; PROXY a:1"), (HUB, "b"), id="all-directly"),
+        pytest.param(said("PROXY a:1", b="PROXY b:1"), (HUB,), id="one-goes-another-way"),
+        pytest.param(said("PROXY a:1", b="PROXY null:1"), (HUB,), id="one-has-none"),
+        pytest.param(said("PROXY null:1"), (), id="none"),
+    ],
+)
+def test_of_which_registries_the_relay_asks_nobody_again(read: Said, hosts: tuple[str, ...]) -> None:
+    names = {HUB: "registry-1.docker.io:443", "b": "b.corp.example:443"}
+
+    assert settled(read) == tuple(names[host] for host in hosts)
+
+
+@pytest.mark.parametrize(
+    ("script", "is_told"), [("x" * 390_000, True), ("\u0001" * 170_000, True), ("\u0001" * 200_000, False)]
+)
+def test_a_script_is_told_only_if_all_fits(script: str, is_told: bool) -> None:
+    here = at_the_office(said("PROXY a:1"))
+    wanted = orders(here, ["corp → a:1"], {}, pac=relay_pac(here, here.upstreams["corp"], script, ""))
+    assert wanted.pac is not None
+
+    written = fitting(wanted)
+
+    assert (written.pac is not None) is is_told
+    assert written.upstreams == wanted.upstreams
+    assert len(orders_file(msgspec.structs.replace(written, generation=2**63 - 1))) <= LARGEST_ORDERS
 
 
 @pytest.mark.parametrize("outcome", list(Outcome))

@@ -26,6 +26,7 @@ from agent.decide.relay import (
     follows,
     for_clients,
     for_docker,
+    is_by_another,
     is_due,
     listened,
     listening,
@@ -227,6 +228,20 @@ def test_where_it_listens(relay: Relay, bridge: str | None, has_ipv6: bool, list
     assert listened(listening(listens)) == listens
     assert ports_of(listens) == (relay.port,)
     assert bridge_of(listens) == (bridge if Listen.BRIDGE in relay.listen else None)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "is_other"),
+    [
+        ("502 through corp: connecting to 127.0.0.1:9: nothing listens there", True),
+        ("504 through corp ? b:8080: not done within 6 s", True),
+        ("502 through corp ? a:8080: connecting to a:8080: nothing listens there", False),
+        ("503 too many connections", False),
+        ("nothing listens there", False),
+    ],
+)
+def test_what_a_pac_says_of_a_host_is_no_failure_of_the_relay(evidence: str, is_other: bool) -> None:
+    assert is_by_another(Verdict(Outcome.ERROR, evidence), "corp → a:8080") is is_other
 
 
 # What the relay is told.

@@ -69,20 +69,30 @@ def test_who_asks_for_ever_new_names_fills_nothing() -> None:
 
 A, B, C = (ProxyUrl(Scheme.HTTP, host, 8080) for host in ("a.test", "b.test", "c.test"))
 B_WITH_PASSWORD: Final = ProxyUrl(Scheme.HTTP, "b.test", 8080, Credentials("alice", Secret("hunter2")))
-KNOWN_A, KNOWN_B = RelayUpstream("corp → a", A, A), RelayUpstream("corp → b", B_WITH_PASSWORD, B_WITH_PASSWORD)
+KNOWN_A = RelayUpstream("corp → a", A, A, named_by="corp", works=False)
+WAY_A: Final = Way("corp → a", A, is_unknown=True)
+KNOWN_B: Final = RelayUpstream("corp → b", B_WITH_PASSWORD, B_WITH_PASSWORD)
 BACKUP_AT_C: Final = RelayUpstream("backup", msgspec.structs.replace(C, credentials=B_WITH_PASSWORD.credentials), C)
-PAC: Final = RelayPac("corp", "", no_proxy=("own.test",), known=(KNOWN_A, KNOWN_B))
+PAC: Final = RelayPac("corp", "", no_proxy=("own.test",), settled=("registry.test:443",), known=(KNOWN_A, KNOWN_B))
+WAY_B: Final = Way("corp → b", B_WITH_PASSWORD)
+WAY_C: Final = Way("corp", C, is_unknown=True)
+LAST: Final = msgspec.structs.replace(WAY_B, is_last_resort=True)
 
 
 @pytest.mark.parametrize(
     ("answer", "ways"),
     [
-        pytest.param("PROXY a.test:8080; PROXY b.test:8080", (Way("corp → b", B_WITH_PASSWORD), Way("corp → a", A)), id="from-the-chosen-on"),
-        pytest.param("PROXY a.test:8080; PROXY b.test:8080; DIRECT", (Way("corp → b", B_WITH_PASSWORD), Way("direct")), id="and-what-is-behind-it"),
-        pytest.param("PROXY a.test:8080; DIRECT", (Way("corp → a", A), Way("direct")), id="the-chosen-is-not-among-them"),
+        pytest.param("PROXY a.test:8080; PROXY b.test:8080", (WAY_B, WAY_A), id="from-the-chosen-on"),
+        pytest.param("PROXY a.test:8080; PROXY b.test:8080; DIRECT", (WAY_B, Way("direct")), id="and-what-is-behind-it"),
+        # Nobody knows that these fail: the agent has asked about registries alone.
+        pytest.param("DIRECT; PROXY b.test:8080", (Way("direct"), WAY_B), id="directly-first"),
+        pytest.param("PROXY c.test:8080; PROXY b.test:8080", (WAY_C, WAY_B), id="by-one-of-its-own-first"),
+        pytest.param("PROXY a.test:8080", (WAY_A, LAST), id="what-fails-alone"),
+        pytest.param("PROXY a.test:8080; PROXY c.test:8080", (WAY_A, WAY_C, LAST), id="two-that-are-not-the-chosen"),
+        pytest.param("PROXY a.test:8080; DIRECT", (WAY_A, Way("direct")), id="the-chosen-is-not-among-them"),
         pytest.param("DIRECT", (Way("direct"),), id="directly"),
         # The policy has an upstream of its own there, with a password: a PAC does not dispose of that.
-        pytest.param("PROXY c.test:8080", (Way("corp", C, is_unknown=True),), id="unknown"),
+        pytest.param("PROXY c.test:8080", (WAY_C, LAST), id="unknown"),
     ],
 )  # fmt: skip
 def test_ways_that_a_pac_names(answer: str, ways: tuple[Way, ...]) -> None:
@@ -95,4 +105,5 @@ def test_who_is_excepted_is_not_for_the_pac() -> None:
     asked = Ways(Orders(1, (KNOWN_B,), no_proxy=("nas.lan",), pac=PAC))
 
     assert [asked.is_for_the_pac(host, 443) for host in ("hub.test", "nas.lan", "git.own.test")] == [True, False, False]
+    assert [asked.is_for_the_pac("Registry.test.", port) for port in (443, 5000)] == [False, True]
     assert not Ways(Orders(1, (KNOWN_B,))).is_for_the_pac("hub.test", 443)
