@@ -56,8 +56,9 @@ def excerpt(demo: str) -> list[str]:
 
 
 def constant(lines: list[str]) -> list[str]:
-    """Without what differs from one run to the next."""
-    return [re.sub(r"\d+(\.\d+)? (ms|s)\b", "N \\2", line) for line in lines]
+    """Without what differs from one run to the next: times, and whether the last one has answered meanwhile."""
+    timeless = (re.sub(r"\d+(\.\d+)? (ms|s)\b", "N \\2", line) for line in lines)
+    return [re.sub(r"^(  upstreams .* · direct) .*", "\\1", line) for line in timeless]
 
 
 def words_of(picture: str) -> list[str]:

@@ -18,6 +18,7 @@ import msgspec
 
 from agent.system.clock import exact
 from agent.system.files import is_there
+from agent.system.links import Ahead
 from agent.system.passwd import is_private, login_of, owner_of
 from agent.system.text_files import read_text
 from agent.values.errors import NoPolicy, PolicyRefused, TargetFailed
@@ -291,7 +292,40 @@ class _Passwords:
 
 
 def _unsafe(path: Path, owners: frozenset[int], paths: Paths, *, may_be_read: bool) -> list[str]:
-    """What is wrong with the owner and mode of a file or directory that the agent, as root, relies on."""
+    """What is wrong with the owner and mode of a file or directory that the agent, as root, relies on.
+
+    Where it is a link, with the folders that this leads through, too: whoever can write one of them puts another file
+    in its place, just after the owner was looked at or just before it is read.
+    """
+    lines = _unsafe_itself(path, owners, paths, may_be_read=may_be_read)
+    for folder in _led_through(path):
+        lines += _unsafe_itself(folder, owners, paths, may_be_read=True)
+    return lines
+
+
+def _led_through(path: Path) -> tuple[Path, ...]:
+    """The folders in which names are looked up from the first link on; not those in which nobody can take a name
+    from somebody else (/tmp).
+    """
+    ahead, at, is_led = Ahead(str(path.absolute())), Path("/"), False
+    found: dict[Path, None] = {}
+    try:
+        while ahead:
+            name = ahead.next()
+            if is_led and not at.stat().st_mode & stat.S_ISVTX:
+                found[at] = None
+            here = at.parent if name == ".." else at / name  # no name of `at` is a link
+            if stat.S_ISLNK(here.lstat().st_mode):
+                is_led = True
+                at = Path("/") if ahead.follow(str(here.readlink())) else at
+            else:
+                at = here
+    except OSError:
+        return ()  # that it cannot be read is reported elsewhere
+    return tuple(found)
+
+
+def _unsafe_itself(path: Path, owners: frozenset[int], paths: Paths, *, may_be_read: bool) -> list[str]:
     try:
         found = path.stat()
     except OSError:

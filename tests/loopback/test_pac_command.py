@@ -165,10 +165,11 @@ def found_by_doctor(root: Path) -> dict[str, dict[str, object]]:
 @pytest.mark.skipif(is_offline(), reason="offline, no network is recognised")
 def test_doctor_shows_what_it_says_and_why_each_way_fails(tmp_path: Path) -> None:
     at = f"127.0.0.1:{closed_port()}"
-    script = tmp_path / "dead.pac"
+    script = tmp_path / "root/dead.pac"
+    script.parent.mkdir()
     script.write_text(f"function FindProxyForURL() {{ return 'PROXY {at}'; }}")
     script.chmod(0o644)
-    written(tmp_path / "root", f"file://{script}")
+    written(tmp_path / "root", "file:///dead.pac")
 
     found = found_by_doctor(tmp_path / "root")["pac-leads-nowhere"]
 
@@ -189,10 +190,11 @@ def test_doctor_says_why_it_says_nothing(tmp_path: Path) -> None:
 @pytest.mark.skipif(is_offline(), reason="offline, no network is recognised")
 def test_env_for_a_pac_is_for_what_it_names(tmp_path: Path) -> None:
     at = f"127.0.0.1:{closed_port()}"
-    script = tmp_path / "one.pac"
+    script = tmp_path / "root/one.pac"
+    script.parent.mkdir()
     script.write_text(f"function FindProxyForURL() {{ return 'PROXY {at}'; }}")
     script.chmod(0o644)
-    written(tmp_path / "root", f"file://{script}")
+    written(tmp_path / "root", "file:///one.pac")
 
     done = ran("--root", str(tmp_path / "root"), "env", "--upstream", "corp", "--shell", "sh")
 

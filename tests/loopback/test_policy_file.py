@@ -404,6 +404,23 @@ def test_more_files_than_anybody_meant_are_refused(several: Folder) -> None:
         several.load()
 
 
+@pytest.mark.parametrize("leads", ["folder/p.toml", "other.toml", "../folder/../folder/p.toml"])
+def test_a_folder_that_a_link_leads_through_must_be_safe_as_well(several: Folder, leads: str) -> None:
+    """Whoever can write it puts another file in its place between two looks."""
+    own = several.write("").part("10.toml", "").parent
+    (own / "folder").mkdir(mode=0o755)
+    (own / "folder/p.toml").write_text(OFFICE)
+    (own / "folder/p.toml").chmod(0o644)
+    (own / "other.toml.target").symlink_to("folder/p.toml")
+    target = "other.toml.target" if leads == "other.toml" else leads.replace("../folder/..", f"../{own.name}")
+    (own / "20.toml").symlink_to(target)
+    assert several.load().unsafe == ()
+
+    (own / "folder").chmod(0o777)
+
+    assert [line for line in several.load().unsafe if f'{own / "folder"}" can be written by others' in line]
+
+
 def test_links_are_followed_as_the_policys_own_is(several: Folder, tmp_path: Path) -> None:
     real = several.write("").part("10.toml", "").with_name("elsewhere")
     real.write_text(OFFICE)
