@@ -42,6 +42,7 @@ from agent.values.snapshot import Snapshot
 from agent.values.vantage import HOST, Vantage
 from agent.values.verdict import Outcome, Verdict
 
+_NO_OTHERS: Final[Mapping[str, Verdict]] = {}
 _JUST_AFTER_S: Final = 0.01  # the loop's clock is not the one that patience is measured by
 DEFERRED_S: Final = 10.0  # how soon we notice that a deferred restart may go on
 
@@ -299,12 +300,26 @@ class Memory:
 
     def _heed_all(self, verdicts: Mapping[str, Verdict], snapshot: Snapshot) -> None:
         for name, verdict in verdicts.items():
-            self._heed(self._policy.upstreams[name], verdict, snapshot)
+            self._heed(self._policy.upstreams[name], verdict, snapshot, verdicts)
 
-    def _heed(self, upstream: Upstream, verdict: Verdict, snapshot: Snapshot) -> None:
+    def _heed(
+        self, upstream: Upstream, verdict: Verdict, snapshot: Snapshot, others: Mapping[str, Verdict] = _NO_OTHERS
+    ) -> None:
         """Remember a refused password: it must not be sent again."""
-        if verdict.outcome is Outcome.PROXY_AUTH and self._remembers:
-            self._refused.add(upstream, snapshot)
+        if not self._remembers:
+            return
+        if verdict.outcome is Outcome.PROXY_AUTH:
+            self._refused.add(upstream, snapshot, is_of_pac=not self._is_taken_beside(upstream, others))
+        elif verdict.is_ok and upstream.named_by:
+            self._refused.note_taken(upstream, snapshot)
+
+    def _is_taken_beside(self, upstream: Upstream, others: Mapping[str, Verdict]) -> bool:
+        """Whether another proxy of its PAC takes the password."""
+        siblings = (one for one in self._policy.upstreams.values() if one.named_by == upstream.named_by)
+        names = (one.name for one in siblings if one.credentials is not None and one.name != upstream.name)
+        return any(
+            (found := others.get(one) or self._history.verdict(one)) is not None and found.is_ok for one in names
+        )
 
     async def _try_connect(self, name: str) -> Verdict | None:
         """`refused` if the app on this host does not listen yet; None if it does and can be probed."""

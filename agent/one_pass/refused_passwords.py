@@ -1,8 +1,8 @@
 """Which passwords a proxy has refused, so that they are not sent again: accounts lock (FACTS 25).
 
-Kept across restarts of the agent, as keyed hashes of URL, user, password and the host's route to the world. The rest of
-the network does not count: starting a virtual machine adds a bridge, and the proxy is still the same. A person's
-`probe` and a reload do not ask here.
+Kept across restarts of the agent, as keyed hashes of URL (or PAC), user, password and the host's route to the world.
+The rest of the network does not count: starting a virtual machine adds a bridge, and the proxy is still the same. A
+person's `probe` and a reload do not ask here.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ from agent.system.state_file import StateFile
 from agent.targets.for_dockerd import as_written
 from agent.values.errors import AgentError
 from agent.values.policy import NoProxy, Upstream
+from agent.values.settings import ProxyUrl, Scheme
 from agent.values.snapshot import Snapshot
 from agent.values.verdict import Outcome, Verdict
 
 _MOST: Final = 200  # kept; the oldest are forgotten first
+_ANY: Final = ProxyUrl(Scheme.HTTP, "any", 1)  # in place of a PAC's
 REFUSED: Final = Verdict(
     Outcome.PROXY_AUTH,
     "refused before, and not sent again until it or the policy changes, or: docker-proxy-agent reload",
@@ -39,15 +41,31 @@ class RefusedPasswords:
 
     def has(self, upstream: Upstream, snapshot: Snapshot) -> bool:
         known = self._all()  # hashing reads a file: only if there is something to compare with
-        return (
-            bool(known) and _sends_secret(upstream) and to_compare(self._state, _encoded(upstream, snapshot)) in known
-        )
+        if not known or not _sends_secret(upstream):
+            return False
+        kinds = (_encoded(upstream, snapshot), *_encoded_of_pac(upstream, snapshot))
+        return any(to_compare(self._state, one) in known for one in kinds)
 
-    def add(self, upstream: Upstream, snapshot: Snapshot) -> None:
-        """Without a secret there is nothing to remember."""
+    def add(self, upstream: Upstream, snapshot: Snapshot, *, is_of_pac: bool = False) -> None:
+        """Without a secret there is nothing to remember. `is_of_pac`: it is for no other proxy of its PAC, either."""
         if not _sends_secret(upstream):
             return
-        found = digest(self._state, _encoded(upstream, snapshot))
+        self._add(_encoded(upstream, snapshot))
+        for one in _encoded_of_pac(upstream, snapshot) if is_of_pac else ():
+            self._add(one)
+
+    def note_taken(self, upstream: Upstream, snapshot: Snapshot) -> None:
+        """What another proxy of its PAC refuses is that one's own matter."""
+        known = self._all()
+        if not known or not _sends_secret(upstream):
+            return
+        ours = {to_compare(self._state, one) for one in _encoded_of_pac(upstream, snapshot)}
+        if not ours.isdisjoint(known):
+            self._known = [one for one in known if one not in ours]
+            self._file.save(self._known)
+
+    def _add(self, encoded: bytes) -> None:
+        found = digest(self._state, encoded)
         if found not in self._all():
             self._known = [*self._all(), found][-_MOST:]
             self._file.save(self._known)
@@ -70,6 +88,14 @@ class RefusedPasswords:
 def _encoded(upstream: Upstream, snapshot: Snapshot) -> bytes:
     sent = as_written(for_dockerd(upstream, NoProxy(always=())))
     return msgspec.json.encode([sent.http, sent.https, *way_out(snapshot)])
+
+
+def _encoded_of_pac(upstream: Upstream, snapshot: Snapshot) -> tuple[bytes, ...]:
+    """Whatever its PAC calls its proxies: they have one directory behind them, as a rule."""
+    if not upstream.named_by or upstream.http is None:
+        return ()
+    sent = as_written(for_dockerd(msgspec.structs.replace(upstream, http=_ANY, https=_ANY), NoProxy(always=())))
+    return (msgspec.json.encode([upstream.named_by, sent.http, *way_out(snapshot)]),)
 
 
 def _sends_secret(upstream: Upstream) -> bool:

@@ -43,6 +43,7 @@ from agent.docker.theirs import owned
 from agent.docker.transaction import Applied, Transaction
 from agent.docker.unit import Unit
 from agent.docker.which import beside, serving
+from agent.one_pass.logins import Logins
 from agent.one_pass.pac import LocalPacs, PacMemory
 from agent.one_pass.pac_source import HostPacs
 from agent.one_pass.ports import Relays
@@ -211,6 +212,7 @@ class Registries:
         self._resolve = resolve
         self._sockets: Sockets = LocalSockets(ThisSystem(paths.root))
         self._realms = Realms()
+        self._logins = Logins()
         self._on_their_way, self._on_their_way_beside = OnTheirWay(), OnTheirWay()
         self._loopback = {} if loopback is None else loopback
         ca_file = policy.probe.ca_file
@@ -222,6 +224,7 @@ class Registries:
 
     def note_arrival(self) -> None:
         self._realms.forget()
+        self._logins.forget()
         self._heard.clear()
         if self._beside is not None:
             if not self._on_their_way_beside:  # else it goes on until the proxy has said whether it takes the password
@@ -299,7 +302,8 @@ class Registries:
         return bool(addresses) and all(map(is_private, addresses))
 
     async def verdicts(self, upstreams: Sequence[Upstream], is_enough: Callable[[Verdicts], bool]) -> Verdicts:
-        question = msgspec.structs.replace(self._question(), on_their_way=self._on_their_way)
+        logins = self._logins.of(upstreams, self._policy.probe.timeout)
+        question = msgspec.structs.replace(self._question(), on_their_way=self._on_their_way, logins=logins)
 
         async def ask(upstream: Upstream) -> Verdict:
             if upstream.is_pac:  # what it stands for is probed, not itself

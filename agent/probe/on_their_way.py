@@ -5,9 +5,14 @@ Whoever cuts a probe short in that moment does not hear of a refusal, and would 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import AsyncIterator, Iterable
 
 import msgspec
+
+from agent.probe.exchange import DialogueFailed
+from agent.probe.login import Login
+from agent.values.verdict import Outcome
 
 
 class OnTheirWay:
@@ -32,12 +37,28 @@ class Sending(msgspec.Struct, frozen=True):
 
     upstream: str = ""
     on_their_way: OnTheirWay | None = None  # None: nobody asks for it
+    login: Login | None = None  # None: it is nobody else's
 
-    def note_sent(self) -> None:
-        if self.on_their_way is not None:
-            self.on_their_way.note_sent(self.upstream)
+    @contextlib.asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """In which it is sent."""
+        async with self.login.turn() if self.login is not None else contextlib.nullcontext():
+            if self.on_their_way is not None:
+                self.on_their_way.note_sent(self.upstream)
+            try:
+                yield
+            except DialogueFailed as failure:
+                if failure.outcome is Outcome.PROXY_AUTH:
+                    self.note_refused()
+                raise
+
+    def note_refused(self) -> None:
+        if self.login is not None:
+            self.login.note_refused(self.upstream)
 
     def note_taken(self) -> None:
+        if self.login is not None:
+            self.login.note_taken(self.upstream)
         if self.on_their_way is not None:
             self.on_their_way.note_heard((self.upstream,))
 

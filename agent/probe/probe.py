@@ -6,7 +6,8 @@ Not known here: which upstreams are probed and when, and what follows from a ver
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+import contextlib
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -15,6 +16,7 @@ from agent.probe import der, registry_answer
 from agent.probe.dial import HERE, Ground
 from agent.probe.exchange import ask, authority
 from agent.probe.guard import Guard
+from agent.probe.login import Login
 from agent.probe.no_proxy import excludes
 from agent.probe.on_their_way import OnTheirWay, Sending
 from agent.probe.race import Entrant, race
@@ -67,6 +69,7 @@ class Question(msgspec.Struct, frozen=True):
     realms: Realms | None = None  # None: they are not asked for
     reach: tuple[RegistryUrl, ...] = ()  # what must be reached by TLS besides, such as the layers' host
     on_their_way: OnTheirWay | None = None  # where passwords that are sent are noted; None: nobody asks
+    logins: Mapping[str, Login] = {}  # by upstream, where it has one with others
 
 
 class Beyond(msgspec.Struct, frozen=True):
@@ -176,7 +179,7 @@ def _attempts(upstream: Upstream, question: Question, no_proxy: Sequence[str], e
 
 
 def _sending(upstream: Upstream, question: Question) -> Sending:
-    return Sending(upstream.name, question.on_their_way)
+    return Sending(upstream.name, question.on_their_way, question.logins.get(upstream.name))
 
 
 def _guard(upstream: Upstream, question: Question) -> Guard | None:
@@ -239,22 +242,29 @@ async def _get_v2(attempt: _Attempt, watch: Stopwatch) -> registry_answer.Findin
         stream = await open_proxy(via, watch=watch)
         request = ask(b"GET", f"{registry}/v2/", _host_header(registry), authorization(attempt.credentials))
         answerer = registry_answer.Answerer.PROXY
-        if attempt.credentials is not None:
-            via.sending.note_sent()
+    sends = answerer is registry_answer.Answerer.PROXY and attempt.credentials is not None
     async with stream:
         watch.enter(Step.ANSWER, f"waiting for the answer of {registry.host}")
         with failures_of(watch):
-            answer = await stream.converse(request)
+            async with via.sending.turn() if sends else contextlib.nullcontext():
+                answer = await stream.converse(request)
+                found = registry_answer.judged(answer, answerer)
+                if sends:
+                    _note(via.sending, found)
         if (
             answerer is registry_answer.Answerer.REGISTRY
             and (realm := registry_answer.realm(answer))
             and realm.host != registry.host
         ):
             attempt.realms.append(realm)
-        found = registry_answer.judged(answer, answerer)
-        if answerer is registry_answer.Answerer.PROXY and found[0] is not Outcome.PROXY_AUTH:
-            via.sending.note_taken()
         return found
+
+
+def _note(sending: Sending, found: registry_answer.Finding) -> None:
+    if found[0] is Outcome.PROXY_AUTH:
+        sending.note_refused()
+    else:
+        sending.note_taken()
 
 
 _FindingOf = Callable[[_Attempt, Stopwatch], Awaitable[registry_answer.Finding]]

@@ -67,10 +67,10 @@ async def open_stream(
         try:
             if proxy is not None:
                 watch.enter(Step.PROXY, f"asking the proxy {authority(proxy.host, proxy.port)} for {host}")
-                if proxy.credentials is not None:
-                    via.sending.note_sent()
-                await stream.shake(handshake(proxy, host, port))
-                via.sending.note_taken()
+                async with via.sending.turn() if proxy.credentials is not None else contextlib.nullcontext():
+                    await stream.shake(handshake(proxy, host, port))
+                    if proxy.credentials is not None:
+                        via.sending.note_taken()
             if end_tls is not None:
                 watch.enter(Step.TLS, f"TLS with {host}")
                 await stream.secure_end(end_tls, host)

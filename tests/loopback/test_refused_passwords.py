@@ -110,3 +110,29 @@ def test_nothing_of_the_password_is_kept(tmp_path: Path, refused: RefusedPasswor
     kept = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert b"hunter2" not in kept
     assert b"office" not in kept
+
+
+def named(url: str, pac: str = "corp") -> Upstream:
+    return msgspec.structs.replace(office(url=url), name=f"{pac} → {url}", named_by=pac)
+
+
+def test_one_of_a_pac_is_refused_whatever_that_calls_its_proxies(tmp_path: Path) -> None:
+    refused = RefusedPasswords(tmp_path)
+    refused.add(named("http://a:1"), OFFICE, is_of_pac=True)
+
+    assert refused.has(named("http://a:1"), OFFICE)
+    assert refused.has(named("https://b:2"), OFFICE)
+    assert not refused.has(named("http://b:2", "other"), OFFICE)
+    assert not refused.has(office(url="http://b:2"), OFFICE)
+
+
+def test_one_of_a_pac_that_another_proxy_takes_is_refused_by_one(tmp_path: Path) -> None:
+    refused = RefusedPasswords(tmp_path)
+    refused.add(named("http://a:1"), OFFICE, is_of_pac=True)
+
+    refused.note_taken(named("http://b:2"), OFFICE)
+
+    for known in (refused, RefusedPasswords(tmp_path)):
+        assert known.has(named("http://a:1"), OFFICE)
+        assert not known.has(named("http://b:2"), OFFICE)
+        assert not known.has(named("http://c:3"), OFFICE)
