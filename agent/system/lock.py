@@ -7,12 +7,14 @@ others could open is not made private, but replaced. Not known here: what the lo
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import fcntl
 import os
 import stat
-from collections.abc import Iterator
+import time
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +22,8 @@ from agent.values.errors import AgentError, Locked
 from agent.values.machine_text import lines, words
 
 _MODE: Final = 0o600
+_PATIENCE_S: Final = 60.0  # for a command that a person has started
+_AGAIN_S: Final = 0.2
 _TRIES: Final = 100  # each is lost only to a process that has just replaced the file
 _REPLACING: Final = (
     ".replacing"  # suffix of the file that is locked while the lock file is replaced; never open to others
@@ -39,6 +43,22 @@ def held(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+@contextlib.asynccontextmanager
+async def held_at_last(path: Path) -> AsyncIterator[None]:
+    """As `held`, for who cannot just be run again: waits for a while for a command that has it. Locked after that."""
+    until = time.monotonic() + _PATIENCE_S
+    with contextlib.ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(held(path))
+                break
+            except Locked:
+                if time.monotonic() > until:
+                    raise
+                await asyncio.sleep(_AGAIN_S)
+        yield
 
 
 def _take(path: Path) -> int:

@@ -114,7 +114,10 @@ def _upgraded_while_it_runs(laptop: Laptop) -> None:
     assert "up to date" in apt(laptop, "install", "--reinstall", f"/srv/docker-proxy-agent_{ONE}_all.deb")
     assert starts() == as_it_is
 
+    # A person's command takes the lock as soon as the service has ended.
+    laptop.run("systemd-run", "--quiet", "--unit=a-persons", "flock", "/run/docker-proxy-agent/lock", "sleep", "2")
     assert f"restarted    version {NEXT}" in install(laptop, NEXT)
+    assert systemd(laptop, "is-active", NAME) == "active"
     assert starts()[0] != as_it_is[0]
     assert starts()[1] == as_it_is[1]
     assert systemd(laptop, "is-enabled", NAME) == "enabled"

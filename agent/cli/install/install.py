@@ -14,7 +14,7 @@ from agent import __version__
 from agent.cli.install import pac, package, product, relay
 from agent.cli.install.systemd import UNIT, Service
 from agent.system.files import is_folder, is_there
-from agent.system.lock import held
+from agent.system.lock import held_at_last
 from agent.system.passwd import owner_of
 from agent.system.policy_file import is_there_any
 from agent.system.state_file import StateFile
@@ -78,14 +78,19 @@ async def install(paths: Paths, say: Say) -> None:
     elif is_running or not is_a_persons:
         await service.says("reset-failed", UNIT)  # it may have reached its start limit with the old code
         # Between stop and start: the running service holds the lock, and sweeps this folder.
-        await service.systemctl("stop", UNIT)
-        with held(paths.lock):
-            _note(paths, known, code)
+        try:
+            await service.systemctl("stop", UNIT)
+            async with held_at_last(paths.lock):
+                _note(paths, known, code)
+        except BaseException:  # whatever it is, a Ctrl-C too: what ran runs again
+            if is_running:
+                await service.says("start", UNIT)
+            raise
         await service.systemctl("start", UNIT)
         say(f"{'restarted' if is_running else 'started':13}version {__version__}")
         await relay.start_anew(paths, service, say)
     else:
-        with held(paths.lock):
+        async with held_at_last(paths.lock):
             _note(paths, known, code)
         say(f"installed    version {__version__}; the service does not run")
         if is_new:  # it carries Docker's connections, also while the agent is stopped

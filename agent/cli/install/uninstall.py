@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Final
 
 from agent.audit import system_journal
 from agent.audit.logs import send_to_journal
@@ -17,13 +15,9 @@ from agent.cli.install.install import Say, notes, unit_file
 from agent.cli.install.own_instances import own_instances
 from agent.cli.install.systemd import UNIT, Service
 from agent.one_pass.restore import Restored
-from agent.system.lock import held
+from agent.system.lock import held_at_last
 from agent.system.text_files import read_text, write_text
-from agent.values.errors import Locked
 from agent.values.paths import Paths
-
-_PATIENCE_S: Final = 60.0  # for a command that a person has started
-_AGAIN_S: Final = 0.2
 
 
 async def uninstall(
@@ -40,7 +34,7 @@ async def uninstall(
     if text is not None or product.is_packaged():
         await service.systemctl("disable", "--now", "--quiet", UNIT)
         say(f"stopped      and disabled{' at boot' if paths.is_the_systems else ''}")
-    with held(paths.lock):
+    async with held_at_last(paths.lock):
         restored = await restore()
         if restored.is_failed:
             return restored
@@ -74,7 +68,7 @@ async def make_way(
     service = Service(paths)
     await service.says("disable", "--now", "--quiet", UNIT)
     say("stopped      and disabled at boot")
-    with _held_at_last(paths.lock):
+    async with held_at_last(paths.lock):
         restored = await restore()
         if await relay.put_away(paths, service, say):
             note_end_of_relay()
@@ -96,22 +90,6 @@ def _forget_folders(paths: Paths) -> None:
         with contextlib.suppress(OSError):  # somebody else uses it
             one.rmdir()
     notes(paths).path.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _held_at_last(lock: Path) -> Iterator[None]:
-    """A command of a person's may have it: dpkg would go on without us."""
-    until = time.monotonic() + _PATIENCE_S
-    with contextlib.ExitStack() as stack:
-        while True:
-            try:
-                stack.enter_context(held(lock))
-                break
-            except Locked:
-                if time.monotonic() > until:
-                    raise
-                time.sleep(_AGAIN_S)
-        yield
 
 
 def _end_the_log(user: int | None) -> None:
