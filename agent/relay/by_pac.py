@@ -1,29 +1,137 @@
 """Asks the PAC of the orders, for each host, which ways lead there.
 
-Another process evaluates the script (`probe/pac.py`). What it said of a host is kept for a minute; while it does not
-answer nobody waits for it again, and goes as the orders say.
+Another process evaluates the script (`probe/pac.py`), one question after the other: one for all containers, in which
+each has its turn, one for this host, and one for its root where the others of it keep that busy. So whoever asks for
+what takes the script long keeps nobody else from it but, for a moment, other containers. What it said of a host is kept
+for a minute. Who does not get an answer goes as the orders say.
 Not known here: what becomes of the ways (`ways.py`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import enum
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
-from agent.probe.pac import PacAsker, PacEvaluator
+import msgspec
+
+from agent.probe.pac import Opened, PacAsker, PacEvaluator
 from agent.values.pac import PacAnswer, PacFault, PacQuestion, PacScript, Way
 from agent.values.relay import RelayPac
 
 KEPT_S: Final = 60.0
 MOST_KEPT: Final = 1024  # hosts
-_WITHIN_S: Final = 2.0  # it takes milliseconds
+_WITHIN_S: Final = 2.0  # for a turn, and then for the answer; it takes milliseconds
 _AGAIN_S: Final = 10.0  # after it has not answered
+_MOST_SILENT: Final = 1024
 _PORTS: Final = {"http": 80, "https": 443}
 
-_Key = tuple[str, int, bool]
+
+class _Whose(enum.Enum):
+    CONTAINERS = "containers"
+    HOSTS = "host"
+    ROOTS = "root"
+
+
+class _Key(msgspec.Struct, frozen=True):
+    host: str
+    port: int
+    is_tunnel: bool
+
+
+class _Noting:
+    """Whether there is anybody who evaluates."""
+
+    def __init__(self, evaluator: PacEvaluator) -> None:
+        self._evaluator = evaluator
+        self.is_there = True
+
+    async def open(self) -> Opened:
+        self.is_there = False
+        opened = await self._evaluator.open()
+        self.is_there = True
+        return opened
+
+
+class _Line:
+    """Those who ask one process, and what it has said."""
+
+    def __init__(self, evaluator: PacEvaluator, pac: RelayPac, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._evaluator = _Noting(evaluator)
+        self._asker = PacAsker(self._evaluator, PacScript(pac.script, ""), pac.my_ip)
+        self._turn = asyncio.Lock()
+        self._turns: dict[str, tuple[asyncio.Lock, int]] = {}  # of one source, and how many want it
+        self._asked: dict[tuple[str, _Key], asyncio.Task[tuple[Way, ...] | None]] = {}
+        self._silent_until: dict[str, float] = {}
+        self._nobody_until = float("-inf")
+        self._is_over = False
+        self.kept: OrderedDict[_Key, tuple[float, tuple[Way, ...]]] = OrderedDict()
+
+    async def ways(self, source: str, key: _Key) -> tuple[Way, ...] | None:
+        """`source`: of containers the address; '' is this host, of which no program is held against another."""
+        now = self._clock()
+        if (kept := self.kept.get(key)) is not None and now < kept[0]:
+            return kept[1]
+        if now < max(self._nobody_until, self._silent_until.get(source or key.host, now)):
+            return None
+        if (task := self._asked.get((source, key))) is None:
+            task = self._asked[source, key] = asyncio.get_running_loop().create_task(self._in_turn(source, key))
+            task.add_done_callback(lambda _: self._asked.pop((source, key), None))
+        return await asyncio.shield(task)  # others may wait for it, too
+
+    @property
+    def is_busy(self) -> bool:
+        return self._turn.locked()
+
+    async def aclose(self) -> None:
+        """Whoever waits goes as the orders say."""
+        self._is_over = True
+        await self._asker.aclose()
+
+    async def _in_turn(self, source: str, key: _Key) -> tuple[Way, ...] | None:
+        """A source has one question at a time among those that wait, so one with many waits for itself."""
+        own, wanted = self._turns.get(source, (asyncio.Lock(), 0))
+        self._turns[source] = own, wanted + 1
+        try:
+            async with asyncio.timeout(_WITHIN_S) as waiting, own, self._turn:
+                waiting.reschedule(None)
+                return None if self._is_over else await self._ask(source, key)
+        except TimeoutError:
+            return None
+        finally:
+            own, wanted = self._turns.pop(source)
+            if wanted > 1:
+                self._turns[source] = own, wanted - 1
+
+    async def _ask(self, source: str, key: _Key) -> tuple[Way, ...] | None:
+        scheme = "https" if key.is_tunnel else "http"
+        name = f"[{key.host}]" if ":" in key.host else key.host
+        at = "" if key.port == _PORTS[scheme] else f":{key.port}"
+        answer = await self._asker.answer(PacQuestion(f"{scheme}://{name}{at}/", key.host), _WITHIN_S)
+        if self._is_over:
+            await self._asker.aclose()
+        if isinstance(answer, PacFault):
+            self._note_fault(source or key.host)
+            return None
+        assert isinstance(answer, PacAnswer)  # noqa: S101 - the other of the two
+        self.kept[key] = self._clock() + KEPT_S, answer.ways
+        self.kept.move_to_end(key)
+        while len(self.kept) > MOST_KEPT:
+            self.kept.popitem(last=False)
+        return answer.ways or None
+
+    def _note_fault(self, of: str) -> None:
+        now = self._clock()
+        if not self._evaluator.is_there:
+            self._nobody_until = now + _AGAIN_S
+        elif not self._asker.is_open:  # it took too long; else the script failed at once, for this host
+            if len(self._silent_until) >= _MOST_SILENT:
+                self._silent_until = {one: until for one, until in self._silent_until.items() if now < until}
+            self._silent_until[of] = now + _AGAIN_S
 
 
 class ByPac:
@@ -33,65 +141,53 @@ class ByPac:
         self._evaluator = evaluator
         self._clock = clock
         self._pac: RelayPac | None = None
-        self._asker: PacAsker | None = None
-        self._kept: OrderedDict[_Key, tuple[float, tuple[Way, ...]]] = OrderedDict()
-        self._asked: dict[_Key, asyncio.Task[tuple[Way, ...] | None]] = {}
-        self._silent_until = float("-inf")
+        self._lines: dict[_Whose, _Line] = {}
 
-    async def ways(self, pac: RelayPac, host: str, port: int, *, is_tunnel: bool) -> tuple[Way, ...] | None:
-        """None: it does not answer, or names no way."""
+    async def ways(  # noqa: PLR0913 - named at its one call
+        self,
+        pac: RelayPac,
+        host: str,
+        port: int,
+        *,
+        is_tunnel: bool,
+        container: str = "",
+        is_roots: Callable[[], bool] = lambda: False,
+    ) -> tuple[Way, ...] | None:
+        """None: it does not answer, or names no way. `container`: its address; '' is this host.
+
+        `is_roots`: only asked if others of this host are being answered.
+        """
         await self._use(pac)
-        key, now = (host, port, is_tunnel), self._clock()
-        if (kept := self._kept.get(key)) is not None and now < kept[0]:
-            return kept[1]
-        if now < self._silent_until:
-            return None
-        if (task := self._asked.get(key)) is None:
-            task = self._asked[key] = asyncio.get_running_loop().create_task(self._ask(key))
-            task.add_done_callback(lambda _: self._asked.pop(key, None))
-        return await asyncio.shield(task)  # others may wait for it, too
+        key = _Key(host, port, is_tunnel)
+        if container:
+            return await self._line(pac, _Whose.CONTAINERS).ways(container, key)
+        line = self._line(pac, _Whose.HOSTS)
+        if line.is_busy and is_roots():
+            line = self._line(pac, _Whose.ROOTS)
+        return await line.ways("", key)
 
     def forget(self) -> None:
         """This host may be elsewhere: what a script looked up says nothing any more."""
-        self._kept.clear()
+        for line in self._lines.values():
+            line.kept.clear()
 
     async def aclose(self) -> None:
-        for task in self._asked.values():
-            task.cancel()
+        self._pac = None
         await self._end()
+
+    def _line(self, pac: RelayPac, whose: _Whose) -> _Line:
+        line = self._lines.get(whose)
+        if line is None:
+            line = self._lines[whose] = _Line(self._evaluator, pac, self._clock)
+        return line
 
     async def _use(self, pac: RelayPac) -> None:
         if self._pac is not None and (pac.script, pac.my_ip) == (self._pac.script, self._pac.my_ip):
             return
         self._pac = pac
-        self._kept.clear()
-        self._silent_until = float("-inf")
-        ended, self._asker = self._asker, PacAsker(self._evaluator, PacScript(pac.script, ""), pac.my_ip)
-        if ended is not None:
-            await ended.aclose()
+        await self._end()
 
     async def _end(self) -> None:
-        asker, self._asker, self._pac = self._asker, None, None
-        if asker is not None:
-            await asker.aclose()
-
-    async def _ask(self, key: _Key) -> tuple[Way, ...] | None:
-        host, port, is_tunnel = key
-        asker = self._asker
-        if asker is None:
-            return None
-        scheme = "https" if is_tunnel else "http"
-        name = f"[{host}]" if ":" in host else host
-        at = "" if port == _PORTS[scheme] else f":{port}"
-        answer = await asker.answer(PacQuestion(f"{scheme}://{name}{at}/", host), _WITHIN_S)
-        if asker is not self._asker:  # of a script that is gone
-            return answer.ways or None if isinstance(answer, PacAnswer) else None
-        if isinstance(answer, PacFault):
-            if not asker.is_open:  # else it is about this host alone
-                self._silent_until = self._clock() + _AGAIN_S
-            return None
-        self._kept[key] = self._clock() + KEPT_S, answer.ways
-        self._kept.move_to_end(key)
-        while len(self._kept) > MOST_KEPT:
-            self._kept.popitem(last=False)
-        return answer.ways or None
+        ended, self._lines = self._lines, {}
+        for line in ended.values():
+            await line.aclose()

@@ -211,7 +211,14 @@ class Opening:
     async def _possible(self, asked: Asked, ways: Ways) -> tuple[Way, ...]:
         pac = ways.orders.pac
         if pac is not None and self._by_pac is not None and ways.is_for_the_pac(asked.host, asked.port):
-            named = await self._by_pac.ways(pac, asked.host, asked.port, is_tunnel=asked.is_tunnel)
+            named = await self._by_pac.ways(
+                pac,
+                asked.host,
+                asked.port,
+                is_tunnel=asked.is_tunnel,
+                container=asked.peer if asked.source is Source.CONTAINERS else "",
+                is_roots=asked.is_roots,
+            )
             if named:
                 return ways.by(named)
         return ways.to(asked.host, asked.port, is_tunnel=asked.is_tunnel)

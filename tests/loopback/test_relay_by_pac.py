@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Final
 
 import msgspec
 import pytest
@@ -19,6 +20,7 @@ from agent.relay.ways import Ways
 from agent.relay.where import Near
 from agent.values.relay import Orders, RelayPac, RelayUpstream
 from agent.values.settings import ProxyUrl, Scheme
+from tests.waiting import until_awaited
 
 from .servers import HttpProxy, closed_port
 from .test_relay_open import CREDENTIALS, LOGIN, Failures, Setting, container, docker, echo, echoed
@@ -120,7 +122,8 @@ async def test_an_answer_is_kept_for_a_minute_and_another_script_asks_anew() -> 
         orders = Orders(1, (known,), pac=RelayPac("corp", text, known=(known,)))
         assert await relay.way(orders, docker("one.test", 443)) == "corp → one"
         relay.evaluator.is_there = False
-        await relay.by_pac._asker.aclose()  # type: ignore[union-attr]  # as its limits do
+        (line,) = relay.by_pac._lines.values()
+        await line._asker.aclose()  # as its limits do
 
         relay.clock.now = 59.0
         assert await relay.way(orders, docker("one.test", 443)) == "corp → one"
@@ -308,4 +311,64 @@ async def test_no_more_hosts_are_kept_than_that() -> None:
             for number in range(MOST_KEPT + 10):
                 assert await relay.by_pac.ways(pac, f"host{number}.test", 443, is_tunnel=True)
 
-        assert len(relay.by_pac._kept) == MOST_KEPT
+        (line,) = relay.by_pac._lines.values()
+        assert len(line.kept) == MOST_KEPT
+
+
+SLOW: Final = script(
+    "var began = Date.now();",
+    'if (host == "never.test") while (true) {}',
+    "while (/^slow/.test(host) && Date.now() - began < 200) {}",
+    'return "DIRECT";',
+)
+ONE, OTHER = "172.17.0.2", "172.17.0.3"
+
+
+async def test_a_container_that_asks_for_what_takes_long_keeps_nobody_else_from_the_pac() -> None:
+    pac = RelayPac("corp", SLOW)
+    async with a_relay() as relay, asyncio.timeout(WITHIN_S):
+
+        async def has_answer(host: str, container: str = "") -> bool:
+            return await relay.by_pac.ways(pac, host, 443, is_tunnel=True, container=container) is not None
+
+        flood = [asyncio.create_task(has_answer(f"slow{number}.test", ONE)) for number in range(100)]
+        await asyncio.sleep(0)  # they stand in line now
+
+        assert await has_answer("intra.test")
+        assert await has_answer("intra.test", OTHER)
+        assert not all(await asyncio.gather(*flood))  # or it was no flood
+        assert await has_answer("again.test", ONE)
+
+
+async def test_one_that_is_never_answered_silences_itself_alone() -> None:
+    pac = RelayPac("corp", SLOW)
+    async with a_relay() as relay, asyncio.timeout(WITHIN_S):
+
+        async def has_answer(host: str, container: str = "") -> bool:
+            return await relay.by_pac.ways(pac, host, 443, is_tunnel=True, container=container) is not None
+
+        assert not await has_answer("never.test", ONE)
+        asked_for = relay.evaluator.begun
+        assert not await has_answer("intra.test", ONE)
+        assert relay.evaluator.begun == asked_for
+        assert await has_answer("intra.test", OTHER)
+
+        assert not await has_answer("never.test")
+        assert await has_answer("intra.test")
+        asked_for = relay.evaluator.begun
+        assert not await has_answer("never.test")
+        assert relay.evaluator.begun == asked_for
+
+        relay.clock.now = 11.0
+        assert await has_answer("intra.test", ONE)
+
+
+async def test_root_does_not_stand_behind_others_of_this_host() -> None:
+    pac = RelayPac("corp", SLOW)
+    async with a_relay() as relay, asyncio.timeout(WITHIN_S):
+        never = asyncio.create_task(relay.by_pac.ways(pac, "never.test", 443, is_tunnel=True))
+        await until_awaited(WITHIN_S, lambda: relay.evaluator.begun == 1, "its process is begun")
+
+        assert await relay.by_pac.ways(pac, "hub.test", 443, is_tunnel=True, is_roots=lambda: True)
+        assert not never.done()
+        assert await never is None
