@@ -7,6 +7,7 @@ GROUPS (`commands.py`); its options are a function in `options.py`.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from typing import Final
 
@@ -48,9 +49,15 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _spelling(words: list[str]) -> printing.Spelling | None:
-    if "--user" not in _options(words) or words == _OWN_SERVICE:
+    if words == _OWN_SERVICE:
         return None
-    spelling: printing.Spelling = importlib.import_module("agent.cli.spelling").for_a_user
+    if "--user" in (options := _options(words)):
+        name = "for_a_user"
+    elif (os.geteuid() == 0 and "SUDO_USER" not in os.environ) or "--root" in options:
+        return None  # who is root anyway types no sudo
+    else:
+        name = "for_sudo"
+    spelling: printing.Spelling = getattr(importlib.import_module("agent.cli.spelling"), name)
     return spelling
 
 

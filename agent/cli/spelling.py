@@ -1,4 +1,4 @@
-"""How commands are spelled for a user's own instance, in whatever is printed with `--user`.
+"""How commands are spelled in whatever is printed: for a user's own instance, or with `sudo` for who needs it.
 
 Remedies are worded where they are known, and for the system's instance; none of those places knows another one. So the
 words are put right here, at the one place that all that is printed passes. Not known here: what a remedy is for.
@@ -13,6 +13,18 @@ from agent.cli.commands import COMMANDS
 
 _OF_THE_AGENT: Final = re.compile(rf"(?:\bsudo )?\bdocker-proxy-agent ({'|'.join(COMMANDS)})\b(?! --user)")
 _OF_SYSTEMD: Final = re.compile(r"(?:\bsudo )?\b(systemctl|journalctl) (?:--user )?")
+
+
+_NEEDS_ROOT: Final = re.compile(
+    r"(?<!\bsudo )(?<![\w./-])(?:"
+    rf"docker-proxy-agent (?:{'|'.join(name for name, one in COMMANDS.items() if one.needs_root)})\b"
+    r"|systemctl (?:daemon-reload|disable|edit|enable|reset-failed|restart|start|stop|unmask)\b)(?! --user)"
+)
+
+
+def for_sudo(text: str) -> str:
+    """The text as it is right for who is root by sudo alone."""
+    return _NEEDS_ROOT.sub(r"sudo \g<0>", text)
 
 
 def for_a_user(text: str) -> str:

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from agent.cli import printing
-from agent.cli.spelling import for_a_user
+from agent.cli.spelling import for_a_user, for_sudo
 from tests.sources import AGENT
 
 
@@ -49,6 +49,27 @@ def test_a_remedy_is_for_ones_own_instance(systems: str, users: str) -> None:
 )
 def test_anything_else_stays(text: str) -> None:
     assert for_a_user(text) == text
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("To end it: docker-proxy-agent unpin", "To end it: sudo docker-proxy-agent unpin"),
+        ("Try: sudo docker-proxy-agent plan", "Try: sudo docker-proxy-agent plan"),
+        ("See: docker-proxy-agent status", "See: docker-proxy-agent status"),
+        ("Run: docker-proxy-agent demo", "Run: docker-proxy-agent demo"),
+        (
+            "systemctl daemon-reload; systemctl restart docker",
+            "sudo systemctl daemon-reload; sudo systemctl restart docker",
+        ),
+        ("systemctl cat docker.service", "systemctl cat docker.service"),
+        ("sudo -u alice docker-proxy-agent uninstall --user", "sudo -u alice docker-proxy-agent uninstall --user"),
+        ("/usr/bin/docker-proxy-agent apply", "/usr/bin/docker-proxy-agent apply"),
+    ],
+)
+def test_who_is_root_by_sudo_alone_is_told_to_type_it(said: str, shown: str) -> None:
+    assert for_sudo(said) == shown
+    assert for_sudo(shown) == shown
 
 
 def test_each_command_of_the_agents_that_the_code_names_is_respelled() -> None:
