@@ -193,11 +193,14 @@ def plan_lines(plan: PlanShown, docker: DockerShown | None) -> Iterator[str]:
     elif plan.reloads:
         yield line("reload", "systemd has not read the drop-in yet")
     if plan.restart is not None:
-        yield line("restart", f"{_WHEN[plan.restart.when]}{plan.restart.because}")
+        held = docker.deferred if plan.restart.when == "now" and docker is not None else None
+        if held:
+            yield line("restart", f"later: {held}")
+            yield line("then", plan.restart.because)
+        else:
+            yield line("restart", f"{_WHEN[plan.restart.when]}{plan.restart.because}")
         if not plan.writes:
             yield from diff(plan.changes)
-        if plan.restart.when == "now" and docker is not None and docker.deferred:
-            yield line("waits", docker.deferred)
 
 
 def diff(changes: Iterable[ChangeShown]) -> Iterator[str]:
