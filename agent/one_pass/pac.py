@@ -325,6 +325,8 @@ class LocalPacs:
             return await self._ask(asked, known)
         except Exception as error:  # noqa: BLE001 - the boundary of a target: the other upstreams are asked
             fault = PacFault(Outcome.ERROR, unexpected(f"the PAC of {asked.upstream.name}", error).what)
+            if known.said.answers:
+                return msgspec.structs.replace(known, problem=fault)
             return _Known(said=Said(fault=fault), problem=fault)
 
     async def _ask(self, asked: _Asked, known: _Known) -> _Known:
@@ -335,20 +337,27 @@ class LocalPacs:
             if known.script is None or (known.is_copy and found.outcome is Outcome.PORTAL):
                 return _Known(known.script, Said(fault=found), found, is_copy=known.is_copy)
             problem, found = found, known.script
-        answers = await self._source.ask(found, asked.my_ip, asked.questions)
-        told = tuple(
-            Answered(registry, answer)
-            for registry, answer in zip(asked.registries, answers, strict=True)
-            if isinstance(answer, PacAnswer)
-        )
-        fault = next((answer for answer in answers if isinstance(answer, PacFault)), None)
         is_copy = known.is_copy and problem is not None
-        if not told and known.said.answers and known.script is not None and known.script.text == found.text:
-            # It has said something before: what evaluates it has no time, or no memory.
+        answers = await self._source.ask(found, asked.my_ip, asked.questions)
+        is_same = known.script is not None and known.script.text == found.text
+        # Where the same script has said something before, what evaluates it has no time, or no memory.
+        before = {one.registry: one for one in known.said.answers} if is_same else {}
+        each = zip(asked.registries, answers, strict=True)
+        found_for = {
+            registry: Answered(registry, answer) if isinstance(answer, PacAnswer) else before.get(registry)
+            for registry, answer in each
+        }
+        told = tuple(one for one in found_for.values() if one is not None)
+        fault = next((answer for answer in answers if isinstance(answer, PacFault)), None)
+        if not told and known.said.answers:  # a new one that is broken takes nothing back
+            if not is_same:
+                return msgspec.structs.replace(known, problem=fault)
             return _Known(found, known.said, fault, is_copy=is_copy)
-        said = Said(told, fault, _unanswered(asked.registries, answers) if told else ())
-        if known.script is not None and known.script.text == found.text:
+        unanswered = tuple(registry for registry, one in found_for.items() if one is None)
+        said = Said(told, fault if not told or unanswered else None, unanswered if told else ())
+        if is_same:
             said = in_the_order_of(known.said, said)
+            problem = problem or (fault if said.fault is None else None)
         return _Known(found, said, problem, is_copy=is_copy)
 
     # What is kept.
@@ -362,11 +371,6 @@ class LocalPacs:
             if not is_same or now >= pac.kept_at + _KEPT_AGAIN_S:
                 self._copies.keep(pac.asked.upstream.pac, pac.asked.snapshot, known.script, known.said.answers)
                 pac.kept, pac.kept_at = known, now
-
-
-def _unanswered(registries: Sequence[RegistryUrl], answers: Sequence[PacAnswer | PacFault]) -> tuple[RegistryUrl, ...]:
-    asked = zip(registries, answers, strict=True)
-    return tuple(registry for registry, answer in asked if isinstance(answer, PacFault))
 
 
 def _is_same_place(one: _Asked, other: _Asked) -> bool:

@@ -61,6 +61,7 @@ class Server:
         self.my_ips: list[str] = []
         self.left = 0
         self.is_broken = False
+        self.silent_for = ""  # a host
 
     async def fetch(self, pac: str, earlier: PacScript | None, search: Sequence[str]) -> PacScript | PacFault:
         self.fetched += 1
@@ -74,7 +75,12 @@ class Server:
         self.my_ips.append(my_ip)
         if script.text == "broken" or self.is_broken:
             return [PacFault(Outcome.ERROR, "evaluating the PAC file: not JavaScript")] * len(questions)
-        return [read_answer(self.by_host.get(one.host.split(".")[0], script.text)) for one in questions]
+        return [
+            PacFault(Outcome.TIMEOUT, "evaluating the PAC file: it hangs")
+            if one.host == self.silent_for
+            else read_answer(self.by_host.get(one.host.split(".")[0], script.text))
+            for one in questions
+        ]
 
     async def leave(self) -> None:
         self.left += 1
@@ -332,18 +338,35 @@ async def test_other_dns_in_the_same_place_takes_nothing_back(dockerd: Dockerd) 
     assert office.server.fetched == 2
 
 
-async def test_a_script_that_cannot_be_evaluated_is_no_copy(dockerd: Dockerd) -> None:
-    office = Office(OFFICE, dockerd, Server("PROXY a:8080"))
+async def test_a_new_script_that_cannot_be_evaluated_takes_nothing_back_and_is_no_copy(dockerd: Dockerd) -> None:
+    office = Office(OFFICE, dockerd, Server("PROXY a:8080"), corp="refused")
     await office.passed()
     office.server.text = "broken"
-    office.becomes(corp="refused")
     office.clock.now += 3600.0
-    assert await office.chosen() == "direct"
-
-    office.server.text = DOWN
-    office.start()
-
     assert await office.chosen() == A
+    assert (await office.said()).problem == "evaluating the PAC file: not JavaScript"
+
+    for text in ("broken", DOWN):
+        office.server.text = text
+        office.start()
+        assert await office.chosen() == A
+
+    office.server.text = "PROXY b:8080"
+    office.clock.now += 5.0
+    assert await office.chosen() == B
+    assert (await office.said()).problem == ""
+
+
+async def test_one_registry_that_it_says_nothing_for_now_goes_as_before(dockerd: Dockerd) -> None:
+    office = Office(OFFICE, dockerd, Server("PROXY a:8080", registry="PROXY b:8080"), corp="refused")
+    office.registries = (OWN, HUB)
+    assert await office.chosen() == B
+
+    office.server.silent_for = "registry.corp.example"
+    office.clock.now += 3600.0
+
+    assert await office.chosen() == B
+    assert (await office.said()).problem == "evaluating the PAC file: it hangs"
 
 
 async def test_after_a_restart_and_elsewhere_it_is_known_what_docker_runs_with(dockerd: Dockerd) -> None:
