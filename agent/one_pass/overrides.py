@@ -108,11 +108,14 @@ def clock(at: float | None) -> str | None:
 
 
 def _pinned(upstream: str, until: str, verdict: Verdict | None) -> Condition:
-    fails = verdict is not None and not verdict.is_ok
-    text = f"{upstream} is pinned{until}"
-    if verdict is not None and fails:
-        text += f", and fails here: {verdict.outcome.value}"
-    return Condition(Code.PINNED_BUT_FAILING if fails else Code.PINNED, text, "To end it: docker-proxy-agent unpin")
+    pin = Condition(Code.PINNED, f"{upstream} is pinned{until}", "To end it: docker-proxy-agent unpin")
+    return pin if verdict is None or verdict.is_ok else pinned_but_failing(pin, verdict)
+
+
+def pinned_but_failing(pin: Condition, verdict: Verdict) -> Condition:
+    """The condition of a pin whose upstream does not work here."""
+    text = f"{pin.text}, and fails here: {verdict.outcome.value}"
+    return msgspec.structs.replace(pin, code=Code.PINNED_BUT_FAILING, text=text)
 
 
 def _until(at: float | None, wall: float) -> str:

@@ -65,6 +65,19 @@ def test_a_proxy_that_has_ended_is_what_is_broken(tmp_path: Path) -> None:
     assert (first["code"], first["where"], first["is_broken"]) == ("listener-absent", f"127.0.0.1:{port}", True)
 
 
+def test_a_pin_that_fails_here_is_broken_while_docker_still_runs_with_what_works(tmp_path: Path) -> None:
+    with proxy() as port, Installation(tmp_path, port) as machine:
+        assert machine.ran("apply").returncode == 0
+        assert machine.ran("pause").returncode == 0
+        assert machine.ran("pin", "direct").returncode == 0
+
+        ran = machine.ran("doctor")
+
+    assert ran.returncode == 1, ran
+    assert ran.stdout.startswith("broken now:\n  1. the agent: direct is pinned, and fails here: ")
+    assert "  do           To end it: sudo docker-proxy-agent unpin\n" in ran.stdout
+
+
 def test_a_persons_file_that_cannot_be_used_is_broken_and_none_of_it_is_shown(tmp_path: Path) -> None:
     with proxy() as port, Installation(tmp_path, port) as machine:
         assert machine.ran("apply").returncode == 0

@@ -432,7 +432,7 @@ def test_what_is_broken_now_comes_first_and_each_once() -> None:
         "",
         "worth knowing:",
         "  3. the agent: pinned",
-        "  why          in another network Docker keeps what it has now, which may not work there",
+        "  why          in other networks, too, Docker keeps what it has now, which may not work there",
         "",
         "When 1 is done, look again: sudo docker-proxy-agent doctor",
         "",
@@ -599,7 +599,7 @@ DIRECT = "Docker runs without the proxy of this network: pulls fail with: no suc
         ),
         pytest.param(
             PAUSE, Around(), "the agent", "is paused until 14:00: it does not follow the network",
-            "in another network Docker keeps what it has now, which may not work there", id="paused-by-whom-is-not-known",
+            "in other networks, too, Docker keeps what it has now, which may not work there", id="paused-by-whom-is-not-known",
         ),
         pytest.param(
             Condition(Code.NOT_EFFECTIVE, "UnsetEnvironment=", "", "/etc/a.conf"), Around(reality=WITHOUT),

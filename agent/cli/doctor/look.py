@@ -51,6 +51,7 @@ from agent.decide.relay import as_upstream
 from agent.docker.engine import EngineSocket
 from agent.docker.process import environment
 from agent.one_pass.memory import only_looking
+from agent.one_pass.overrides import pinned_but_failing
 from agent.one_pass.pac_units import SERVICE as PAC_SERVICE
 from agent.one_pass.pac_units import SOCKET as PAC_SOCKET
 from agent.one_pass.reconcile import look
@@ -141,7 +142,8 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
             choosing = only_looking(policy, world.prober, paths.state)
             seen = await look(policy, world, choosing)
             policy = world.pacs.known(policy)  # what is in use may be what a PAC names
-            reality, said = seen.reality, (*refused, *choosing.conditions, *seen.conditions)
+            held = await _with_the_pins_verdict(policy, world, seen, choosing.conditions)
+            reality, said = seen.reality, (*refused, *held, *seen.conditions)
             kept_down_by = seen.keeps_down.path if seen.keeps_down is not None else ""
             is_docker_failing = await _is_docker_failing(policy, world, seen, is_pinned=_is_pinned(choosing.conditions))
             passwords = tuple(_passwords(policy, seen))
@@ -213,6 +215,22 @@ async def _services(world: TheWorld, seen: Seen) -> Compose:
 
 def _is_pinned(conditions: Sequence[Condition]) -> bool:
     return any(one.code in (Code.PINNED, Code.PINNED_BUT_FAILING) for one in conditions)
+
+
+async def _with_the_pins_verdict(
+    policy: Policy, world: TheWorld, seen: Seen, conditions: Sequence[Condition]
+) -> Sequence[Condition]:
+    """A pin is obeyed before it is known whether it works, and clients have it, whatever Docker still runs with."""
+    pin = next((one for one in conditions if one.code is Code.PINNED), None)
+    upstream = policy.upstreams.get(seen.upstream.name) if isinstance(seen, Planned) and pin is not None else None
+    if pin is None or upstream is None:
+        return conditions
+    verdict = seen.verdicts.get(upstream.name)
+    verdict = verdict or (await world.prober.verdicts([upstream], lambda _: False))[upstream.name]
+    if verdict.is_ok:
+        return conditions
+    failing = pinned_but_failing(pin, verdict)
+    return [failing if one is pin else one for one in conditions]
 
 
 async def _is_docker_failing(policy: Policy, world: TheWorld, seen: Seen, *, is_pinned: bool) -> bool:

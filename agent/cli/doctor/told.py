@@ -104,8 +104,10 @@ def _why(condition: Condition, around: Around) -> str:
             return _without(reality) or "Docker does not get what this network needs, so pulls may fail"
         case Code.PAUSED | Code.PINNED | Code.PINNED_BUT_FAILING if is_failing:
             return _without(reality) or "Docker has settings that do not work in this network: pulls fail"
+        case Code.PINNED_BUT_FAILING:
+            return "clients and new containers have it already, Docker from its next restart on: what they load fails"
         case Code.PAUSED | Code.PINNED:
-            return "in another network Docker keeps what it has now, which may not work there"
+            return "in other networks, too, Docker keeps what it has now, which may not work there"
         case Code.UNREACHABLE:
             return "pulls fail; Docker keeps the settings that it has"
         case Code.ENGINE_DOWN:
