@@ -46,7 +46,6 @@ SOFT_AGAIN_S: Final = 15.0
 _SOFT: Final = frozenset({Outcome.TIMEOUT, Outcome.PROXY_DOWN})
 MOST_OF_A_SCRIPT: Final = 400 * 1024  # bytes; in JSON they may be six times as many: see `fitting`
 _ROOM: Final = 64  # bytes, for a longer generation
-_FAILED_BY_A_WAY: Final = frozenset({"502", "504"})
 MOST_KNOWN: Final = 64  # of what a PAC has named
 _EARLY: Final = 0.1  # of that time
 PROVES_S: Final = 60.0  # with recheck = "0s", and while the upstreams fail as well
@@ -157,11 +156,13 @@ def is_full(through: Verdict) -> bool:
     return through.outcome is Outcome.PROXY_DOWN and through.evidence.startswith("503 ")
 
 
-def is_by_another(through: Verdict, upstream: str) -> bool:
-    """Whether it answered for another way than this one, as by what a PAC says of a host: no failure of its own."""
-    status, _, way = through.evidence.partition(" through ")
-    of_this = f"{upstream.encode('ascii', 'replace').decode()}:"  # as in its status line
-    return status in _FAILED_BY_A_WAY and not way.startswith(of_this)
+def may_be_by_another(through: Verdict, pac: RelayPac, said: Said) -> bool:
+    """Whether it answered for the way that the PAC names for one registry, and not for the chosen one: no failure of
+    its own. It goes by that where it has to ask.
+    """
+    asked = (*(one.registry for one in said.answers), *said.unanswered)
+    is_answer = through.outcome is Outcome.PROXY_DOWN
+    return is_answer and any(f"{one.host}:{one.port}" not in pac.settled for one in asked)
 
 
 def anew(relaying: Relaying) -> Relaying:

@@ -18,7 +18,7 @@ from typing import Final
 import msgspec
 from msgspec import UNSET
 
-from agent.decide.pac import PacSeen
+from agent.decide.pac import PacSeen, Said
 from agent.decide.relay import (
     AGAIN_S,
     TAKES_S,
@@ -36,9 +36,9 @@ from agent.decide.relay import (
     first_of,
     fitting,
     follows,
-    is_by_another,
     is_due,
     is_the_last_try,
+    may_be_by_another,
     next_at,
     orders,
     pac_in_force,
@@ -243,7 +243,7 @@ class LocalRelay:
             if await self._learn_bridges():  # which must not keep a switch waiting
                 await self._tell(names, chosen)
             if may_start and self._memory.relaying.is_used:
-                await self._keep(names[0], chosen.verdicts.get(names[0]), functools.partial(works, names[0]))
+                await self._keep(chosen.verdicts.get(names[0]), functools.partial(works, names[0]))
                 self._is_kept = True
         return self._as_it_stands()
 
@@ -323,8 +323,10 @@ class LocalRelay:
         if pac is None or found is None:
             return None
         script, my_ip = found
-        said = next((one.said for one in self._pacs() if one.name == pac.name), None)
-        return relay_pac(policy, pac, script, my_ip, verdicts=chosen.verdicts, said=said)
+        return relay_pac(policy, pac, script, my_ip, verdicts=chosen.verdicts, said=self._said(pac.name))
+
+    def _said(self, pac: str) -> Said | None:
+        return next((one.said for one in self._pacs() if one.name == pac), None)
 
     async def _owners(self, names: Sequence[str]) -> dict[str, int | None]:
         """The uids of the users that `owner` names; None: not known, and nothing is sent to that upstream."""
@@ -377,7 +379,7 @@ class LocalRelay:
 
     # Whether it works.
 
-    async def _keep(self, upstream: str, known: Verdict | None, works: Callable[[], Awaitable[Verdict]]) -> None:
+    async def _keep(self, known: Verdict | None, works: Callable[[], Awaitable[Verdict]]) -> None:
         """`known`: the verdict on the upstream without the relay."""
         memory, relaying, wanted = self._memory, self._memory.relaying, self._wanted()
         now = self._clock.boottime_s()
@@ -398,7 +400,7 @@ class LocalRelay:
                 problem = problem or (f"it does not listen at {', '.join(silent)}" if silent else "")
         if is_asked:
             through = Verdict(Outcome.ERROR, problem) if problem else await self._through()
-            if is_by_another(through, upstream):
+            if self._may_be_by_another(through):
                 without = None
             else:
                 is_worth_asking = not through.is_ok and known is not None and known.is_ok
@@ -406,6 +408,12 @@ class LocalRelay:
             self._conclude(after(self._memory.relaying, through, without, self._clock.boottime_s()))
         if fault is not None:
             raise fault
+
+    def _may_be_by_another(self, through: Verdict) -> bool:
+        told = self._orders()
+        pac = told.pac if told is not None else None
+        said = self._said(pac.name) if pac is not None else None
+        return pac is not None and said is not None and may_be_by_another(through, pac, said)
 
     def _may_be_down(self, wanted: tuple[str, ...], problem: str) -> bool:
         relaying = self._memory.relaying

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.decide.choose import Choice, Ending
+from agent.decide.pac import Answered, Said
 from agent.decide.relay import (
     AGAIN_S,
     MOST_FAILURES,
@@ -26,10 +27,10 @@ from agent.decide.relay import (
     follows,
     for_clients,
     for_docker,
-    is_by_another,
     is_due,
     listened,
     listening,
+    may_be_by_another,
     next_at,
     orders,
     port_had,
@@ -37,8 +38,9 @@ from agent.decide.relay import (
     ways_out,
 )
 from agent.values.condition import Code
-from agent.values.policy import DIRECT, Exclusion, Listen, Network, NoProxy, Policy, Relay, Upstream
-from agent.values.relay import LogMode, Orders, RelayState, RelayUpstream, Source
+from agent.values.pac import read_answer
+from agent.values.policy import DIRECT, Exclusion, Listen, Network, NoProxy, Policy, RegistryUrl, Relay, Upstream
+from agent.values.relay import LogMode, Orders, RelayPac, RelayState, RelayUpstream, Source
 from agent.values.secret import Secret
 from agent.values.settings import DIRECT as DOCKER_DIRECT
 from agent.values.settings import Credentials, ProxyUrl, Settings, proxy
@@ -231,17 +233,21 @@ def test_where_it_listens(relay: Relay, bridge: str | None, has_ipv6: bool, list
 
 
 @pytest.mark.parametrize(
-    ("evidence", "is_other"),
+    ("through", "settled", "is_other"),
     [
-        ("502 through corp: connecting to 127.0.0.1:9: nothing listens there", True),
-        ("504 through corp ? b:8080: not done within 6 s", True),
-        ("502 through corp ? a:8080: connecting to a:8080: nothing listens there", False),
-        ("503 too many connections", False),
-        ("nothing listens there", False),
+        (Outcome.PROXY_DOWN, ("hub.test:443",), True),
+        (Outcome.PROXY_DOWN, ("hub.test:443", "own.test:5000"), False),
+        (Outcome.TIMEOUT, ("hub.test:443",), False),
+        (Outcome.REFUSED, (), False),
     ],
 )
-def test_what_a_pac_says_of_a_host_is_no_failure_of_the_relay(evidence: str, is_other: bool) -> None:
-    assert is_by_another(Verdict(Outcome.ERROR, evidence), "corp → a:8080") is is_other
+def test_what_a_pac_says_of_a_host_is_no_failure_of_the_relay(
+    through: Outcome, settled: tuple[str, ...], is_other: bool
+) -> None:
+    registries = map(RegistryUrl.parse, ("https://hub.test", "https://own.test:5000"))
+    said = Said(tuple(Answered(one, read_answer("PROXY a:1")) for one in registries))
+
+    assert may_be_by_another(Verdict(through), RelayPac("corp", "", settled=settled), said) is is_other
 
 
 # What the relay is told.
