@@ -79,7 +79,7 @@ def choose(
         if verdict.is_ok:
             return Choice(Ending.CHOSEN, _reason(network, place, verdicts, passed_over), name)
         if verdict.is_soft and patience_s > 0:
-            return Choice(Ending.WAITING, f"{name} may still come: {verdict.outcome.value}")
+            return Choice(Ending.WAITING, f"{name} may work soon: {verdict.outcome.value} so far")
         if verdict.outcome is Outcome.REFUSED and name in starting:
             return Choice(Ending.WAITING, f"{name} may still be starting: refused")
     if any(name in verdicts and verdicts[name].outcome is Outcome.PORTAL for name in network.use):

@@ -92,11 +92,14 @@ def first_policy(found: Found) -> Draft:
     if not far and not pacs:
         return Draft(upstreams, (last,), tuple(remarks))
     if found.snapshot.is_offline:
-        remarks.append("this machine is in no network, so the policy names no place. Run it where the proxy is needed")
+        remarks.append(
+            "this machine is in no network, so the policy describes no place. Run it where the proxy is needed"
+        )
     elif (dead := _dead(far, found.dead)) and not pacs:
         remarks.append(
             f"no proxy answers here that was found ({dead}), so this is not the place that needs it, and the policy"
-            " names none. Run it where the proxy is needed, or there: init --add-network NAME"
+            " describes no place: a proxy is used wherever it works. Run it where the proxy is needed, or there:"
+            " init --add-network NAME"
         )
         return Draft(upstreams, (last,), tuple(remarks))
     if place is None:
@@ -350,7 +353,7 @@ def becomes(said: Said) -> str:
 _BECOMES: Final = {
     Kind.FLAGS: "these flags beat everything that the agent writes: take them out",
     Kind.DAEMON_JSON: "the agent changes it there; `restore` puts it back",
-    Kind.UNIT: "it stays, and the agent's values are read after it and beat it",
+    Kind.UNIT: "it stays, and the agent's values are read after it and override it",
     Kind.CLIENT: "the agent changes it there; `restore` puts it back",
     Kind.ELSEWHERE: "it stays; Docker does not read it",
 }

@@ -31,7 +31,7 @@ def recognise(networks: Sequence[Network], snapshot: Snapshot) -> Recognised:
     host = _Host.of(snapshot)
     for network in networks:
         if network.match.is_empty:
-            return Recognised(network, "it has no match, so it is everywhere")
+            return Recognised(network, "it has no match, so it fits everywhere")
         reason = _holds(network.match, host)
         if reason is not None:
             return Recognised(network, reason)

@@ -83,7 +83,7 @@ def in_network(network: str, upstream: str) -> str:
 
 def _verdict(picture: Picture, name: str) -> str:
     verdict = picture.verdicts.get(name)
-    return "not waited for" if verdict is None else in_short(verdict)
+    return "not needed" if verdict is None else in_short(verdict)
 
 
 def in_short(verdict: VerdictShown) -> str:

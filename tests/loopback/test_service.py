@@ -899,8 +899,8 @@ async def test_who_asks_is_answered_when_there_is_a_choice(laptop: Laptop) -> No
         await hand.wake(Reason.TIMER)
 
         answer = await asked
-        assert answer.lines[:2] == ("waited: office may still come: timeout", "office via office")
-        assert laptop.said == ["waits: office may still come: timeout"]
+        assert answer.lines[:2] == ("waited: office may work soon: timeout so far", "office via office")
+        assert laptop.said == ["waits: office may work soon: timeout so far"]
 
 
 async def test_what_docker_runs_with_is_shown_where_nothing_works(laptop: Laptop) -> None:

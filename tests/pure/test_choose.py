@@ -46,7 +46,7 @@ def chosen(upstream: str, because: str, *, is_pinned: bool = False) -> Choice:
         ),
         pytest.param(
             OFFICE, verdicts(office="dns", backup="ok", direct="ok"), PATIENT,
-            Choice(Ending.WAITING, "office may still come: dns"), id="preferred-is-soft-while-patient",
+            Choice(Ending.WAITING, "office may work soon: dns so far"), id="preferred-is-soft-while-patient",
         ),
         pytest.param(
             OFFICE, verdicts(office="dns", backup="ok", direct="ok"), OVER,
@@ -54,7 +54,7 @@ def chosen(upstream: str, because: str, *, is_pinned: bool = False) -> Choice:
         ),
         pytest.param(
             OFFICE, verdicts(office="proxy-auth", backup="timeout", direct="ok"), PATIENT,
-            Choice(Ending.WAITING, "backup may still come: timeout"), id="second-is-soft",
+            Choice(Ending.WAITING, "backup may work soon: timeout so far"), id="second-is-soft",
         ),
         pytest.param(
             OFFICE, verdicts(backup="ok"), OVER, Choice(Ending.WAITING, "office has not answered yet"), id="unknown"
@@ -65,7 +65,7 @@ def chosen(upstream: str, because: str, *, is_pinned: bool = False) -> Choice:
         ),
         pytest.param(
             OFFICE, verdicts(office="dns", backup="refused", direct="portal"), PATIENT,
-            Choice(Ending.WAITING, "office may still come: dns"), id="portal-but-patient",
+            Choice(Ending.WAITING, "office may work soon: dns so far"), id="portal-but-patient",
         ),
         pytest.param(
             OFFICE, verdicts(office="refused", backup="proxy-denied", direct="timeout"), OVER,
@@ -121,7 +121,7 @@ Probes = list[tuple[float, dict[str, Verdict]]]
     [
         pytest.param(Standing(), [(0, ALL)], chosen("office", USE), id="as-after-a-change"),
         pytest.param(
-            Standing(), [(0, verdicts(office="dns", backup="ok"))], Choice(Ending.WAITING, "office may still come: dns"),
+            Standing(), [(0, verdicts(office="dns", backup="ok"))], Choice(Ending.WAITING, "office may work soon: dns so far"),
             id="patience",
         ),
         pytest.param(

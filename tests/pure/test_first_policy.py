@@ -458,7 +458,7 @@ def test_where_there_is_no_network_the_policy_names_no_place_and_says_so() -> No
 
     assert [(one.name, one.use) for one in draft.networks] == [("anywhere else", ("corp-proxy", "direct"))]
     assert draft.remarks == (
-        "this machine is in no network, so the policy names no place. Run it where the proxy is needed",
+        "this machine is in no network, so the policy describes no place. Run it where the proxy is needed",
     )
 
 

@@ -120,9 +120,9 @@ def named(text: str, name: str = "office") -> Network:
             'match.interface = ["wlan0"]\nmatch.dns_server = ["10.10.0.54"]', host(), None, id="interface-but-not-host"
         ),
         pytest.param(
-            "match.ssid = []", host(), "it has no match, so it is everywhere", id="an-empty-list-is-as-if-absent"
+            "match.ssid = []", host(), "it has no match, so it fits everywhere", id="an-empty-list-is-as-if-absent"
         ),
-        pytest.param("", host(), "it has no match, so it is everywhere", id="no-match"),
+        pytest.param("", host(), "it has no match, so it fits everywhere", id="no-match"),
     ],
 )
 def test_match(match: str, snapshot: Snapshot, because: str | None) -> None:
@@ -204,5 +204,6 @@ def test_a_pattern_without_wildcards_means_itself(name: str, other: str) -> None
 
 def test_an_empty_match_holds_offline() -> None:
     assert (
-        recognise([Network("any", ("direct",), Match())], Snapshot()).because == "it has no match, so it is everywhere"
+        recognise([Network("any", ("direct",), Match())], Snapshot()).because
+        == "it has no match, so it fits everywhere"
     )

@@ -130,7 +130,7 @@ def _say_what_is_next(paths: Paths, say: Say, *, is_to_be_started: bool) -> None
         say("             sudo docker-proxy-agent init")
         say(f"             sudo systemctl enable --now {UNIT}")
     elif not is_there_any(paths.policy):
-        say("next         there is no policy yet, so nothing is changed. The service reads one at once.")
+        say("next         there is no policy yet, so nothing is changed. The service reads one as soon as it is there.")
         say("             A first one from what is here, at the place that needs the proxy:")
         say(f"             {sudo}docker-proxy-agent init{whose}")
         say("             Or by hand:")
