@@ -20,6 +20,7 @@ from .test_vpn import BOTH_HALVES
 
 COMMAND = "/usr/bin/docker-proxy-agent"
 ONE, NEXT = "0.1.0", "0.1.1"
+DEB = "/srv/docker-proxy-agent_{}_all.deb"
 # Everything that could be left, wherever it lies.
 OURS = (
     "find / -xdev -name '*docker-proxy-[ar]*' -not -path '/proc/*' -not -path '/srv/*' -not -path '/var/log/journal/*'"
@@ -30,8 +31,9 @@ pytestmark = pytest.mark.long
 
 
 def apt(laptop: Laptop, *argv: str) -> str:
-    """As a person at a terminal would, but for the questions."""
-    ran = laptop.run("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--yes", *argv, timeout=120)
+    """As a person at a terminal would, but for the questions; dpkg with root's PATH, as when it is run by hand."""
+    path = "DPkg::Path=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    ran = laptop.run("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--yes", "-o", path, *argv, timeout=120)
     return (ran.stdout + ran.stderr).replace("\r", "")  # of a terminal that apt has made
 
 
@@ -111,7 +113,7 @@ def _upgraded_while_it_runs(laptop: Laptop) -> None:
         return laptop.docker.show("InvocationID", NAME), laptop.docker.invocation_id()
 
     as_it_is = starts()
-    assert "up to date" in apt(laptop, "install", "--reinstall", f"/srv/docker-proxy-agent_{ONE}_all.deb")
+    assert "up to date" in apt(laptop, "install", "--reinstall", DEB.format(ONE))
     assert starts() == as_it_is
 
     # A person's command takes the lock as soon as the service has ended.
@@ -221,9 +223,14 @@ def test_a_users_own_instance_is_the_packages_and_purge_removes_what_restore_cou
     laptop.until(laptop.docker.reports, https=laptop.office.tinyproxy.url, within=30)
     laptop.docker.systemctl("stop", NAME)
     laptop.write(state, "torn")
+    laptop.docker.systemctl("enable", NAME)
+    laptop.docker.systemctl("mask", NAME)  # from then on systemctl refuses to disable it
+    assert f"sudo systemctl unmask {NAME}\n" in apt(laptop, "install", "--reinstall", DEB.format(ONE))
+    laptop.run("systemd-run", "--quiet", "--unit=docker-proxy-agent-metrics", "--on-active=1h", "true")
 
     said = apt(laptop, "purge", "docker-proxy-agent")
 
+    assert systemd(laptop, "is-active", "docker-proxy-agent-metrics.timer") == "active"  # a person's own
     assert "Docker still runs with them if it runs. Restart it: systemctl restart docker" in said
     assert laptop.run("sh", "-c", OURS).stdout == ""
     laptop.docker.restart()

@@ -24,6 +24,10 @@ from agent.values.errors import AgentError
 from agent.values.paths import Paths
 
 Say = Callable[[str], None]
+_OLD_CODE: Final = (
+    "note         the service is masked, and could not start again: it goes on with the old code. Unmask it, "
+    "then run: docker-proxy-agent install"
+)
 _LINGERING: Final = Path("/var/lib/systemd/linger")  # a file for each user whose systemd runs from boot on
 
 
@@ -67,14 +71,15 @@ async def install(paths: Paths, say: Say) -> None:
     if not is_enabled and not is_a_persons:
         await service.systemctl("enable", "--quiet", UNIT)
         say(f"enabled      starts {'at boot' if paths.is_the_systems else 'when you log in'}, before Docker")
+    is_masked = is_packaged and package.is_masked(paths)
     code = product.code_digest()
     known = notes(paths).load()
     is_new = are_units_new or known is None or known.code != code
     is_running = await service.says("is-active", "--quiet", UNIT)
     if is_packaged and is_new:
         await pac.start_anew(paths, service)
-    if is_running and not is_new:
-        say("up to date   the service keeps running")
+    if is_running and (is_masked or not is_new):
+        say(_OLD_CODE if is_new else "up to date   the service keeps running")
     elif is_running or not is_a_persons:
         await service.says("reset-failed", UNIT)  # it may have reached its start limit with the old code
         # Between stop and start: the running service holds the lock, and sweeps this folder.
@@ -97,7 +102,8 @@ async def install(paths: Paths, say: Say) -> None:
             await relay.start_anew(paths, service, say)
     if is_a_persons:
         package.remove_the_other(say)
-    _say_what_is_next(paths, say, is_to_be_started=is_a_persons and not (is_running and is_enabled))
+    is_to_be_started = is_a_persons and not (is_running and is_enabled)
+    _say_what_is_next(paths, say, is_to_be_started=is_to_be_started, is_masked=is_masked)
 
 
 async def _write_units(paths: Paths, service: Service, say: Say) -> bool:
@@ -118,7 +124,7 @@ async def _write_units(paths: Paths, service: Service, say: Say) -> bool:
     return text != before or is_relay_new
 
 
-def _say_what_is_next(paths: Paths, say: Say, *, is_to_be_started: bool) -> None:
+def _say_what_is_next(paths: Paths, say: Say, *, is_to_be_started: bool, is_masked: bool) -> None:
     sudo, edit, whose = "sudo ", "sudoedit", ""
     if not paths.is_the_systems:
         sudo, edit, whose = "", "editor", " --user"
@@ -128,6 +134,8 @@ def _say_what_is_next(paths: Paths, say: Say, *, is_to_be_started: bool) -> None
     if is_to_be_started:
         say("next         a policy, and then the step that lets it act:")
         say("             sudo docker-proxy-agent init")
+        if is_masked:  # enabling is refused
+            say(f"             sudo systemctl unmask {UNIT}")
         say(f"             sudo systemctl enable --now {UNIT}")
     elif not is_there_any(paths.policy):
         say("next         there is no policy yet, so nothing is changed. The service reads one as soon as it is there.")

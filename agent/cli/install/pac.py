@@ -54,3 +54,4 @@ async def remove(paths: Paths, service: Service, say: Say) -> None:
 async def put_away(service: Service) -> None:
     """Where the units are a package's."""
     await service.says("disable", "--now", "--quiet", SOCKET)
+    await service.says("stop", SOCKET)  # one that is masked cannot be disabled

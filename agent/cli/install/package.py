@@ -74,6 +74,11 @@ async def clear_the_way(paths: Paths, service: Service, say: Say) -> bool:
     return bool(hiding)
 
 
+def is_masked(paths: Paths) -> bool:
+    """Whether a person has masked the service for good."""
+    return _link_of(paths.unit_file(UNIT)) == Path(os.devnull)
+
+
 def _link_of(path: Path) -> Path | None:
     """Where a link leads to; None: it is none."""
     try:

@@ -86,7 +86,7 @@ async def put_away(paths: Paths, service: Service, say: Say) -> bool:
 
 async def _end(service: Service) -> None:
     await service.says("disable", "--now", "--quiet", SOCKET)
-    await service.says("stop", SERVICE)
+    await service.says("stop", SOCKET, SERVICE)  # a socket that is masked cannot be disabled, and goes on
 
 
 async def _remove_user(paths: Paths, say: Say, *, is_purged: bool) -> None:

@@ -66,8 +66,9 @@ async def make_way(
     Policy, state and audit log stay for `purge`. Whatever could not be restored, the rest goes on, as dpkg does.
     """
     service = Service(paths)
-    await service.says("disable", "--now", "--quiet", UNIT)
-    say("stopped      and disabled at boot")
+    await service.says("stop", UNIT)
+    is_disabled = await service.says("disable", "--quiet", UNIT)  # not one that is masked: postrm removes the links
+    say(f"stopped{'      and disabled at boot' if is_disabled else ''}")
     async with held_at_last(paths.lock):
         restored = await restore()
         if await relay.put_away(paths, service, say):
