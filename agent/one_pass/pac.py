@@ -32,6 +32,7 @@ _AWAITED_S: Final = 0.25
 _AGAIN_S: Final = (0.3, 0.6, 1.2, 1.2, 1.2, 5.0)
 _AGAIN_LATER_S: Final = 60.0
 _SOON: Final = 20  # tries, after which it is later
+_WAITED_S: Final = 1.0  # beyond the limits of fetching and of evaluating
 _EARLY_S: Final = 0.05  # a pass that comes so much earlier need not be followed by another
 _MOST_BEFORE: Final = 64  # answers that are known from other places
 _KEPT_AGAIN_S: Final = 600.0  # a copy that was only found unchanged is written again after so long
@@ -85,6 +86,7 @@ class _Pac:
         self.known = _Known()
         self.task: asyncio.Task[_Known] | None = None
         self.is_awaited = False  # by a pass, right now
+        self.is_waited_for = False  # by any pass: nothing is known yet, and nothing has changed in the network
         self.began_at: float | None = None  # to be asked, CLOCK_BOOTTIME; None: not yet here
         self.failures = 0
         self.kept: _Known | None = None
@@ -121,7 +123,15 @@ class NoPacs:
     def known(self, policy: Policy) -> Policy:
         return policy
 
-    async def unfold(self, policy: Policy, network: Network, snapshot: Snapshot, *, pinned: str | None) -> Policy:  # noqa: ARG002 - a Protocol's
+    async def unfold(
+        self,
+        policy: Policy,
+        network: Network,  # noqa: ARG002 - a Protocol's
+        snapshot: Snapshot,  # noqa: ARG002
+        *,
+        pinned: str | None,  # noqa: ARG002
+        waits: bool = False,  # noqa: ARG002
+    ) -> Policy:
         return policy
 
     def rest(self) -> None:
@@ -176,14 +186,16 @@ class LocalPacs:
             return policy
         return self._unfolded[1] if self._unfolded is not None else knowing(policy, self._elsewhere())
 
-    async def unfold(self, policy: Policy, network: Network, snapshot: Snapshot, *, pinned: str | None) -> Policy:
+    async def unfold(
+        self, policy: Policy, network: Network, snapshot: Snapshot, *, pinned: str | None, waits: bool = False
+    ) -> Policy:
         if not self._is_any:
             await self._leave()
             return policy
         used = self._used(network, pinned)
         self._is_here = bool(used)
         self._enter(used, snapshot)
-        await self._ask_those_due()
+        await self._ask_those_due(waits=waits)
         said = {name: pac.known.said for name, pac in self._memory.pacs.items()}
         basis = (network, said, len(self._memory.before))
         if self._unfolded is None or self._unfolded[0] != basis:
@@ -276,10 +288,11 @@ class LocalPacs:
             pac.known = _Known(script, Said(kept, None if kept else _NOT_YET), _NOT_YET, is_copy=True)
         return pac
 
-    async def _ask_those_due(self) -> None:
+    async def _ask_those_due(self, *, waits: bool) -> None:
         now, pacs = self._clock.boottime_s(), self._memory.pacs.values()
         for pac in pacs:
             if pac.task is None and now >= pac.due_at() - _EARLY_S:
+                pac.is_waited_for = waits and pac.known.said.fault is _NOT_YET
                 self._begin(pac)
         awaited = [pac for pac in pacs if pac.task is not None]
         tasks = [pac.task for pac in awaited if pac.task is not None]
@@ -289,6 +302,9 @@ class LocalPacs:
             pac.is_awaited = True
         try:
             await asyncio.wait(tasks, timeout=None if self._told is None else _AWAITED_S)
+            waited_for = [pac.task for pac in awaited if pac.is_waited_for and pac.task is not None]
+            if waited_for:
+                await asyncio.wait(waited_for, timeout=_WAITED_S + 2 * self._policy.probe.timeout)
         finally:
             for pac in awaited:
                 pac.is_awaited = False
@@ -301,7 +317,7 @@ class LocalPacs:
     def _take(self, pac: _Pac, task: asyncio.Task[_Known]) -> None:
         if pac.task is not task:
             return
-        pac.task = None
+        pac.task, pac.is_waited_for = None, False
         if task.cancelled():
             return
         before, pac.known = pac.known, task.result()

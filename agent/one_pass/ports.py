@@ -196,10 +196,13 @@ class Pacs(Protocol):
         """The policy with the upstreams that they have named, here or elsewhere, as far as that is known."""
         ...
 
-    async def unfold(self, policy: Policy, network: Network, snapshot: Snapshot, *, pinned: str | None) -> Policy:
+    async def unfold(
+        self, policy: Policy, network: Network, snapshot: Snapshot, *, pinned: str | None, waits: bool = False
+    ) -> Policy:
         """The same, and the network uses what they name here. They are asked when it is due, and where a `match` holds.
 
-        If the answer takes long and a later pass can have it, this one does not wait for it.
+        If the answer takes long and a later pass can have it, this one does not wait for it. `waits`: but for the first
+        one, for there is no reason to hurry: the network has not changed.
         """
         ...
 

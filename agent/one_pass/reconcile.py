@@ -86,7 +86,10 @@ async def look(  # noqa: PLR0913 - the last two are named at every call
     """
     snapshot = snapshot or await world.host.see()
     recognised = recognise(policy.networks, snapshot)
-    policy, recognised = await unfolded(policy, recognised, snapshot, pacs=world.pacs, pinned=choosing.pinned)
+    waits = not choosing.is_patient(snapshot)
+    policy, recognised = await unfolded(
+        policy, recognised, snapshot, pacs=world.pacs, pinned=choosing.pinned, waits=waits
+    )
     choosing.know(policy)
     known = world.daemon.known()
     reality, meant = (
@@ -152,14 +155,20 @@ async def look(  # noqa: PLR0913 - the last two are named at every call
     )
 
 
-async def unfolded(
-    policy: Policy, recognised: Recognised, snapshot: Snapshot, *, pacs: Pacs, pinned: str | None = None
+async def unfolded(  # noqa: PLR0913 - named at its calls
+    policy: Policy,
+    recognised: Recognised,
+    snapshot: Snapshot,
+    *,
+    pacs: Pacs,
+    pinned: str | None = None,
+    waits: bool = False,
 ) -> tuple[Policy, Recognised]:
-    """With what the policy's PACs say here in their place."""
+    """With what the policy's PACs say here in their place. `waits`: see there."""
     if snapshot.is_offline:
         pacs.rest()
         return pacs.known(policy), recognised
-    with_candidates = await pacs.unfold(policy, recognised.network, snapshot, pinned=pinned)
+    with_candidates = await pacs.unfold(policy, recognised.network, snapshot, pinned=pinned, waits=waits)
     if recognised.network not in policy.networks:  # the built-in last one
         return with_candidates, recognised
     here = with_candidates.networks[policy.networks.index(recognised.network)]

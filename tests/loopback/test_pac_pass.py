@@ -28,7 +28,7 @@ from agent.values.verdict import Outcome
 from .dockerd import Dockerd
 from .servers import HOST
 from .test_pac_fetch import Wpad, answer
-from .test_reconcile import ALONE, Place, at, policy
+from .test_reconcile import ALONE, Place, Settled, at, policy
 from .test_reconcile import POLICY as OF_A_PROXY
 
 HUB, OWN = map(RegistryUrl.parse, ("https://registry-1.docker.io", "https://registry.corp.example"))
@@ -398,6 +398,30 @@ async def test_a_server_that_is_slow_is_not_waited_for_by_the_service(dockerd: D
 
     assert await office.chosen() == A
     assert (office.told, office.server.fetched) == (1, 1)
+
+
+@pytest.mark.parametrize(("text", "chosen"), [("PROXY a:8080", A), (DOWN, "direct")])
+async def test_in_a_network_that_has_not_changed_the_first_answer_is_waited_for(
+    dockerd: Dockerd, text: str | PacFault, chosen: str
+) -> None:
+    """Another policy, or a pin: Docker goes nowhere else meanwhile, as it would by a restart there and one back."""
+    office = Office(OFFICE, dockerd, Server(text), corp="refused")
+    office.start(is_service=True)
+    office.server.answers.clear()
+    memory = Memory(dockerd.root / "state")
+    memory.use(office.policy, office)
+    looking = asyncio.create_task(
+        reconcile(office.policy, office, dockerd.record(), choosing=Settled(memory), maker=ALONE)
+    )
+    done, _ = await asyncio.wait({looking}, timeout=1)
+    assert not done
+
+    office.server.answers.set()
+    seen = (await asyncio.wait_for(looking, 30)).seen
+
+    assert isinstance(seen, Planned)
+    assert seen.upstream.name == chosen
+    assert office.told == 0
 
 
 @pytest.mark.parametrize(("text", "again_s"), [("PROXY a:8080", 3600.0), (DOWN, 0.6)])

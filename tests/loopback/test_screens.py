@@ -215,7 +215,9 @@ class Saying(NoPacs):
     def __init__(self, **said: PacSeen) -> None:
         self._said = said
 
-    async def unfold(self, policy: Policy, network: Network, snapshot: Snapshot, *, pinned: str | None) -> Policy:
+    async def unfold(
+        self, policy: Policy, network: Network, snapshot: Snapshot, *, pinned: str | None, waits: bool = False
+    ) -> Policy:
         return unfold(policy, network, {name: pac.said for name, pac in self._said.items()})
 
     def seen(self) -> tuple[PacSeen, ...]:
