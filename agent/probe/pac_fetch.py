@@ -49,6 +49,7 @@ _LONGEST_MARK: Final = 200  # characters of an ETag or a date that are kept, and
 _AS_IT_IS: Final = "/%:@!$&'()*+,;=-._~?"  # of a path and a query
 _NEW: Final = 200
 _UNCHANGED: Final = 304
+_MOST_EVENTS: Final = 10_000  # chunks and the like: of one byte each, a file would hold the loop for seconds
 _MOST_HANGING: Final = 8  # reads of files
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _WITH_WORDS: Final = frozenset({511})  # Network Authentication Required: only portals send it
@@ -208,13 +209,16 @@ def _get(place: PacPlace, conditions: Headers) -> Dialogue[HttpAnswer]:
     ]
     request = h11.Request(method=b"GET", target=place.target.encode("ascii"), headers=headers)
     received = yield http1.send(request) + http1.send(h11.EndOfMessage())
-    start, body = b"", bytearray()
+    start, body, events = b"", bytearray(), 0
     head: h11.Response | None = None
     while True:
         start = (start + received)[:_START]
         if head is None:
             _check_is_http(start, received)
-        head = _take(http1, received, body) or head
+        found, seen = _take(http1, received, body)
+        head, events = found or head, events + seen
+        if events > _MOST_EVENTS:
+            raise DialogueFailed(Outcome.ERROR, f"answered in more than {_MOST_EVENTS} pieces")
         if head is not None and (len(body) > LARGEST_SCRIPT or http1.their_state is not h11.SEND_BODY):
             return HttpAnswer(head.status_code, tuple(head.headers), bytes(body))
         received = yield b""
@@ -227,12 +231,13 @@ def _check_is_http(start: bytes, received: bytes) -> None:
         raise DialogueFailed(Outcome.ERROR, "broke off" if start else "closed without an answer")
 
 
-def _take(http1: h11.Connection, received: bytes, body: bytearray) -> h11.Response | None:
-    """What has come, the body added to the rest of it. The head, if it is complete now."""
-    head = None
+def _take(http1: h11.Connection, received: bytes, body: bytearray) -> tuple[h11.Response | None, int]:
+    """What has come, the body added to the rest of it. The head, if it is complete now, and how many pieces came."""
+    head, seen = None, 0
     try:
         http1.receive_data(received)
-        while (event := http1.next_event()) is not h11.NEED_DATA:
+        while seen <= _MOST_EVENTS and (event := http1.next_event()) is not h11.NEED_DATA:
+            seen += 1
             if isinstance(event, h11.Response):
                 head = event
             elif isinstance(event, h11.Data):
@@ -241,7 +246,7 @@ def _take(http1: h11.Connection, received: bytes, body: bytearray) -> h11.Respon
                 break  # the end
     except h11.RemoteProtocolError:  # it may quote the answer
         raise DialogueFailed(Outcome.ERROR, "answered with broken HTTP, or broke off") from None
-    return head
+    return head, seen
 
 
 def _judged(answer: HttpAnswer, at: PacPlace, url: str, earlier: PacScript | None) -> PacScript | PacFault:

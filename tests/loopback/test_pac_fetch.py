@@ -208,6 +208,24 @@ async def test_what_is_no_script_is_called_what_it_is(said: bytes, fault: tuple[
     assert (outcome, evidence) == (fault[0], fault[1].format(at=f"{HOST}:{wpad.port}"))
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\n/\r\n" * 50_000 + b"0\r\n\r\n",
+            id="chunks",
+        ),
+        pytest.param(b"HTTP/1.1 100 Continue\r\n\r\n" * 50_000 + answer(), id="continue"),
+    ],
+)
+async def test_one_that_comes_in_pieces_of_nothing_is_not_taken_apart_for_long(said: bytes) -> None:
+    async with Says(said) as wpad:
+        fault = await fault_of(f"http://{HOST}:{wpad.port}/wpad.dat")
+
+    assert fault[0] == "error"
+    assert fault[1].endswith("answered in more than 10000 pieces")
+
+
 async def test_three_redirects_are_followed() -> None:
     pages = {"/0": moved("/1"), "/1": moved("2", "307 Temporary Redirect"), "/3": answer()}
     async with Wpad(pages) as wpad:
