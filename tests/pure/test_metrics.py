@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import subprocess
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -123,6 +125,61 @@ def test_a_policy_that_is_refused_and_conditions_are_told() -> None:
     assert value(of(refused), "condition", code="policy-error") == 1
     assert value(of(refused), "condition", code="paused") == 1
     assert (value(of(none), "policy_loaded"), value(of(none), "policy_valid")) == (0, 0)
+
+
+def firing(found: Samples) -> set[str]:
+    """The alerts of the page that hold at once, but for those that need a history or metrics of others."""
+    rules = re.findall(r"- alert: (\w+)\n +expr: (.+)", (ROOT / "docs/monitoring.md").read_text())
+    held = set()
+    for alert, expression in rules:
+        if "(" in expression:
+            continue
+        rule = re.fullmatch(r'docker_proxy_agent_(\w+)(?:\{(\w+)="([^"]+)"\})? (==|>) (\d+)', expression)
+        assert rule is not None, expression
+        name, label, wanted, operator, number = rule.groups()
+        seen = value(found, name, **({label: wanted} if label else {}))
+        if seen is not None and (seen == float(number) if operator == "==" else seen > float(number)):
+            held.add(alert)
+    return held
+
+
+def test_the_alerts_of_the_page_hold_in_the_states_that_they_name() -> None:
+    error = (Condition(Code.POLICY_ERROR, "wrong"),)
+    wrong = msgspec.structs.replace(POLICY, error="wrong")
+    refused = msgspec.structs.replace(OFFICE, policy=wrong, conditions=error)
+    since_boot = msgspec.structs.replace(refused, policy=PolicyStatus("/x", error="wrong"), state=State.IDLE)
+    unconfigured = msgspec.structs.replace(OFFICE, policy=PolicyStatus("/x"), state=State.IDLE)
+    waits = msgspec.structs.replace(
+        OFFICE,
+        state=State.DEFERRED,
+        docker=msgspec.structs.replace(DOCKER, deferred="a container runs"),
+        counters=msgspec.structs.replace(COUNTERS, deferred_since="2026-02-27T11:50:00Z"),
+    )
+
+    assert firing(of(OFFICE)) == set()
+    assert firing(of(unconfigured)) == set()
+    assert firing(of(refused)) == {"DockerProxyAgentPolicyRefused"}
+    assert firing(of(since_boot)) == {"DockerProxyAgentPolicyRefused"}
+    assert firing(of(msgspec.structs.replace(OFFICE, state=State.FAILED))) == {"DockerProxyAgentFailed"}
+    assert firing(of(waits)) == {"DockerRestartWaits"}
+    assert firing(samples(None)) == {"DockerProxyAgentDown"}
+
+
+def test_the_pages_unit_says_that_the_agent_is_down_where_its_command_is_gone(tmp_path: Path) -> None:
+    page = (ROOT / "docs/monitoring.md").read_text()
+    (script,) = re.findall(r"ExecStart=/bin/sh -c '(.+)' sh ", page)
+    programs, folder = tmp_path / "bin", tmp_path / "collected"
+    programs.mkdir()
+    folder.mkdir()
+    (programs / "mv").symlink_to("/usr/bin/mv")
+    file = folder / "docker-proxy-agent.prom"
+    file.write_text("docker_proxy_agent_up 1\n")
+
+    argv = ["/bin/sh", "-c", script.replace("$$", "$"), "sh", str(file)]
+    subprocess.run(argv, env={"PATH": str(programs)}, capture_output=True, check=True, timeout=60)
+
+    assert file.read_text() == "docker_proxy_agent_up 0\n"
+    assert [path.name for path in folder.iterdir()] == [file.name]
 
 
 @pytest.mark.parametrize("name", ['the "new" office', "C:\\new", "zwei\nZeilen", "büro {x=1}, #2", ""])
