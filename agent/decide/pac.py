@@ -272,6 +272,11 @@ def name_in_policy(name: str) -> str:
     return name.partition(_NAMES)[0]
 
 
+def way_in_name(name: str) -> str:
+    """`a:8080`, `socks5://a:1080`; '' where no PAC names it."""
+    return name.partition(_NAMES)[2]
+
+
 def is_trusted(host: str, trusted: Iterable[HostPattern]) -> bool:
     """Whether the password may go there. By name alone: what a PAC says is no proof of who answers."""
     name = host.lower().removesuffix(".")

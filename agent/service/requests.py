@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import msgspec
 
 from agent.audit.record import Record
+from agent.decide.pac import name_in_policy
 from agent.decide.rate import Asked
 from agent.one_pass.overrides import Overrides, clock
 from agent.one_pass.page import pass_lines
@@ -122,6 +123,9 @@ def obey(wish: Wish, overrides: Overrides, policy: Policy | None, record: Record
 def _cannot_pin(named: str, policy: Policy | None) -> str:
     if policy is None:
         return "pin: there is no policy, so there is no upstream. Try: docker-proxy-agent init"
+    pac = policy.upstreams.get(name_in_policy(named))
+    if pac is not None and pac.is_pac:
+        return f'pin: "{named}" is nothing that stays: a PAC names it. Try: docker-proxy-agent pin {pac.name}'
     close = did_you_mean(named, policy.upstreams)
     listed = f"{' It' if close else '; it'} has {', '.join(policy.upstreams)}"
     return f'pin: the policy has no upstream "{named}"{close}{listed}'

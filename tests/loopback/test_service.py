@@ -1173,6 +1173,16 @@ async def test_a_wish_without_an_event_of_its_own_is_recorded_and_a_signal_names
     assert records[0]["pass"] != records[1]["pass"] != ""
 
 
+async def test_what_a_pac_names_is_pinned_by_the_pac(laptop: Laptop) -> None:
+    laptop.policy('[upstream.corp]\npac = "http://wpad.corp.example/wpad.dat"\n')
+    async with laptop.running():
+        answer = await laptop.asks(Command.PIN, upstream="corp → a:8080")
+
+    assert answer == Answer(
+        1, ('pin: "corp → a:8080" is nothing that stays: a PAC names it. Try: docker-proxy-agent pin corp',)
+    )
+
+
 async def test_a_name_that_the_policy_does_not_have_cannot_be_pinned(laptop: Laptop) -> None:
     laptop.policy()
     async with laptop.running():

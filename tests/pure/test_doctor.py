@@ -89,6 +89,14 @@ def test_the_owner_to_be_named_is_who_listens() -> None:
     assert found.command == 'Add to [upstream.clash]: owner = "alice"'
 
 
+def test_what_a_pac_names_is_no_table_that_could_have_an_owner() -> None:
+    (found,) = of_listeners([local(upstream="corp → 127.0.0.1:7890", listens=("alice",))], POLICY)
+
+    assert found.command == (
+        'Give it an upstream of its own, with url = "http://127.0.0.1:7890" and owner = "alice", and list that before corp in use'
+    )
+
+
 def host(*addresses: str, **differs: object) -> Host:
     return Host(**{"name": "proxy.test", "addresses": addresses, **differs})  # type: ignore[arg-type]
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from agent.cli.doctor.finding import Finding, Sign
+from agent.decide.pac import name_in_policy, way_in_name
 
 
 class LocalProxy(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,9 +60,19 @@ def _judged(one: LocalProxy, policy: str) -> Finding | None:
             where=policy,
             what=f"upstream.{one.upstream} at {one.at} may be anybody's: it has no owner",
             why="while the program is down, any user of this host may listen in its place",
-            command=f'Add to [upstream.{one.upstream}]: owner = "{one.listens[0]}"',
+            command=_how_to_own(one),
         )
     return None
+
+
+def _how_to_own(one: LocalProxy) -> str:
+    owner = f'owner = "{one.listens[0]}"'
+    pac = name_in_policy(one.upstream)
+    if pac == one.upstream:
+        return f"Add to [upstream.{pac}]: {owner}"
+    way = way_in_name(one.upstream)
+    url = way if "://" in way else f"http://{way}"
+    return f'Give it an upstream of its own, with url = "{url}" and {owner}, and list that before {pac} in use'
 
 
 def _absent(one: LocalProxy) -> Finding:
