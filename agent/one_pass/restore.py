@@ -38,6 +38,8 @@ from agent.values.events import ApplyStarted, FilesRestored
 from agent.values.policy import Docker
 from agent.values.settings import DIRECT
 
+_APPLY: Final = "then run: docker-proxy-agent apply"
+_RESTORE: Final = "then run: docker-proxy-agent restore"
 _AGAIN: Final = "Try again when Docker runs and reloads"
 
 Accounts = Callable[[Iterable[str]], tuple[Account, ...]]
@@ -118,7 +120,8 @@ class Restoring(msgspec.Struct, frozen=True):
         outcome, by_hand = _waiting(found, outcome, reality)
         if written:
             record(FilesRestored(targets=written))
-        return Restored(written, removed, outcome, left=(*found.left, *left), by_hand=by_hand)
+        left = tuple(map(_to_be_tried_again, (*found.left, *left)))
+        return Restored(written, removed, outcome, left=left, by_hand=by_hand)
 
     def _mine(self, kept: Kept[OriginalFile]) -> dict[str, OriginalFile]:
         return {path: one for path, one in kept.all().items() if not self.files or path in self.files}
@@ -206,6 +209,11 @@ def _waiting(found: PutBack, outcome: Applied, reality: Reality | None) -> tuple
 
 def _said(error: Exception, where: str = "Docker") -> str:
     return str(error if isinstance(error, AgentError) else unexpected(where, error))
+
+
+def _to_be_tried_again(line: str) -> str:
+    """Errors of a target advise an apply, which would write everything again."""
+    return f"{line.removesuffix(_APPLY)}{_RESTORE}" if line.endswith(_APPLY) else line
 
 
 def _texts(paths: Iterable[str]) -> tuple[dict[str, str | None], dict[str, str]]:

@@ -270,6 +270,7 @@ async def test_a_broken_daemon_json_is_left_and_said_and_what_it_was_stays_known
 
     assert done.is_failed
     assert "not JSON" in done.left[0]
+    assert done.left[0].endswith("Fix it, then run: docker-proxy-agent restore")
     assert file.read_text() == "{"
     file.write_text(right)
     await restored(dockerd)
