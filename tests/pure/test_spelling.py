@@ -65,6 +65,15 @@ def test_anything_else_stays(text: str) -> None:
         ("systemctl cat docker.service", "systemctl cat docker.service"),
         ("sudo -u alice docker-proxy-agent uninstall --user", "sudo -u alice docker-proxy-agent uninstall --user"),
         ("/usr/bin/docker-proxy-agent apply", "/usr/bin/docker-proxy-agent apply"),
+        ("usage: docker-proxy-agent apply [-h] [--now]", "usage: docker-proxy-agent apply [-h] [--now]"),
+        (
+            "docker-proxy-agent pin: NAME is missing. See: docker-proxy-agent pin --help",
+            "docker-proxy-agent pin: NAME is missing. See: docker-proxy-agent pin --help",
+        ),
+        (
+            "docker-proxy-agent audit at: no such time. See: docker-proxy-agent audit at --help",
+            "docker-proxy-agent audit at: no such time. See: docker-proxy-agent audit at --help",
+        ),
     ],
 )
 def test_who_is_root_by_sudo_alone_is_told_to_type_it(said: str, shown: str) -> None:
