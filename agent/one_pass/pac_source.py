@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from agent.one_pass.pac_units import PacUnits, of_a_command, of_the_agent
 from agent.probe.dial import Ground
-from agent.probe.pac import ask
+from agent.probe.pac import ask, is_not_started
 from agent.probe.pac_fetch import Fetching, fetch, fetch_first, wpad
 from agent.probe.tls import Trust
 from agent.system.files import is_there
@@ -44,11 +44,20 @@ class HostPacs:
     async def ask(
         self, script: PacScript, my_ip: str, questions: Sequence[PacQuestion]
     ) -> Sequence[PacAnswer | PacFault]:
-        if self._units is not None and not is_there(self._socket):
-            try:
-                await self._units.bring_up()
-            except AgentError as error:
-                return [PacFault(Outcome.ERROR, escaped(f"evaluating the PAC file: {error}"))] * len(questions)
+        if self._units is None or is_there(self._socket):
+            answers = await self._asked(script, my_ip, questions)
+            # A socket whose unit was stopped or masked stays as a file that nobody listens at.
+            if self._units is None or not is_not_started(answers):
+                return answers
+        try:
+            await self._units.bring_up()
+        except AgentError as error:
+            return [PacFault(Outcome.ERROR, escaped(f"evaluating the PAC file: {error}"))] * len(questions)
+        return await self._asked(script, my_ip, questions)
+
+    async def _asked(
+        self, script: PacScript, my_ip: str, questions: Sequence[PacQuestion]
+    ) -> Sequence[PacAnswer | PacFault]:
         return await ask(self._evaluator, script, my_ip, questions, timeout_s=self._fetching.timeout_s)
 
     async def leave(self) -> None:

@@ -27,6 +27,8 @@ _AT_ONCE_S: Final = 0.5  # a process whose time is up; a script that does not en
 _REASON: Final = 120  # characters
 LIMITS: Final = "1 s of CPU, 128 MB of memory"
 
+_NOT_STARTED: Final = "cannot be started"
+
 
 class Opened(msgspec.Struct):
     """A connection to a process that waits for a script."""
@@ -183,7 +185,7 @@ class PacAsker:
         try:
             self._opened = opened = await self._evaluator.open()
         except OSError as error:
-            raise _Ended(_failed(f"cannot be started ({error.strerror or 'no reason given'})")) from error
+            raise _Ended(_failed(f"{_NOT_STARTED} ({error.strerror or 'no reason given'})")) from error
         self._has_answered = False
         opened.writer.write(msgspec.json.encode(PacOrder(len(self._script), self._my_ip)) + b"\n" + self._script)
         if await _reply(opened) is None:
@@ -246,3 +248,8 @@ def _failed(what: str) -> PacFault:
     if what.startswith("needs pacparser") or what == "pacparser is not installed":
         evidence = f"{evidence}. Run: {pac_program.how_to_install()}"
     return PacFault(Outcome.ERROR, evidence)
+
+
+def is_not_started(answers: Sequence[PacAnswer | PacFault]) -> bool:
+    """Whether nobody was there to ask."""
+    return bool(answers) and all(isinstance(one, PacFault) and _NOT_STARTED in one.evidence for one in answers)
