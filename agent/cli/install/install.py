@@ -13,13 +13,13 @@ import msgspec
 from agent import __version__
 from agent.cli.install import pac, package, product, relay
 from agent.cli.install.systemd import UNIT, Service
+from agent.cli.install.unit_files import write_units
 from agent.system.files import is_folder, is_there
 from agent.system.lock import held_at_last
 from agent.system.passwd import owner_of
 from agent.system.policy_file import is_there_any
 from agent.system.state_file import StateFile
 from agent.system.systemd import manager
-from agent.system.text_files import read_text, write_text
 from agent.values.errors import AgentError
 from agent.values.paths import Paths
 
@@ -109,19 +109,17 @@ async def install(paths: Paths, say: Say) -> None:
 async def _write_units(paths: Paths, service: Service, say: Say) -> bool:
     """Whether one is new."""
     package.check_not_packaged("install")
-    file, command = unit_file(paths), product.command()
-    text, before = product.unit_text(command, paths.layout), read_text(file)
+    command = product.command()
+    text = product.unit_text(command, paths.layout)
     product.check_can_be_run(text, command)
-    if text != before:
-        write_text(file, before, text, 0o644)
-        say(f"unit         {file} {'written' if before is None else 'updated'}, which starts {command}")
+    is_own_new = write_units(paths, {UNIT: text}, say, f"which starts {command}")
     is_relay_new = await relay.write_units(paths, command, say)
     is_pac_new = await pac.write_units(paths, command, say)
-    if text != before or is_relay_new or is_pac_new:
+    if is_own_new or is_relay_new or is_pac_new:
         await service.systemctl("daemon-reload")
     if is_pac_new:
         await pac.start_anew(paths, service)
-    return text != before or is_relay_new
+    return is_own_new or is_relay_new
 
 
 def _say_what_is_next(paths: Paths, say: Say, *, is_to_be_started: bool, is_masked: bool) -> None:

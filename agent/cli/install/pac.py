@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from agent.cli.install import product
+from agent.cli.install import product, unit_files
 from agent.cli.install.systemd import Service
 from agent.one_pass.pac_units import SERVICE, SOCKET
 from agent.system.files import is_there
@@ -21,14 +21,7 @@ async def write_units(paths: Paths, command: str, say: Say) -> bool:
     """Whether systemd has to read them."""
     if not paths.is_the_systems:  # a user's own instance evaluates by a child
         return False
-    changed = False
-    for name, text in product.pac_unit_texts(command).items():
-        file, before = paths.unit_file(name), read_text(paths.unit_file(name))
-        if text != before:
-            write_text(file, before, text, 0o644)
-            say(f"unit         {file} {'written' if before is None else 'updated'}, for upstreams with `pac`")
-            changed = True
-    return changed
+    return unit_files.write_units(paths, product.pac_unit_texts(command), say, "for upstreams with `pac`")
 
 
 async def start_anew(paths: Paths, service: Service) -> None:

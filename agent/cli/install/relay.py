@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Callable
 from typing import Final
 
-from agent.cli.install import product
+from agent.cli.install import product, unit_files
 from agent.cli.install.systemd import Service
 from agent.one_pass.relay import GROUP
 from agent.one_pass.relay_units import SERVICE, SOCKET
@@ -30,14 +30,7 @@ async def write_units(paths: Paths, command: str, say: Say) -> bool:
     """Whether systemd has to read them."""
     if not paths.is_the_systems:  # a user's own Docker is out of its reach
         return False
-    changed = False
-    for name, text in product.relay_unit_texts(command).items():
-        file, before = paths.unit_file(name), read_text(paths.unit_file(name))
-        if text != before:
-            write_text(file, before, text, 0o644)
-            say(f"unit         {file} {'written' if before is None else 'updated'}, for `relay.enable`")
-            changed = True
-    return changed
+    return unit_files.write_units(paths, product.relay_unit_texts(command), say, "for `relay.enable`")
 
 
 async def start_anew(paths: Paths, service: Service, say: Say) -> None:
