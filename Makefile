@@ -162,7 +162,11 @@ install:
 	@ln -sfT $(OPT)/bin/docker-proxy-agent $(LINK)
 	@$(LINK) install
 
-# As root. PURGE=1 removes the policy and the audit log, too, also later; NOW=1 restarts Docker even if containers run.
+# Users with an instance of their own, one a line. Nobody has one by code that does not work.
+WHOSE  := $(OPT)/bin/python -I -c 'import asyncio; from agent.cli.install.own_instances import own_instances as users; \
+	print(*asyncio.run(users()), sep="\n")' 2>/dev/null
+# As root. PURGE=1 removes the policy and the audit log, too, also later; NOW=1 restarts Docker even if containers run;
+# FORCE=1 removes the code even if users have instances that run from it.
 # Restoring needs an environment that works; one that does not is made anew first.
 uninstall:
 	@test "$$(id -u)" = 0 || { echo 'make uninstall: must be run as root. Try: sudo make uninstall' >&2; exit 1; }
@@ -177,10 +181,11 @@ uninstall:
 			test ! -e "$$folder" || $(if $(PURGE),{ rm -rf "$$folder" && echo "removed      $$folder"; },echo "kept         $$folder; to remove it$(COMMA) too: make uninstall PURGE=1"); \
 		done; \
 	fi
-	@own=; for folder in /run/user/*/docker-proxy-agent; do test ! -e "$$folder" || own="$$own $$(stat -c %U "$$folder")"; done; \
+	@own=$$($(if $(FORCE),:,$(WHOSE) || :)); \
 	if test -n "$$own"; then \
 		echo "make uninstall: $(OPT) is kept: instances of users run from it. Run, then make uninstall again:" >&2; \
-		for user in $$own; do echo "    sudo -u $$user docker-proxy-agent uninstall --user" >&2; done; exit 1; \
+		echo "$$own" | while read -r user; do echo "    sudo -u $$user docker-proxy-agent uninstall --user" >&2; done; \
+		echo 'Or, whatever becomes of these: sudo make uninstall FORCE=1' >&2; exit 1; \
 	fi
 	@test ! -e $(OPT) || { rm -rf $(OPT) && echo 'removed      $(OPT)'; }
 	@rm -f $(LINK) $(addprefix $(SHARED)/,$(PAGES))

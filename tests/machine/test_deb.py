@@ -12,7 +12,7 @@ from .lab.laptop import POLICY, Laptop
 from .lab.places import HUB_IMAGE
 from .test_apply import DROP_IN, ENVIRONMENT, office_policy
 from .test_init import LOGGED_IN, by_dockers_manual, init, networks, pulls_by_the_office
-from .test_install import CHECKOUT, in_force, listing, made
+from .test_install import CHECKOUT, OF_4711, in_force, listing, made
 from .test_relay import RELAY, SERVICE, SOCKET, goes_by, with_relay
 from .test_roam import is_there, trixie
 from .test_service import NAME
@@ -25,6 +25,8 @@ DEB = "/srv/docker-proxy-agent_{}_all.deb"
 OURS = (
     "find / -xdev -name '*docker-proxy-[ar]*' -not -path '/proc/*' -not -path '/srv/*' -not -path '/var/log/journal/*'"
 )
+OTHER, LINK = "/opt/docker-proxy-agent/bin/docker-proxy-agent", "/usr/local/bin/docker-proxy-agent"
+OF_MAKE_INSTALL = 'mkdir -p "${1%/*}"; touch "$1"; ln -s "$1" "$2"'
 KEPT = ("/etc/docker-proxy-agent", "/var/lib/docker-proxy-agent", "/var/log/docker-proxy-agent")
 
 pytestmark = pytest.mark.long
@@ -140,6 +142,7 @@ def test_it_takes_over_from_make_install_and_is_purged_at_once_with_the_relay_on
     laptop.until(lambda: "172.17.0.1:3130" in laptop.read("/root/.docker/config.json"), within=20)
     web = laptop.docker.start_container()
     docker, relay = laptop.docker.invocation_id(), laptop.docker.show("InvocationID", SERVICE)
+    laptop.run("install", "-d", "-o", "4711", "/run/user/4711/docker-proxy-agent")  # which is no instance
 
     said = install(laptop, ONE)
 
@@ -155,7 +158,7 @@ def test_it_takes_over_from_make_install_and_is_purged_at_once_with_the_relay_on
     laptop.until(goes_by, laptop, "office", within=20)
     assert laptop.run("sh", "-c", "ls /opt /usr/local/bin").stdout == "/opt:\n\n/usr/local/bin:\n"
 
-    laptop.run("install", "-d", "-o", "alice", "/run/user/4711/docker-proxy-agent")
+    laptop.run("systemd-run", "--quiet", "--unit=anothers", *OF_4711)
     refused = laptop.agent("uninstall")
     assert (refused.code, refused.stderr) == (
         1, "uninstall: a package has installed it. Run: sudo apt remove docker-proxy-agent\n"
@@ -181,7 +184,7 @@ def test_it_takes_over_from_make_install_and_is_purged_at_once_with_the_relay_on
     assert "the instance of '#4711'" in said
     assert laptop.docker.invocation_id() == docker
     assert web.is_running()
-    laptop.run("rm", "-r", "/run/user/4711")
+    laptop.run("sh", "-euc", "systemctl stop anothers; rm -r /run/user/4711")
     laptop.docker.restart()
     assert in_force(laptop) == before_in_force
     # The command of `make install`; and what useradd and userdel keep of a user who came and went.
@@ -252,10 +255,22 @@ def _of_alices_own(laptop: Laptop) -> None:
     shown = hers("systemctl", "--user", "show", "--property=FragmentPath,ActiveState,UnitFileState", NAME)
     assert shown == f"ActiveState=active\nFragmentPath=/usr/lib/systemd/user/{NAME}\nUnitFileState=enabled\n"
     assert "up to date" in hers(COMMAND, "install", "--user")
+
+    hers("systemctl", "--user", "stop", NAME)
+    laptop.run("sh", "-euc", OF_MAKE_INSTALL, "sh", OTHER, LINK)
+    said = laptop.agent("install").stdout
+    assert "kept         /opt/docker-proxy-agent: instances of users run from it" in said
+    assert f"\n             sudo -u alice {COMMAND} install --user\n" in said
+    assert laptop.run("readlink", LINK).stdout.strip() == COMMAND
+
     assert "stopped      and disabled" in hers(COMMAND, "uninstall", "--user", "--purge")
     shown = hers("systemctl", "--user", "show", "--property=ActiveState,UnitFileState", NAME)
     assert shown == "ActiveState=inactive\nUnitFileState=disabled\n"
     assert not laptop.exists(unit)
+
+    assert "removed      /opt/docker-proxy-agent, of an earlier make install" in laptop.agent("install").stdout
+    assert not laptop.exists(LINK)
+    laptop.run("ln", "-s", COMMAND, LINK)  # as it would be if she had stayed
 
 
 def test_a_debian_developer_finds_nothing_to_say_and_the_same_bytes_twice(tmp_path: Path, world: object) -> None:

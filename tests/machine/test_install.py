@@ -30,6 +30,9 @@ CHECKOUT = "/home/alice/docker-proxy-agent"
 DAEMON_JSON = '{\n\t"proxies": {"http-proxy": "http://foreign.example:1"},   "log-level":"info"\n}\n\n'
 OLD_DAEMON_JSON = '{\n\t"log-level"  :"info"\n}\n\n'
 DROP_IN = "[Service]\nEnvironment=HTTP_PROXY=http://foreign.example:1\n"
+# Whoever has number 4711, with an instance that runs.
+LOCK_OF_4711 = "/run/user/4711/docker-proxy-agent/lock"
+OF_4711 = ("setpriv", "--reuid=4711", "--regid=4711", "--clear-groups", "flock", LOCK_OF_4711, "sleep", "infinity")
 OF_ONE_START = {"INVOCATION_ID", "JOURNAL_STREAM", "LISTEN_PID", "SYSTEMD_EXEC_PID"}
 LOGGED_IN = '{ "auths" : {"registry.example": {"auth": "aHVudGVyMg=="}}}'
 # Everything that there is, as it is: kind, mode, owner, link and content. The policy is a person's.
@@ -277,13 +280,16 @@ def test_containers_that_run_are_spared_unless_now_and_purge_leaves_nothing(
     invocation = laptop.docker.invocation_id()
 
     refused = laptop.agent("restore")
-    laptop.run("install", "-d", "-o", "alice", "/run/user/4711/docker-proxy-agent")
+    laptop.run("install", "-d", "-o", "4711", "/run/user/4711/docker-proxy-agent", "/run/user/4712/docker-proxy-agent")
+    laptop.run("systemd-run", "--quiet", "--unit=anothers", *OF_4711)
+    laptop.until(laptop.exists, LOCK_OF_4711)
     with_an_own_instance = made(laptop, "uninstall", "PURGE=1", check=False)
     said = with_an_own_instance.stdout
 
     assert with_an_own_instance.code == 1
     assert "goes on      the instance of '#4711'" in said
-    assert "    sudo -u alice docker-proxy-agent uninstall --user\n" in with_an_own_instance.stderr
+    assert "    sudo -u '#4711' docker-proxy-agent uninstall --user\n" in with_an_own_instance.stderr
+    assert "#4712" not in said + with_an_own_instance.stderr  # a folder alone, which anybody can make
     assert laptop.exists("/opt/docker-proxy-agent/bin/docker-proxy-agent")
     assert refused.code == 1
     assert "systemctl disable --now docker-proxy-agent" in refused.stderr
@@ -296,8 +302,7 @@ def test_containers_that_run_are_spared_unless_now_and_purge_leaves_nothing(
         assert not laptop.exists(gone), gone
     laptop.docker.restart()
     assert laptop.docker.reports(https="")
-    laptop.run("rm", "-r", "/run/user/4711")
-    make(laptop, "uninstall")
+    make(laptop, "uninstall", "FORCE=1")
     assert not laptop.exists("/opt/docker-proxy-agent")
 
 

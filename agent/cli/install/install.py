@@ -101,7 +101,7 @@ async def install(paths: Paths, say: Say) -> None:
         if is_new:  # it carries Docker's connections, also while the agent is stopped
             await relay.start_anew(paths, service, say)
     if is_a_persons:
-        package.remove_the_other(say)
+        await package.remove_the_other(say)
     is_to_be_started = is_a_persons and not (is_running and is_enabled)
     _say_what_is_next(paths, say, is_to_be_started=is_to_be_started, is_masked=is_masked)
 

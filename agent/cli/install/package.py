@@ -91,24 +91,28 @@ def _has_no_command(name: str) -> bool:
     return name.endswith(".socket")
 
 
-def remove_the_other(say: Say) -> None:
-    """The code that `make install` put into /opt, and its pages, once nothing of the system's runs from it any more."""
+async def remove_the_other(say: Say) -> None:
+    """What `make install` left beside the units, once nothing of the system's runs from it any more.
+
+    Its code stays while users have instances, which may run from it, and so does the link, which then leads here.
+    """
     if not is_there(_OPT / "bin" / _NAME):
         return
-    removal = f"sudo rm -r {_OPT} {_LINK}"
-    users = own_instances()
-    if users:
-        say(f"kept         {_OPT}: instances of users run from it. For each, and then {removal}:")
-        for user in users:
-            say(f"             sudo -u {user} {product.PACKAGES_COMMAND} install --user")
-        return
-    shutil.rmtree(_OPT)
+    users = await own_instances()
     target = _link_of(_LINK)
-    if target is not None and target.is_relative_to(_OPT):
-        _LINK.unlink()
+    if target is not None and (target.is_relative_to(_OPT) or target == Path(product.PACKAGES_COMMAND)):
+        _LINK.unlink()  # it comes first in root's PATH
+        if users:  # whose units name it
+            _LINK.symlink_to(product.PACKAGES_COMMAND)
     for page in _PAGES:
         with contextlib.suppress(OSError):  # not there; a folder may have files of others
             page.unlink()
             page.parent.rmdir()
             page.parent.parent.rmdir()
+    if users:
+        say(f"kept         {_OPT}: instances of users run from it. For each, and then sudo rm -r {_OPT} {_LINK}:")
+        for user in users:
+            say(f"             sudo -u {user} {product.PACKAGES_COMMAND} install --user")
+        return
+    shutil.rmtree(_OPT)
     say(f"removed      {_OPT}, of an earlier make install")

@@ -52,7 +52,7 @@ async def uninstall(
         _remove(paths.state, say, but=paths.audit_log.parent)
         _remove(paths.runtime, say)
     _forget(paths, known.folders if known else (), say, is_purged=is_purged)
-    for user in own_instances() if paths.is_the_systems else ():
+    for user in await own_instances() if paths.is_the_systems else ():
         say(f"goes on      the instance of {user}, with the same code. To remove it, before that is removed:")
         say(f"             sudo -u {user} docker-proxy-agent uninstall --user")
     return restored
@@ -78,7 +78,7 @@ async def make_way(
             _forget_folders(paths)
         _end_the_log(paths.layout.user)
         shutil.rmtree(paths.runtime, ignore_errors=True)
-    for user in own_instances():
+    for user in await own_instances():
         say(f"left         the instance of {user}, and what it has written, which needs the package. Installed again:")
         say(f"             sudo -u {user} docker-proxy-agent uninstall --user")
     return restored
