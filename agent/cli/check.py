@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -11,7 +12,7 @@ from agent.cli.policy_of import loaded, warn
 from agent.cli.printing import complain, page, print_json
 from agent.service.policy_shown import parts_shown
 from agent.service.status_file import PolicyPart, PolicyStatus
-from agent.system.policy_file import Loaded, load_for_elsewhere
+from agent.system.policy_file import Loaded, folder_beside, load_for_elsewhere
 from agent.values.errors import AgentError, PolicyRefused
 from agent.values.paths import Paths
 from agent.values.policy import Policy
@@ -37,8 +38,10 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
         said = (remark.beside(found.path) for remark in (*found.warnings, *found.cautions))
         print_json(_facts(PolicyStatus(found.path, files=parts), (), (*said, *found.unsafe)))
         return 0
-    page(f"{found.path}: valid: {_counted(found.policy)}")
-    if [part.file for part in parts] != [found.path]:
+    files = [part.file for part in parts]
+    where = found.path if found.path in files or not files else str(folder_beside(Path(found.path)))
+    page(f"{where}: valid: {_counted(found.policy)}")
+    if files != [found.path]:
         page(*(f"{part.file}: {_held(part)}" for part in parts))
     return 0
 

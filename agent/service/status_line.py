@@ -16,7 +16,7 @@ from agent.values.secret import MORE
 LONGEST: Final = 36  # characters: 40 columns where the mark of a cut is three
 NOT_RUNNING: Final = "stopped"
 UNREADABLE: Final = "unknown"  # another version wrote it
-_IN_A_WORD: Final = {
+IN_A_WORD: Final = {
     Code.ENGINE_DOWN: "docker down",
     Code.PAUSED: "paused",
     Code.PORTAL: "portal",
@@ -44,7 +44,7 @@ def _name(found: StatusFound | None) -> str:
     if found is None or not found.is_running or found.status is None or found.status.state is State.OFFLINE:
         return ""
     said = said_first(found.status)
-    if said is not None and said.code in _IN_A_WORD:
-        return _IN_A_WORD[said.code]
+    if said is not None and said.code in IN_A_WORD:
+        return IN_A_WORD[said.code]
     upstream = found.status.upstream
     return upstream.name if upstream is not None and upstream.name is not None else ""

@@ -169,7 +169,14 @@ def test_a_check_says_in_which_file_everything_stands(tmp_path: Path) -> None:
     done, facts = asked(tmp_path, "check"), json.loads(asked(tmp_path, "check", "--json").stdout)
     corp.write_text('[probe]\nfailures = 3\n[upstream.corp]\nurl = "proxy"\n')
     broken = asked(tmp_path, "check")
+    own.unlink()
+    corp.write_text('[upstream.corp]\nurl = "http://proxy:1"\n')
+    alone = asked(tmp_path, "check")
 
+    assert alone.stdout.splitlines() == [
+        f"{corp.parent}: valid: 1 upstream and direct, 0 networks and elsewhere",
+        f"{corp}: upstreams corp",
+    ]
     assert done.stdout.splitlines() == [
         f"{own}: valid: 1 upstream and direct, 2 networks and elsewhere",
         f"{corp}: upstreams corp · networks lab",

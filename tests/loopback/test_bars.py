@@ -15,6 +15,7 @@ from typing import Final
 import pytest
 
 from agent.one_pass.picture import State
+from agent.service import status_line
 from tests.sources import ROOT
 
 from .test_status_watch import AGENT, WITHIN_S, piped, read_line, show
@@ -79,3 +80,5 @@ def test_each_state_that_has_a_colour_there_is_one() -> None:
     assert {word for line in lines for word in re.findall(r"`([A-Z]+)", line)} == {
         *(state.value.upper() for state in State), "STOPPED", "UNKNOWN",
     }  # fmt: skip
+    words = {word for line in lines for word in re.findall(r"`[A-Z]+ ([a-z ]+)`", line)}
+    assert words == {*status_line.IN_A_WORD.values()}
