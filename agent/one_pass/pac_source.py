@@ -36,10 +36,13 @@ class HostPacs:
         self._units = PacUnits(agents_systemd) if agents_systemd is not None and paths.is_the_systems else None
         self._evaluator = of_the_agent(paths, agents_systemd) if self._units is not None else of_a_command(paths)
 
-    async def fetch(self, pac: str, earlier: PacScript | None, search: Sequence[str]) -> PacScript | PacFault:
+    async def fetch(
+        self, pac: str, earlier: PacScript | None, search: Sequence[str], *, is_the_policys: bool = True
+    ) -> PacScript | PacFault:
+        """`is_the_policys`: root's word; what only this host can reach is not asked for what a user names."""
         if pac == PacUrl.AUTO:
             return await fetch_first(wpad(await wpad_by_dhcp(self._paths), search), earlier, self._fetching)
-        return await fetch(pac, earlier, self._fetching)
+        return await fetch(pac, earlier, self._fetching, is_the_policys=is_the_policys)
 
     async def ask(
         self, script: PacScript, my_ip: str, questions: Sequence[PacQuestion]

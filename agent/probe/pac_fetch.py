@@ -16,6 +16,7 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
@@ -51,6 +52,7 @@ _NEW: Final = 200
 _UNCHANGED: Final = 304
 _MOST_EVENTS: Final = 10_000  # chunks and the like: of one byte each, a file would hold the loop for seconds
 _MOST_HANGING: Final = 8  # reads of files
+_NEAR: Final = "leads to what only this host can reach: asked only if the policy names it"
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _WITH_WORDS: Final = frozenset({511})  # Network Authentication Required: only portals send it
 
@@ -82,7 +84,8 @@ async def fetch(
 ) -> PacScript | PacFault:
     """The script that is there now. `earlier`: the last one, which is returned with a new time if nothing changed.
 
-    `is_the_policys`: not what DHCP or DNS says. Root writes the policy, and may name what only this host can reach.
+    `is_the_policys`: not what DHCP, DNS or a user says. Root writes the policy, and may name what only this host
+    can reach.
     """
     watch = Stopwatch()
     place = place_of(url)
@@ -160,8 +163,12 @@ def _far(ground: Ground) -> Ground:
 
     async def connect(family: int, address: tuple[Any, ...]) -> socket.socket:
         if _is_near(str(address[0])):
-            raise DialogueFailed(Outcome.ERROR, "leads to what only this host can reach: not asked for a PAC file")
-        return await ground.connect(family, address)
+            raise DialogueFailed(Outcome.ERROR, _NEAR)
+        connection = await ground.connect(family, address)
+        if connection.getsockname()[0] == address[0]:  # an address of this host; nothing is sent yet
+            connection.close()
+            raise DialogueFailed(Outcome.ERROR, _NEAR)
+        return connection
 
     return msgspec.structs.replace(ground, connect=connect)
 
@@ -294,14 +301,14 @@ def read_file(path: str, *, is_asked_for: bool = False) -> PacScript | PacFault:
     """
     where = escaped(path)
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)  # opens no device: that may already be a command to it
         try:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 return PacFault(Outcome.ERROR, f"{where} is no regular file")
             if not is_asked_for and (status.st_uid not in (0, os.geteuid()) or status.st_mode & 0o022):
                 return PacFault(Outcome.ERROR, f"{where} can be written by others. Try: chown root, chmod go-w")
-            with open(descriptor, "rb", closefd=False) as file:
+            with Path(f"/proc/self/fd/{descriptor}").open("rb") as file:
                 data = file.read(LARGEST_SCRIPT + 1)
         finally:
             os.close(descriptor)

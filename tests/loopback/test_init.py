@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import re
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -18,12 +20,25 @@ from agent.values.policy import Policy
 from agent.values.policy_text import parse
 
 from .runs import ran
-from .test_see_namespaces import Laptop
+from .test_see_namespaces import IP, Laptop, Namespace
 
 pytestmark = pytest.mark.needs_root
 
 CONF: Final = "etc/systemd/system/docker.service.d/http-proxy.conf"
 POLICY: Final = "etc/docker-proxy-agent/config.toml"
+GATEWAY: Final = "10.10.0.1"
+# A PAC file, at port 8000.
+SERVE: Final = """
+import http.server
+class Pac(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"function FindProxyForURL(url, host) { return 'DIRECT'; }")
+server = http.server.HTTPServer(("", 8000), Pac)
+print("listens", flush=True)
+server.serve_forever()
+"""
 OFFICE: Final = "10.10.0.9"  # where the office's proxy is, if it is told so
 PASSWORD: Final = "etc/docker-proxy-agent/corp-proxy.password"
 NAME_SERVER: Final = re.compile(r"(?m)^nameserver[ \t]+((?!127\.)[0-9.]+)[ \t]*$")
@@ -94,12 +109,13 @@ def laptop(root: Path) -> Iterator[Laptop]:
         made.remove()
 
 
-def plug(laptop: Laptop) -> None:
-    laptop.plug("wlan0", "10.10.0.7/16", "10.10.0.1/16")
+def plug(laptop: Laptop) -> Namespace:
+    box = laptop.plug("wlan0", "10.10.0.7/16", f"{GATEWAY}/16")
     laptop.ip(f"addr add {OFFICE}/32 dev lo")
-    laptop.ip("route add default via 10.10.0.1")
+    laptop.ip(f"route add default via {GATEWAY}")
     for server in NAME_SERVER.findall(Path("/etc/resolv.conf").read_text()):
         laptop.ip(f"route replace unreachable {server}")  # or each look-up would wait for it
+    return box
 
 
 def files(root: Path) -> dict[str, bytes]:
@@ -160,29 +176,65 @@ def test_a_pac_script_of_a_connection_is_told(laptop: Laptop, root: Path) -> Non
     assert f'note: {keyfile}: the connection "Office" has a PAC script, which names proxy.test:8080.' in shown
 
 
+@pytest.fixture
+def served(laptop: Laptop) -> Iterator[str]:
+    """The URL of a PAC file that the gateway serves: what another user names is not asked for on this host."""
+    box = plug(laptop)
+    with subprocess.Popen(
+        (IP, "netns", "exec", box.name, sys.executable, "-c", SERVE), stdout=subprocess.PIPE
+    ) as server:
+        try:
+            assert server.stdout is not None
+            assert server.stdout.readline() == b"listens\n"
+            yield f"http://{GATEWAY}:8000/wpad.dat"
+        finally:
+            server.kill()
+
+
+def connection(root: Path, name: str, pac: str) -> Path:
+    """As NetworkManager keeps it, for whoever may use the network."""
+    keyfile = root / f"etc/NetworkManager/system-connections/{name}.nmconnection"
+    keyfile.parent.mkdir(parents=True, exist_ok=True)
+    keyfile.write_text(f"[connection]\nid={name}\n[proxy]\nmethod=1\npac-url={pac}\n")
+    return keyfile
+
+
 def test_a_pac_file_that_answers_here_is_of_this_place_and_one_that_does_not_is_of_another(
-    laptop: Laptop, root: Path
+    laptop: Laptop, root: Path, served: str
 ) -> None:
-    plug(laptop)
     (root / CONF).unlink()
-    (root / "etc/default/docker").write_text(f"auto_proxy=http://{OFFICE}/none.pac\n")
+    (root / "etc/default/docker").write_text(f"export auto_proxy=http://{OFFICE}/none.pac\n")
     (root / "etc/docker/daemon.json").unlink()
-    keyfile = root / "etc/NetworkManager/system-connections/Office.nmconnection"
-    keyfile.parent.mkdir(parents=True)
-    keyfile.write_text("[connection]\nid=Office\n[proxy]\nmethod=1\npac-url=http://10.10.0.9:8000/wpad.dat\n")
+    keyfile = connection(root, "Office", served)
     lease = root / "run/systemd/netif/leases/2"
     lease.parent.mkdir(parents=True)
-    lease.write_text("OPTION_252=" + b"http://10.10.0.9:8000/wpad.dat\n".hex() + "\n")
+    lease.write_text("OPTION_252=" + f"{served}\n".encode().hex() + "\n")
 
     laptop.python(INIT, "", "--root", str(root), "init", "--write")
 
     text, found = (root / POLICY).read_text(), policy(root)
-    assert found.upstreams["pac"].pac == "http://10.10.0.9:8000/wpad.dat"
+    assert found.upstreams["pac"].pac == served
     assert f'# Found: {keyfile}: the connection "Office", DHCP (option 252)\n' in text
     assert {one.name: one.use for one in found.networks} == {
         "office": ("pac", "local-7890", "direct"),
         "anywhere else": ("local-7890", "direct"),
     }
+
+
+def test_root_asks_nothing_of_this_host_that_another_user_names(laptop: Laptop, root: Path) -> None:
+    plug(laptop)
+    near = [f"http://{host}:8000/wpad.dat?now=1" for host in (OFFICE, "127.0.0.1")]
+    files = [connection(root, str(number), pac) for number, pac in enumerate(near)]
+    (root / "etc/default/docker").write_text("export auto_proxy=http://127.0.0.1:8000/roots.pac\n")
+
+    shown = laptop.python(f"import sys\nsys.stderr = sys.stdout\n{INIT}", "", "--root", str(root), "init")
+
+    assert 'pac = "http://127.0.0.1:8000/roots.pac"' in shown
+    assert "now=1" not in shown
+    told = " ".join(shown.split())
+    for number, file in enumerate(files):
+        assert f'note: {file}: the connection "{number}": the PAC file http://' in told
+    assert told.count("leads to what only this host can reach: asked only if the policy names it") == len(near)
 
 
 def test_a_proxy_that_keeps_us_waiting_is_here(laptop: Laptop, root: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import socket
 import threading
@@ -250,7 +251,7 @@ async def test_no_server_chooses_what_root_asks_of_this_host(near: str) -> None:
 
     for one in (found, named):
         assert isinstance(one, PacFault), one
-        assert one.evidence.endswith("leads to what only this host can reach: not asked for a PAC file")
+        assert one.evidence.endswith("leads to what only this host can reach: asked only if the policy names it")
     assert service.heads == []
 
 
@@ -366,6 +367,25 @@ async def test_a_file_lies_below_the_root(tmp_path: Path) -> None:
 
     assert isinstance(found, PacScript)
     assert found.text == SCRIPT
+
+
+IN_OPEN = 0x20  # linux/inotify.h
+
+
+def test_what_is_no_regular_file_is_not_opened_for_that_may_be_a_command_to_a_device(tmp_path: Path) -> None:
+    libc, pipe, file = ctypes.CDLL(None), tmp_path / "office.pac", tmp_path / "other.pac"
+    os.mkfifo(pipe)
+    file.write_text(SCRIPT)
+    opened = libc.inotify_init1(os.O_NONBLOCK)
+    for path in (pipe, file):
+        assert libc.inotify_add_watch(opened, os.fsencode(path), IN_OPEN) > 0
+
+    assert isinstance(read_file(str(pipe)), PacFault)
+    with pytest.raises(BlockingIOError):
+        os.read(opened, 4096)
+    assert isinstance(read_file(str(file)), PacScript)
+    assert os.read(opened, 4096)
+    os.close(opened)
 
 
 @pytest.mark.parametrize(("broken", "why"), [

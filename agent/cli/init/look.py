@@ -78,6 +78,7 @@ class _Look:
         self._said: list[Said] = []
         self._remarks: list[str] = []
         self._named: dict[PacUrl, list[str]] = {}  # PAC files, and who names them
+        self._named_by_us: set[PacUrl] = set()  # those that whoever runs this has named, or root
         self._sockets = LocalSockets(ThisSystem(paths.root))
 
     async def found(self) -> Found:
@@ -112,9 +113,9 @@ class _Look:
     def _say_environment(self, where: str, values: Mapping[str, str]) -> None:
         """Of a shell. auto_proxy is read by few programs, and set by desktops for them."""
         self._say(where, Kind.ELSEWHERE, _of_environment(values))
-        self._say_pac(where, values.get("auto_proxy") or values.get("AUTO_PROXY") or "")
+        self._say_pac(where, values.get("auto_proxy") or values.get("AUTO_PROXY") or "", is_ours=True)
 
-    def _say_pac(self, where: str, text: str) -> None:
+    def _say_pac(self, where: str, text: str, *, is_ours: bool = False) -> None:
         try:
             pac = PacUrl.parse(text)
         except ValueError as error:  # it may hold a password, and is not shown
@@ -122,16 +123,22 @@ class _Look:
             return
         if pac:
             self._named.setdefault(pac, []).append(where)
+            if is_ours:
+                self._named_by_us.add(pac)
 
     async def _pacs(self, snapshot: Snapshot) -> tuple[SaidPac, ...]:
-        """Which of them are here. Each is asked for as by the agent: directly, without a password."""
+        """Which of them are here. Each is asked for as by the agent: directly, without a password.
+
+        What only this host can reach is not asked for what another user names: root's question may be a command there.
+        """
         source = HostPacs(self._paths, Policy(), HERE)
         # What they name themselves first: where it is the one of DHCP as well, that is no other one.
         pacs = sorted(self._named, key=lambda pac: pac == PacUrl.AUTO)[:_MOST_ASKED]
         if snapshot.is_offline or not pac_program.is_there():
             why_not = "this machine is in no network" if snapshot.is_offline else _needs_pacparser()
             return tuple(SaidPac(pac, tuple(self._named[pac]), why_not) for pac in pacs)
-        fetched = await asyncio.gather(*(source.fetch(pac, None, snapshot.dns_search) for pac in pacs))
+        asked = (source.fetch(pac, None, snapshot.dns_search, is_the_policys=pac in self._named_by_us) for pac in pacs)
+        fetched = await asyncio.gather(*asked)
         found: dict[str, SaidPac] = {}  # by where the script is
         for pac, script in zip(pacs, fetched, strict=True):
             wheres, at = tuple(self._named[pac]), script.url if isinstance(script, PacScript) else str(pac)
@@ -247,7 +254,7 @@ class _Look:
             found[f"the desktop of {account.name} (gsettings)"] = desktop.gnome(await _gsettings(account))
         for where, said in found.items():
             self._say(where, Kind.ELSEWHERE, said.means)
-            self._say_pac(where, said.pac)
+            self._say_pac(where, said.pac, is_ours=account.uid == os.geteuid())
 
     def _listening(self, ports: Iterable[int]) -> tuple[LocalPort, ...]:
         found = []
