@@ -245,8 +245,9 @@ def _too_late(timeout_s: float) -> PacFault:
 
 def _failed(what: str) -> PacFault:
     evidence = f"evaluating the PAC file: {escaped(what, _REASON)}"
-    if what.startswith("needs pacparser") or what == "pacparser is not installed":
-        evidence = f"{evidence}. Run: {pac_program.how_to_install()}"
+    is_too_old = what.startswith("needs pacparser")
+    if is_too_old or what == "pacparser is not installed":
+        evidence = f"{evidence}. Run: {pac_program.how_to_install(is_there=is_too_old)}"
     return PacFault(Outcome.ERROR, evidence)
 
 

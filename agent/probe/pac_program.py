@@ -1,4 +1,4 @@
-"""The program that evaluates PAC files, as it is started here, and the library that it needs.
+"""The program that evaluates PAC files, as it is started here, and whether the library is there that it needs.
 
 It imports nothing that takes time: the unit of it has a second.
 """
@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import shlex
 import sys
 from pathlib import Path
 from typing import Final, NoReturn
 
+from agent.values import pacparser
+
 _PROGRAM: Final = Path(__file__).parents[1] / "pac" / "evaluator.py"
-NEEDED: Final = "1.5"  # of pacparser, for the JavaScript of today
 
 
 def argv() -> tuple[str, ...]:
@@ -38,10 +38,6 @@ def _folder_of_the_engine() -> str:
     return str(Path(folders[0]).parent) if folders else ""
 
 
-def how_to_install() -> str:
-    """The command that brings a pacparser to this Python."""
-    wanted = shlex.quote(f"pacparser>={NEEDED}")
-    if sys.prefix != sys.base_prefix:
-        return f"sudo {sys.prefix}/bin/pip install {wanted}"
-    # Debian's own is older. pip puts it below /usr/local, where the system's Python looks first.
-    return f"sudo python3 -m pip install --break-system-packages {wanted}"
+def how_to_install(*, is_there: bool) -> str:
+    """The command that brings a pacparser to this Python, where none is there or one that is too old."""
+    return pacparser.how_to_install(sys.prefix, sys.base_prefix, is_there=is_there)

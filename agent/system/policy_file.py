@@ -22,6 +22,7 @@ from agent.system.links import Ahead
 from agent.system.passwd import is_private, login_of, owner_of
 from agent.system.text_files import read_text
 from agent.values.errors import NoPolicy, PolicyRefused, TargetFailed
+from agent.values.pacparser import how_to_install
 from agent.values.paths import FOLDER, Paths
 from agent.values.policy import Policy, Problems, Upstream
 from agent.values.policy_parts import Joined, Origins, Part, join
@@ -241,9 +242,8 @@ def _pac_problems(policy: Policy, origins: Origins) -> list[Remark]:
 
     if find_spec("pacparser") is not None:
         return []
-    is_apart = sys.prefix != sys.base_prefix  # in an environment of its own, as `make install` has it
-    command = f"{sys.prefix}/bin/pip install 'pacparser>=1.5'" if is_apart else "apt install python3-pacparser"
-    what = f"upstream.{named_by}.pac: needs pacparser, which is not installed. Run: sudo {command}"
+    command = how_to_install(sys.prefix, sys.base_prefix, is_there=False)
+    what = f"upstream.{named_by}.pac: it needs pacparser, which is not installed. Run: {command}"
     return [Remark(what, origins.upstreams[named_by])]
 
 

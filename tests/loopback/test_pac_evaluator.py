@@ -182,7 +182,7 @@ async def test_an_old_engine_says_what_it_lacks(tmp_path: Path, text: str, said:
     (found,) = await ask(ByChild(argv), PacScript(text, ""), "10.0.0.7", (HUB,), WITHIN_S)
 
     if said.endswith("Run: "):
-        said += pac_program.how_to_install()
+        said += pac_program.how_to_install(is_there=True)
     assert found == (PacFault(Outcome.ERROR, said) if said else PacAnswer((Way(),)))
 
 
@@ -190,7 +190,8 @@ async def test_without_an_engine_it_says_how_to_have_one() -> None:
     (found,) = await ask(ByChild(pac_program.argv()[:-1]), PacScript("", ""), "", (HUB,), WITHIN_S)
 
     assert found == PacFault(
-        Outcome.ERROR, f"evaluating the PAC file: pacparser is not installed. Run: {pac_program.how_to_install()}"
+        Outcome.ERROR,
+        f"evaluating the PAC file: pacparser is not installed. Run: {pac_program.how_to_install(is_there=False)}",
     )
 
 

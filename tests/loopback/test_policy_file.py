@@ -227,7 +227,7 @@ def test_a_pac_needs_what_evaluates_it(etc: Etc, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setitem(sys.modules, "pacparser", None)  # as where it is not installed
 
-    with pytest.raises(PolicyRefused, match=r"upstream\.corp\.pac: needs pacparser, which is not installed"):
+    with pytest.raises(PolicyRefused, match=r"upstream\.corp\.pac: it needs pacparser, which is not installed"):
         etc.load()
     assert load_for_elsewhere(etc.policy).policy.upstreams["corp"].is_pac
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.values.pac import LONGEST_ANSWER, MOST_SKIPPED, MOST_WAYS, PacAnswer, Way, decoded, is_html, read_answer
+from agent.values.pacparser import how_to_install
 from agent.values.settings import ProxyUrl, Scheme
 
 
@@ -126,3 +127,12 @@ def test_any_bytes_have_a_text(data: bytes, charset: str) -> None:
 ])  # fmt: skip
 def test_a_page_is_no_script(text: str, is_page: bool) -> None:
     assert is_html(text) is is_page
+
+
+@pytest.mark.parametrize(("prefix", "is_there", "command"), [
+    pytest.param("/opt/docker-proxy-agent", False, "sudo /opt/docker-proxy-agent/bin/pip install 'pacparser>=1.5'", id="make-install"),
+    pytest.param("/usr", False, "sudo apt install python3-pacparser", id="package"),
+    pytest.param("/usr", True, "sudo python3 -m pip install --break-system-packages 'pacparser>=1.5'", id="debians-is-too-old"),
+])  # fmt: skip
+def test_how_the_evaluator_is_brought(prefix: str, is_there: bool, command: str) -> None:
+    assert how_to_install(prefix, "/usr", is_there=is_there) == command

@@ -311,7 +311,7 @@ class _Look:
 
 
 def _needs_pacparser() -> str:
-    return f"it needs pacparser, which is not installed. Run: {pac_program.how_to_install()}"
+    return f"it needs pacparser, which is not installed. Run: {pac_program.how_to_install(is_there=False)}"
 
 
 def _is_dead(verdict: Verdict) -> bool:
