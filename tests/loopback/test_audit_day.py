@@ -17,6 +17,7 @@ from agent.audit.heads import heads
 from agent.audit.ran import RanWith
 from agent.audit.spans import Known, Lane, Order, Outage, Span
 from agent.audit.verify import verify
+from tests.pages import blocks
 from tests.records import wrong_in_facts
 
 from .day import AGENT, NO_PROXY, OTHERS
@@ -54,6 +55,7 @@ DIRECT_AT_OFFICE: Final = line_about("Every time that Docker was direct in the n
 OUTAGES: Final = line_about("Each outage:")
 ORDERS: Final = line_about("Every order by a person:")
 MISSING: Final = line_about("Which records are missing,")
+BEHIND_THE_RELAY: Final = line_about("Docker is given the relay from")
 
 
 def asked(day: Day, question: str, log: Path | None = None) -> list[list[str]]:
@@ -290,6 +292,21 @@ def test_whether_anything_is_missing(day: Day, tmp_path: Path) -> None:
     without = tmp_path / "audit.jsonl"
     without.write_bytes(b"".join(lines[:7] + lines[8:]))
     assert [row[:2] for row in asked(day, MISSING, without)] == [[first, last], [seq, seq], ["none", "none"]]
+
+
+def test_what_was_behind_the_relay(day: Day, tmp_path: Path) -> None:
+    log = tmp_path / "audit.jsonl"
+    facts = {"network": "office", "upstream": "corp-proxy", "generation": 7}
+    switched = {"ts": "2026-03-01T09:12:04Z", "event": "relay-switched", "facts": facts}
+    log.write_text(f"{json.dumps(switched)}\n{json.dumps(switched | {'event': 'relay-enabled'})}\n")
+
+    assert asked(day, BEHIND_THE_RELAY, log) == [["2026-03-01T09:12:04Z", "office", "corp-proxy", "7"]]
+
+
+def test_every_line_of_the_document_is_asked() -> None:
+    lines = {block for block in blocks(DOCUMENT, "sh") if COMMAND in block}
+
+    assert lines == {WHO, WHY, RAN, DIRECT_AT_OFFICE, BEHIND_THE_RELAY, OUTAGES, ORDERS, MISSING}
 
 
 def test_the_account_of_the_commands_says_the_same(day: Day) -> None:

@@ -7,6 +7,7 @@ from typing import Final
 
 import pytest
 
+from tests.pages import block_typed, blocks
 from tests.sources import ROOT
 from tests.waiting import Seen
 
@@ -31,6 +32,12 @@ def unit(page: str, name: str) -> str:
     return found[1]
 
 
+def lines(page: str, beginning: str) -> list[str]:
+    """Of the block that begins so."""
+    (block,) = [found for found in blocks((ROOT / page).read_text(), "sh") if found.startswith(beginning)]
+    return [*block_typed(block)]
+
+
 def asked_by_apt(laptop: Laptop) -> str:
     """Which proxy, once the unit of the page has run."""
     laptop.run("systemctl", "start", "docker-proxy-apt.service")
@@ -44,9 +51,10 @@ def test_a_users_own_script_runs_as_the_user_when_the_choice_changes_and_metrics
     home, folder = "/home/alice", "/home/alice/.config/systemd/user"
     for name in (PATH, SERVICE):
         laptop.write(f"{folder}/{name}", unit("docs/recipes/choice.md", name), owner="alice")
-    laptop.write(f"{home}/.local/bin/docker-proxy-choice", SCRIPT, 0o755, owner="alice")
+    laptop.write(f"{home}/.local/bin/docker-proxy-choice", SCRIPT, owner="alice")
     for name in (METRICS, TIMER):
         laptop.write(f"/etc/systemd/system/{name}", unit("docs/monitoring.md", name))
+    laptop.run("systemctl", "daemon-reload")
     laptop.run("mkdir", "-p", COLLECTED.rpartition("/")[0])
     uid = laptop.run("id", "--user", "alice").stdout.strip()
     laptop.run(
@@ -54,9 +62,8 @@ def test_a_users_own_script_runs_as_the_user_when_the_choice_changes_and_metrics
         "-euc",
         f"mkdir -p /var/lib/systemd/linger; touch /var/lib/systemd/linger/alice; systemctl start user@{uid}",
     )
-    own = ("env", f"XDG_RUNTIME_DIR=/run/user/{uid}", "systemctl", "--user")
-    laptop.run(*own, "enable", "--now", PATH, SERVICE, user="alice")
-    laptop.run("systemctl", "daemon-reload")
+    for line in lines("docs/recipes/choice.md", "chmod +x"):
+        laptop.run("env", f"XDG_RUNTIME_DIR=/run/user/{uid}", "sh", "-euc", line, user="alice")
     proxy = laptop.office.tinyproxy.url
     laptop.plug("office")
     laptop.policy("")
@@ -91,9 +98,15 @@ def test_a_users_own_script_runs_as_the_user_when_the_choice_changes_and_metrics
     collected = laptop.read(COLLECTED)
     assert "\ndocker_proxy_agent_up 1\n" in collected
     assert 'docker_proxy_agent_choice{network="elsewhere",upstream="direct"} 1' in collected
-    laptop.run("systemctl", "enable", "--now", TIMER)
+    for line in lines("docs/monitoring.md", "sudo systemctl daemon-reload"):
+        laptop.run("sh", "-euc", line.removeprefix("sudo "))
     assert laptop.run("systemctl", "show", "--property=Triggers", "--value", TIMER).stdout.strip() == METRICS
     laptop.run("systemctl", "stop", "docker-proxy-agent")
     laptop.run("systemctl", "start", METRICS)
     assert "\ndocker_proxy_agent_up 0\n" in laptop.read(COLLECTED)
     assert laptop.run("ls", COLLECTED.rpartition("/")[0]).stdout.split() == ["docker-proxy-agent.prom"]
+
+    for line in lines("docs/monitoring.md", f"sudo systemctl disable --now {TIMER}"):
+        laptop.run("sh", "-euc", line.removeprefix("sudo "))
+    assert laptop.run("ls", COLLECTED.rpartition("/")[0]).stdout == ""
+    assert laptop.docker.show("LoadState", TIMER) == "not-found"

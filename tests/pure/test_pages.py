@@ -15,12 +15,9 @@ from agent.cli.commands import COMMANDS
 from agent.cli.words import tree
 from agent.values.policy import Problems
 from agent.values.policy_text import parse
+from tests.pages import FENCED, INLINE, PAGES, TRIED, block_typed, blocks, first_line, how_tried, typed
 from tests.sources import ROOT
 
-PAGES: Final = {
-    str(path.relative_to(ROOT)): path.read_text() for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"))
-}
-FENCED: Final = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 LINK: Final = re.compile(r"(?<!!)\[[^]]*\]\(([^)\s]+)\)|<img src=\"([^\"]+)\"|srcset=\"([^\"]+)\"")
 HEADING: Final = re.compile(r"^#{1,6} (.+)$", re.MULTILINE)
 # A command of ours in a line of a shell, and its words.
@@ -30,12 +27,6 @@ MAKE: Final = re.compile(r"(?:^|[ (|])make((?: [a-z-]+)+)")
 PARSERS: Final = next(action.choices for action in tree()._actions if isinstance(action, argparse._SubParsersAction))
 
 every_page = pytest.mark.parametrize("page", sorted(PAGES))
-
-
-def blocks(text: str, *languages: str) -> Iterator[str]:
-    for indent, language, block in FENCED.findall(text):
-        if language in languages:
-            yield re.sub(rf"^{indent}", "", block, flags=re.MULTILINE)
 
 
 def anchors(text: str) -> set[str]:
@@ -123,6 +114,54 @@ def test_every_command_of_make_that_it_shows_exists(page: str) -> None:
     asked = {word for line in lines for words in MAKE.findall(line) for word in words.split()}
 
     assert asked <= targets
+
+
+@every_page
+def test_every_line_that_it_tells_people_to_type_is_typed_by_a_test_or_has_a_reason(page: str) -> None:
+    assert [command for command in typed(page) if how_tried(command) is None] == [], "say how, in tests/pages.py"
+
+
+def test_the_tests_that_type_them_exist_and_no_entry_is_about_a_line_that_is_gone() -> None:
+    commands = {command for page in PAGES for command in typed(page)}
+    hows = {how for command in commands if (how := how_tried(command))}
+    for how in (how for how in hows if how.startswith("tests/")):
+        path, _, name = how.partition("::")
+        assert f"def {name}(" in (ROOT / path).read_text(), how
+
+    written = {first_line(command) for command in commands}
+    examples = {line for line in TRIED if "docker-proxy-agent " in line and line not in written}
+    assert {line for line in TRIED if line not in written} <= examples
+
+
+@every_page
+def test_nothing_to_be_typed_is_hidden_in_a_block_without_a_language(page: str) -> None:
+    indented = re.findall(
+        r"(?m)^\n    (?:sudo|make|docker|docker-proxy-agent|systemctl) .*$", FENCED.sub("", PAGES[page])
+    )
+    prompted = [block for block in blocks(PAGES[page], "") if re.search(r"(?m)^\$ ", block)]
+
+    assert (indented, prompted) == ([], [])
+
+
+@every_page
+def test_every_command_of_ours_in_a_sentence_exists_with_its_options(page: str) -> None:
+    named = re.findall(r"`(?:sudo )?docker-proxy-agent((?: [^`|;>\\\\]+)?)", FENCED.sub("", PAGES[page]))
+
+    assert [words for words in named if words != " COMMAND --help" and not is_understood(words)] == []
+
+
+def test_a_block_falls_into_whole_commands() -> None:
+    block = "one   # it's a remark\n# a remark\ntwo 'a\nb'\nif x; then\n    y\nfi\nz | while r; do\n    s\ndone\np <<'END'\nq\nEND\n"
+
+    assert [*block_typed(block)] == [
+        "one", "two 'a\nb'", "if x; then\n    y\nfi", "z | while r; do\n    s\ndone", "p <<'END'\nq\nEND",
+    ]  # fmt: skip
+    assert [*block_typed("#!/bin/sh\none\ntwo\n")] == ["#!/bin/sh\none\ntwo\n"]
+    assert INLINE.findall("`sudo cp A B`, `systemctl`, `timedatectl`, `clients.users`") == [
+        "sudo cp A B",
+        "timedatectl",
+    ]
+    assert how_tried("sudo frobnicate --now") is None
 
 
 def test_what_is_no_link_no_policy_and_no_command_is_found() -> None:
