@@ -177,7 +177,20 @@ TRIED: Final[Mapping[str, str]] = {
     "timedatectl": "asks a service that a box cannot have: it has no clock of its own",
     "resolvectl status": "asks systemd-resolved, which a box does not have",
     "docker login": "tests/machine/test_clients.py::test_a_docker_login_of_the_real_cli_keeps_the_proxies",
-    **dict.fromkeys(("docker build", "docker run", "docker compose build", "sudo docker"), _NAMED),
+    "docker compose up -d --no-deps --force-recreate SERVICE": "needs Compose, which a box does not have",
+    "sudo docker-proxy-agent audit --since 9:10 --until 9:20": HERE,
+    **dict.fromkeys(
+        (
+            "docker inspect",
+            "docker history",
+            "docker compose up -d",
+            "docker build",
+            "docker run",
+            "docker compose build",
+            "sudo docker",
+        ),
+        _NAMED,
+    ),
 }
 
 
