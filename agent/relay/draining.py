@@ -49,7 +49,7 @@ _TCP_INFO: Final = 148
 _NUMBER: Final = struct.Struct("=I")
 
 # A peer that has gone while nothing is on its way: 20 s and three questions.
-_KEEPALIVE: Final = (
+KEEPALIVE: Final = (
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 20),
     (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5),
@@ -237,7 +237,7 @@ def keep_alive(connected: Iterable[socket.socket]) -> None:
     """A peer that is gone is noticed, also if nothing is sent."""
     for one in connected:
         with contextlib.suppress(OSError):  # it is gone already
-            for option in _KEEPALIVE:
+            for option in KEEPALIVE:
                 one.setsockopt(*option)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 import threading
@@ -20,6 +21,7 @@ from agent.relay.open import Asked, NotOpened, Opened, Opening
 from agent.relay.ways import Ways
 from agent.relay.where import Near
 from agent.see.interfaces import addresses
+from agent.see.netlink import NetlinkFailed
 from agent.values.relay import Orders, RelayUpstream, Source
 from agent.values.secret import Secret
 from agent.values.settings import Credentials, ProxyUrl, Scheme
@@ -254,6 +256,18 @@ async def test_a_container_is_not_led_to_an_address_of_this_host_whatever_the_wa
     assert setting.failures.noted == []
 
 
+async def test_nor_anywhere_while_the_kernel_does_not_say_what_an_address_is() -> None:
+    def silent(_address: str) -> bool:
+        raise NetlinkFailed("silent", errno.ENOBUFS)
+
+    opening = Opening(Failures(), Near(silent, silent), resolve=threaded(lambda _host, _port: []))
+    with pytest.raises(NotOpened) as told:
+        await opening.open(container("203.0.113.9", 443), Ways(Orders(1, (DIRECT,))))
+
+    assert told.value.refusal.status == 403
+    assert "the kernel does not answer" in told.value.refusal.reason
+
+
 async def test_nor_directly_by_a_name_that_leads_here() -> None:
     setting = Setting({"evil.test": "127.0.0.1"})
     async with echo() as end:
@@ -317,6 +331,14 @@ async def test_nor_through_a_proxy_on_this_host_by_a_name_that_leads_here() -> N
         assert px.accepted == 0
 
     assert told.value.refusal.status == 403
+
+
+async def test_nor_through_one_that_is_at_another_address_of_this_host() -> None:
+    setting = Setting({"evil.test": "127.0.0.1"}, own=frozenset({"192.0.2.7"}))
+    with pytest.raises(NotOpened) as told:
+        await setting.open(container("evil.test", 22), by("px", ProxyUrl(Scheme.HTTP, "192.0.2.7", 3128)))
+
+    assert (told.value.refusal.status, told.value.refusal.reason) == (403, "evil.test is loopback")
 
 
 @pytest.mark.parametrize("host", ["evil.test.", "localhost", "localhost.", "x.localhost"])

@@ -51,6 +51,8 @@ class Host:
             "10.4.0.2": Route((Hop(OWN_VETH),), 254),
             "10.3.0.2": Route((Hop(LXC),), 254),
             "10.2.0.2": Route((Hop(PAIR),), 254),
+            "fe80::1%3": Route((Hop(BRIDGE),), 254),
+            "169.254.7.7": Route((Hop(BRIDGE),), 254),
         }
         self.links_now: Sequence[Link] = LINKS
         self.is_silent = False
@@ -100,6 +102,7 @@ class Host:
         pytest.param("10.8.0.2", None, id="bridge-without-ports"),
         pytest.param("10.7.0.2", None, id="bridge-that-is-the-way-out"),
         pytest.param("10.6.0.2", None, id="two-ways"),
+        pytest.param("10.5.0.2", None, id="virtual-machine-beside-containers"),
         pytest.param("10.4.0.2", None, id="guest-with-a-route-of-its-own"),
         pytest.param("10.3.0.2", None, id="neighbour-of-an-lxc-guest"),
         pytest.param("203.0.113.9", None, id="no-way"),
@@ -138,6 +141,17 @@ def test_this_host_is_whoever_comes_from_it_to_loopback(peer: str, listener: str
 )
 def test_who_is_a_guest_of_this_host(address: str, is_guest: bool) -> None:
     assert Who(Host()).is_guest(address) is is_guest
+
+
+def test_who_is_kept_from_the_world_is_not_let_in_from_the_moment_on_when_that_is_said() -> None:
+    who = Who(Host(), lambda: 0.0)
+    assert who.source("172.17.0.2", BRIDGES) is Source.CONTAINERS
+
+    assert who.keep_out([f"if{BRIDGE}"])
+
+    assert who.source("172.17.0.2", BRIDGES) is None
+    assert who.is_guest("172.17.0.2")
+    assert not who.keep_out([f"if{BRIDGE}"])  # nothing new
 
 
 def test_nobody_is_let_in_while_the_kernel_cannot_be_asked() -> None:

@@ -1,0 +1,60 @@
+"""The numbers that docs/relay.md gives are those that the relay goes by. Other tests take them from the code."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from agent.decide.relay import MOST_FAILURES, SOFT_AGAIN_S
+from agent.relay import draining, forward
+from agent.relay.connections_log import LARGEST
+from agent.relay.conversation import HEAD_LIMIT
+from agent.relay.limits import Limits
+from agent.relay.names import MOST, MOST_OF_ONE
+from agent.relay.noted import NOTED_EVERY_S
+from agent.relay.open import WITHIN_S
+from agent.relay.process import DRAINS_S
+from agent.relay.serving import PATIENCE
+from agent.relay.strict import MOST_LINES
+from agent.relay.weight import MARKS
+from agent.relay.who import KEPT_S
+from agent.service.watch.relay import APART_S
+from agent.values.policy import Relay
+
+PAGE = " ".join((Path(__file__).parents[2] / "docs/relay.md").read_text().split())
+KEEPALIVE = {option: value for _, option, value in draining.KEEPALIVE}
+NOBODY_ANSWERS_S = KEEPALIVE[socket.TCP_KEEPIDLE] + KEEPALIVE[socket.TCP_KEEPINTVL] * KEEPALIVE[socket.TCP_KEEPCNT]
+
+
+@pytest.mark.parametrize(
+    ("said", "is_so"),
+    [
+        ("head of a request | 64 KB, within 10 s", (HEAD_LIMIT, PATIENCE.head_s) == (64 * 1024, 10)),
+        ("A head may have 64 KB and 256 lines (431)", MOST_LINES == 256),
+        ("the client waits for 10 s in all", WITHIN_S == 10),
+        ("| after 20 s | nothing is confirmed", draining.SILENT_MS == 20_000),
+        ("| after 35 s | the connection is idle, and nobody answers", NOBODY_ANSWERS_S == 35),
+        ("| after 5 min | half of it is closed", {draining.HALF_OPEN_S, forward.HALF_OPEN_S} == {5 * 60}),
+        ("| after 1 h | nothing comes", {draining.IDLE_S, forward.IDLE_S} == {60 * 60}),
+        ("after 1 s, also if the client has closed it before the end", forward.LEAVES_S == 1),
+        ("hold more than 384 MB that nobody reads", MARKS.most == 384 * 1024**2),
+        ("above 640 MB also what still moves", MARKS.too_much == 640 * 1024**2),
+        ("From 128 MB on, each connection gets smaller buffers", MARKS.much == 128 * 1024**2),
+        ("| within 10 s | the relay is restarted", DRAINS_S == 10),
+        ("`relay.max_connections`, 1024. One source may have a quarter", Relay().max_connections == 1024),
+        ("One source may have a quarter of them", Limits(1024).most_of_one == 256),
+        ("all containers together three", Limits(1024).most_of_containers == 768),
+        ("60 at once, 12 for one source, 24 for all containers", (MOST, MOST_OF_ONE) == (60, 12)),
+        ("the journal has a line a minute", NOTED_EVERY_S == 60),
+        ("asked again after a minute. Everybody else is refused", KEPT_S == 60),
+        ("at most once in five seconds, and records who was refused", APART_S == 5),
+        ("If three probes in a row fail while the upstream itself works", MOST_FAILURES == 3),
+        ("What may pass by itself is asked again after 15 s", SOFT_AGAIN_S == 15),
+        ("connections.jsonl`, of 10 MB and one older file", LARGEST == 10 * 1000**2),
+    ],
+)
+def test_the_numbers_of_the_page_are_those_of_the_relay(said: str, is_so: bool) -> None:
+    assert said in PAGE
+    assert is_so
