@@ -8,7 +8,7 @@ Not known here: how a verdict came about, and whether a choice is worth a restar
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -16,6 +16,7 @@ import msgspec
 from agent.decide.history import History, Streak
 from agent.decide.standing import Standing
 from agent.values.policy import DIRECT_NAME, Network, Policy, Probing, Unreachable, Upstream
+from agent.values.secret import MORE
 from agent.values.verdict import Outcome, Verdict
 
 PATIENCE_S: Final = 5.0  # after a network change DHCP, DNS and VPNs still arrive (FACTS 23)
@@ -26,6 +27,9 @@ APP_STARTS_S: Final = 60.0  # how long after boot or resume an app that Docker u
 # An older verdict is not acted on: the upstream is probed again first. What worked on arrival counts for as long as
 # patience lasts.
 BELIEVED_S: Final = PATIENCE_S + 1
+# Of a reason, which status, screen, journal and log repeat: a PAC may name 16 upstreams, and call them as it likes.
+_MOST_LISTED: Final = 4
+_LONGEST_NAME: Final = 80  # characters
 
 _NONE: Final[Mapping[str, str]] = {}
 
@@ -212,11 +216,21 @@ def _reason_of_pin(verdict: Verdict | None) -> str:
 def _reason(network: Network, place: int, verdicts: Mapping[str, Verdict], passed_over: Mapping[str, str]) -> str:
     if len(network.use) == 1:
         return f"the only one of {network.name}, and works"
+    use = _listed([_short(name) for name in network.use])
     if place == 0:
-        return f"first of {', '.join(network.use)} that works"
-    failed = _failures(network.use[:place], verdicts, passed_over)
-    return f"first of {', '.join(network.use)} that works ({failed})"
+        return f"first of {use} that works"
+    return f"first of {use} that works ({_failures(network.use[:place], verdicts, passed_over)})"
 
 
-def _failures(names: tuple[str, ...], verdicts: Mapping[str, Verdict], passed_over: Mapping[str, str]) -> str:
-    return ", ".join(f"{name} {passed_over.get(name) or verdicts[name].outcome.value}" for name in names)
+def _failures(names: Iterable[str], verdicts: Mapping[str, Verdict], passed_over: Mapping[str, str]) -> str:
+    return _listed([f"{_short(name)} {passed_over.get(name) or verdicts[name].outcome.value}" for name in names])
+
+
+def _listed(shown: Sequence[str]) -> str:
+    if len(shown) <= _MOST_LISTED:
+        return ", ".join(shown)
+    return f"{', '.join(shown[: _MOST_LISTED - 1])} and {len(shown) - _MOST_LISTED + 1} more"
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}{MORE}"

@@ -1178,9 +1178,8 @@ async def test_what_a_pac_names_is_pinned_by_the_pac(laptop: Laptop) -> None:
     async with laptop.running():
         answer = await laptop.asks(Command.PIN, upstream="corp → a:8080")
 
-    assert answer == Answer(
-        1, ('pin: "corp → a:8080" is nothing that stays: a PAC names it. Try: docker-proxy-agent pin corp',)
-    )
+    how = "Try: docker-proxy-agent pin corp. Or give this proxy an [upstream.NAME] of its own"
+    assert answer == Answer(1, (f'pin: "corp → a:8080" is nothing that stays: a PAC names it. {how}',))
 
 
 async def test_a_name_that_the_policy_does_not_have_cannot_be_pinned(laptop: Laptop) -> None:

@@ -19,6 +19,10 @@ from agent.values.verdict import Outcome, Verdict
 OFFICE = Network("office", ("office", "backup", "direct"))
 ALONE = Network("office", ("office",))
 OPEN = Network("office", ("office", "direct"), unreachable=Unreachable.DIRECT)
+FOUR = Network("office", ("a", "b", "c", "direct"))
+# As a PAC may name them.
+MANY = Network("office", tuple(f"corp → {number:x}{'x' * 200}.example:8080" for number in range(15)))
+SHORT = ", ".join(f"corp → {number:x}{'x' * 71}…{{0}}" for number in range(3))
 PATIENT, OVER = 5.0, 0.0
 
 
@@ -71,6 +75,18 @@ def chosen(upstream: str, because: str, *, is_pinned: bool = False) -> Choice:
             OFFICE, verdicts(office="refused", backup="proxy-denied", direct="timeout"), OVER,
             Choice(Ending.UNREACHABLE, "nothing works (office refused, backup proxy-denied, direct timeout): kept as it is"),
             id="nothing-works",
+        ),
+        pytest.param(
+            FOUR, verdicts(a="dns", b="tls", c="refused", direct="ok"), OVER,
+            chosen("direct", "first of a, b, c, direct that works (a dns, b tls, c refused)"), id="four-are-listed",
+        ),
+        pytest.param(
+            MANY, {**dict.fromkeys(MANY.use, Verdict(Outcome.TLS)), MANY.use[14]: Verdict(Outcome.OK)}, OVER,
+            chosen(
+                MANY.use[14],
+                f"first of {SHORT.format('')} and 12 more that works ({SHORT.format(' tls')} and 11 more)",
+            ),
+            id="and-no-more-than-that-nor-longer-names",
         ),
         pytest.param(
             OPEN, verdicts(office="refused", direct="refused"), PATIENT,
