@@ -11,7 +11,6 @@ from agent.cli.install import product, unit_files
 from agent.cli.install.systemd import Service
 from agent.one_pass.pac_units import SERVICE, SOCKET
 from agent.system.files import is_there
-from agent.system.text_files import read_text, write_text
 from agent.values.paths import Paths
 
 Say = Callable[[str], None]
@@ -34,14 +33,10 @@ async def remove(paths: Paths, service: Service, say: Say) -> None:
     """Nobody asks it any more."""
     if not paths.is_the_systems:
         return
-    removed = [file for file in (paths.unit_file(SOCKET), paths.unit_file(SERVICE)) if is_there(file)]
-    if not removed:
-        return
-    await put_away(service)
-    for file in removed:
-        write_text(file, read_text(file), None, None)
-    await service.systemctl("daemon-reload")
-    say(f"removed      {', '.join(map(str, removed))}")
+    files = [paths.unit_file(name) for name in (SOCKET, SERVICE)]
+    if any(map(is_there, files)):
+        await put_away(service)
+    await unit_files.remove_files(files, service, say)
 
 
 async def put_away(service: Service) -> None:

@@ -48,14 +48,9 @@ async def remove(paths: Paths, service: Service, say: Say, *, is_purged: bool) -
     files = [paths.unit_file(name) for name in (SOCKET, SERVICE)]
     if any(map(is_there, files)):
         await _end(service)
-    removed = [file for file in (paths.relay_drop_in, *files) if is_there(file)]
-    for file in removed:
-        write_text(file, read_text(file), None, None)
+    await unit_files.remove_files((paths.relay_drop_in, *files), service, say)
     with contextlib.suppress(OSError):  # it is not there, or holds a drop-in of somebody else's
         paths.relay_drop_in.parent.rmdir()
-    if removed:
-        await service.systemctl("daemon-reload")
-        say(f"removed      {', '.join(map(str, removed))}")
     await _remove_user(paths, say, is_purged=is_purged)
     return was_in_use
 
