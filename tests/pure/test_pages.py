@@ -13,7 +13,7 @@ import pytest
 
 from agent.cli.commands import COMMANDS
 from agent.cli.words import tree
-from agent.values.policy import Problems
+from agent.values.policy import Policy, Problems
 from agent.values.policy_text import parse
 from tests.pages import FENCED, INLINE, PAGES, TRIED, block_typed, blocks, first_line, how_tried, typed
 from tests.sources import ROOT
@@ -69,6 +69,22 @@ def test_the_policies_by_example_are_whole_ones() -> None:
 
     assert len(policies) >= 12
     assert [policy for policy in policies if isinstance(policy, Problems) or not policy.networks] == []
+
+
+def test_no_policy_that_it_shows_sends_a_password_where_anybody_says_that_this_is_the_office() -> None:
+    """What DHCP and DNS say, anybody's network can say."""
+    sent = []
+    for page, text in PAGES.items():
+        for policy in map(parse, blocks(text, "toml")):
+            assert isinstance(policy, Policy)
+            sent += [
+                (page, network.name)
+                for network in policy.networks
+                if any(policy.upstreams[name].sends_password for name in network.use)
+                and not (network.match.gateway_mac or network.match.interface)
+            ]
+
+    assert sent == []
 
 
 @every_page
