@@ -22,7 +22,7 @@ from agent.one_pass.pac_copies import PacCopies
 from agent.probe.pac_fetch import shown
 from agent.system.clock import SYSTEM_CLOCK, Clock
 from agent.values.pac import PacAnswer, PacFault, PacQuestion, PacScript
-from agent.values.policy import Network, Policy, RegistryUrl, Upstream
+from agent.values.policy import Network, PacUrl, Policy, RegistryUrl, Upstream
 from agent.values.snapshot import Snapshot
 from agent.values.verdict import Outcome
 
@@ -44,6 +44,10 @@ class PacSource(Protocol):
 
     async def fetch(self, pac: str, earlier: PacScript | None, search: Sequence[str]) -> PacScript | PacFault:
         """`search`: the search domains here, for `auto`."""
+        ...
+
+    def mark(self, pac: PacUrl) -> object:
+        """Another one once a file that is watched was changed; None for every other."""
         ...
 
     async def ask(
@@ -88,6 +92,7 @@ class _Pac:
         self.is_awaited = False  # by a pass, right now
         self.is_waited_for = False  # by any pass: nothing is known yet, and nothing has changed in the network
         self.began_at: float | None = None  # to be asked, CLOCK_BOOTTIME; None: not yet here
+        self.mark: object = None  # of the file, when it was asked
         self.failures = 0
         self.kept: _Known | None = None
         self.kept_at = 0.0
@@ -291,7 +296,8 @@ class LocalPacs:
     async def _ask_those_due(self, *, waits: bool) -> None:
         now, pacs = self._clock.boottime_s(), self._memory.pacs.values()
         for pac in pacs:
-            if pac.task is None and now >= pac.due_at() - _EARLY_S:
+            is_due = now >= pac.due_at() - _EARLY_S or pac.mark != self._source.mark(pac.asked.upstream.pac)
+            if pac.task is None and is_due:
                 pac.is_waited_for = waits and pac.known.said.fault is _NOT_YET
                 self._begin(pac)
         awaited = [pac for pac in pacs if pac.task is not None]
@@ -311,6 +317,7 @@ class LocalPacs:
 
     def _begin(self, pac: _Pac) -> None:
         pac.began_at = self._clock.boottime_s()
+        pac.mark = self._source.mark(pac.asked.upstream.pac)  # before it is read
         pac.task = asyncio.get_running_loop().create_task(self._asked(pac.asked, pac.known))
         pac.task.add_done_callback(lambda task: self._take(pac, task))
 

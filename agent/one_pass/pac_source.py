@@ -5,14 +5,16 @@ Not known here: when they are asked (`pac.py`).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 
 from agent.one_pass.pac_units import PacUnits, of_a_command, of_the_agent
 from agent.probe.dial import Ground
 from agent.probe.pac import ask, is_not_started
 from agent.probe.pac_fetch import Fetching, fetch, fetch_first, wpad
 from agent.probe.tls import Trust
-from agent.system.files import is_there
+from agent.system.files import identity_of, is_there
 from agent.system.systemd import Systemd
 from agent.system.wpad_by_dhcp import wpad_by_dhcp
 from agent.values.errors import AgentError
@@ -21,6 +23,16 @@ from agent.values.paths import Paths
 from agent.values.policy import PacUrl, Policy
 from agent.values.secret import escaped
 from agent.values.verdict import Outcome
+
+
+def beside_the_policy(pac: PacUrl, paths: Paths) -> Path | None:
+    """A PAC file in the policy's folder, which can be watched as the policy is.
+
+    One elsewhere, or behind a link, may lie on a mount that hangs, and with it whoever looks there.
+    """
+    file = paths.below(pac.path)
+    is_here = bool(pac.path) and file.parent == paths.policy.parent
+    return file if is_here and not os.path.islink(file) else None  # noqa: PTH114 - it never raises
 
 
 class HostPacs:
@@ -43,6 +55,10 @@ class HostPacs:
         if pac == PacUrl.AUTO:
             return await fetch_first(wpad(await wpad_by_dhcp(self._paths), search), earlier, self._fetching)
         return await fetch(pac, earlier, self._fetching, is_the_policys=is_the_policys)
+
+    def mark(self, pac: PacUrl) -> object:
+        file = beside_the_policy(pac, self._paths)
+        return identity_of(file) if file is not None else None
 
     async def ask(
         self, script: PacScript, my_ip: str, questions: Sequence[PacQuestion]

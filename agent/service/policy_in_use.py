@@ -16,6 +16,7 @@ from msgspec import UNSET, UnsetType
 
 from agent.audit.log import AuditLog
 from agent.audit.record import Record
+from agent.one_pass.pac_source import beside_the_policy
 from agent.one_pass.ports import World
 from agent.service.policy_shown import parts_shown
 from agent.service.served import Served
@@ -167,7 +168,7 @@ class PolicyInUse:
         # They change when Docker starts or stops, or another one.
         unit = [paths.invocation_link(one) for one in {service, *self._paths.services}] if paths.is_real else []
         resolvers = [paths.below("/etc/resolv.conf"), paths.below("/run/systemd/resolve/resolv.conf")]
-        return [*self._files(), *targets, *resolvers, *unit]
+        return [*self._files(), *self._pacs(), *targets, *resolvers, *unit]
 
     @property
     def status(self) -> PolicyStatus:
@@ -293,6 +294,11 @@ class PolicyInUse:
         in_use = named(self.current.policy) if self.current is not None else ()
         refused = self.refused.named if self.refused is not None else ()
         return [*self._parts(), *map(self._paths.below, dict.fromkeys((*in_use, *refused)))]
+
+    def _pacs(self) -> Iterator[Path]:
+        for upstream in self.current.policy.upstreams.values() if self.current is not None else ():
+            if (file := beside_the_policy(upstream.pac, self._paths)) is not None:
+                yield file
 
     def _parts(self) -> list[Path]:
         """The policy's own files, and the folder of those that may come."""

@@ -11,6 +11,7 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from typing import Final, Literal
+from urllib.parse import unquote
 
 import msgspec
 
@@ -308,6 +309,11 @@ class PacUrl(str):
         parts = self._TEXT.fullmatch(self)
         url = proxy(f"{parts['web']}://{parts['authority']}") if parts and parts["web"] else None
         return url.host if isinstance(url, ProxyUrl) else ""
+
+    @property
+    def path(self) -> str:
+        """Of a file; '' for every other."""
+        return unquote(self.removeprefix("file://")) if self.startswith("file://") else ""
 
 
 def _has_path(text: str) -> bool:

@@ -20,7 +20,7 @@ from agent.probe.dial import HERE
 from agent.system.state_file import StateFile
 from agent.values.pac import PacAnswer, PacFault, PacQuestion, PacScript, read_answer
 from agent.values.paths import Paths
-from agent.values.policy import Policy, RegistryUrl
+from agent.values.policy import PacUrl, Policy, RegistryUrl
 from agent.values.settings import DIRECT, settings
 from agent.values.snapshot import Snapshot
 from agent.values.verdict import Outcome
@@ -62,6 +62,10 @@ class Server:
         self.left = 0
         self.is_broken = False
         self.silent_for = ""  # a host
+        self.marked = ""  # what a file looks like
+
+    def mark(self, pac: PacUrl) -> object:
+        return self.marked
 
     async def fetch(self, pac: str, earlier: PacScript | None, search: Sequence[str]) -> PacScript | PacFault:
         self.fetched += 1
@@ -191,6 +195,42 @@ async def test_while_nothing_changes_nothing_is_asked(dockerd: Dockerd) -> None:
     office.clock.now = 1000.0 + 3600.0
     await office.passed()
     assert (office.server.fetched, office.server.evaluated) == (2, 2)
+
+
+async def test_a_file_that_is_watched_is_asked_again_as_soon_as_it_has_changed(dockerd: Dockerd) -> None:
+    office = Office(OFFICE, dockerd, Server("PROXY a:8080"))
+    await office.said()
+    office.server.text, office.server.marked = "PROXY b:8080", "changed"
+    await office.said()
+    await office.said()
+
+    assert office.server.fetched == 2
+    assert dockerd.runs_with == settings("http://b:8080", "http://b:8080", "localhost,127.0.0.0/8,::1")
+
+
+def test_of_files_those_in_the_policys_folder_are_watched(tmp_path: Path) -> None:
+    """Elsewhere, or behind a link, one may lie on a mount that hangs."""
+    paths = Paths(tmp_path)
+    folder = paths.policy.parent
+    folder.mkdir(parents=True)
+    (folder / "a corp.pac").write_text(SCRIPT)
+    (folder / "link.pac").symlink_to(folder / "a corp.pac")
+    (folder / "other").mkdir()
+    (folder / "other" / "corp.pac").write_text(SCRIPT)
+    source = HostPacs(paths, policy(POLICY), HERE)
+    there, *others = (
+        PacUrl.parse(f"file:///etc/docker-proxy-agent/{name}")
+        for name in ("a%20corp.pac", "link.pac", "other/corp.pac")
+    )
+
+    before = source.mark(there)
+    (folder / "a corp.pac").write_text(f"// changed\n{SCRIPT}")
+
+    assert before is not None
+    assert source.mark(there) not in (before, None)
+    assert [source.mark(one) for one in (*others, PacUrl.parse("http://wpad.corp.example/"), PacUrl(PacUrl.AUTO))] == [
+        None
+    ] * 4
 
 
 async def test_it_is_asked_again_in_another_network_and_when_a_person_asks(dockerd: Dockerd) -> None:

@@ -215,6 +215,20 @@ def test_each_change_of_the_policy_is_recorded_with_what_changed(agent: Agent) -
     assert agent.served == [agent.served[0]] * 2  # nothing is made anew for a comment
 
 
+def test_a_pac_file_beside_the_policy_is_watched_and_no_other_file(agent: Agent) -> None:
+    """What a `file://` elsewhere leads to may hang."""
+    beside = agent.paths.policy.parent / "corp.pac"
+    beside.parent.mkdir(parents=True, exist_ok=True)
+    beside.write_text("")
+    agent.policy(
+        '[upstream.corp]\npac = "file:///etc/docker-proxy-agent/corp.pac"\n'
+        '[upstream.other]\npac = "file:///srv/other.pac"\n[upstream.web]\npac = "http://wpad.corp.example/"\n'
+    )
+    assert agent.in_use.read()
+
+    assert [one for one in agent.in_use.watched if one.suffix == ".pac"] == [beside]
+
+
 PART = '[[network]]\nname = "lab"\nmatch.gateway = ["10.9.9.9"]\nuse = ["direct"]\n'
 
 
