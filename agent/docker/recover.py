@@ -134,7 +134,7 @@ class _Recovery:
 
     async def _leave_to_the_pass(self, found: UnderWay, stage: Stage, units: UnitsUp) -> None:
         reality = await self._look.reality(DIRECT)
-        await asyncio.to_thread(note_first_run, self._journal, reality)
+        await asyncio.to_thread(note_first_run, self._journal, reality, found.units)
         unit, known = reality.unit, self._record.so_far.of(reality.unit_name).start
         # In another boot the boot has started it; the start that was there before is no restart.
         is_another = unit.is_running and unit.invocation not in (found.start, known)
@@ -213,8 +213,11 @@ class _Recovery:
         """The minute is over, or others ended it. What was written meanwhile has not been tried."""
         if unit.is_running:
             reality = await self._look.reality(DIRECT)
+            if unit.invocation != trial.invocation and in_force(reality) is None:
+                return  # down again, or silent: until it is known what this start runs with, the trial is not over
             await asyncio.to_thread(self._journal.wait, trial.invocation)
-            await asyncio.to_thread(note_first_run, self._journal, reality)
+            # A client wakes a Docker that crashed, through its socket, and what the crash took along stays down.
+            await asyncio.to_thread(note_first_run, self._journal, reality, trial.units)
         elif unit.phase is Phase.BROKEN and not unit.is_stuck_in_stop:  # it broke after the minute: that had passed
             await asyncio.to_thread(self._journal.forget)
         else:
@@ -284,10 +287,11 @@ def _ended_in(stage: Stage) -> str:
     return f"the agent ended in the middle of a transaction ({stage.value})"
 
 
-def note_first_run(journal: Journal, reality: Reality) -> None:
+def note_first_run(journal: Journal, reality: Reality, along: Sequence[str] = ()) -> None:
     """Note that dockerd now runs with what was written for a later restart.
 
     That start, whoever made it, is on trial for a minute, too. What dockerd ran with all along is believed.
+    `along`: units that hung on it before this start. A roll-back starts them again, and those that hang on it now.
     AgentError: not noted.
     """
     under_way, unit = journal.under_way(), reality.unit
@@ -297,7 +301,8 @@ def note_first_run(journal: Journal, reality: Reality) -> None:
     now = time.monotonic()
     until = (unit.since or now) + LASTS_S
     if under_way.has_read_it(unit) and reality.is_systemd and now < until:
-        journal.try_out(Trial(unit.invocation, unit.restarts, until, unit.pid))
+        units = tuple(dict.fromkeys((*along, *reality.hanging)))
+        journal.try_out(Trial(unit.invocation, unit.restarts, until, unit.pid, units=units))
     else:
         journal.forget()
 

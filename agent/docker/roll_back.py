@@ -111,10 +111,10 @@ async def bring_units_up(supervisor: Supervisor, journal: Journal) -> UnitsUp:
     started, said = tuple[str, ...](), tuple[str, ...]()
     try:
         units = journal.under_way().units
-        phase = (await supervisor.state()).phase if units else Phase.STARTING
-        if phase is Phase.STARTING:  # later
+        unit = await supervisor.state() if units else None
+        if unit is None or unit.phase is Phase.STARTING or unit.comes_back:  # later
             return UnitsUp()
-        if phase is Phase.RUNNING:
+        if unit.phase is Phase.RUNNING:
             started = await supervisor.start_again(units)
     except AgentError as error:  # one was masked or removed meanwhile, for example; the others are started
         said = (f"not every unit that hangs on Docker was started again: {error}",)

@@ -153,7 +153,10 @@ class Unit:
         return (*sorted(name for name, active in found.items() if active in _UP), *sorted(ahead))
 
     async def start_again(self, units: Sequence[str]) -> tuple[str, ...]:
-        """Have systemd start those of them that are down and would stay so. Which these are; none without Docker."""
+        """Have systemd start those of them that are down, or go down, and would stay so.
+
+        Which these are; none without Docker.
+        """
         if not units:
             return ()
         await self._unless_going_down()
@@ -161,7 +164,7 @@ class Unit:
         docker, *shown = await self._systemd.show(("Id", "ActiveState", "Job"), (self.name, *units))
         if docker.get("ActiveState") not in _UP:
             return ()
-        down = tuple(values["Id"] for values in shown if values.get("ActiveState") not in _UP and not _has_job(values))
+        down = tuple(values["Id"] for values in shown if _stays_down(values))
         if down:
             await self._systemd.call("start", "--no-block", "--", *down)
         return down
@@ -338,6 +341,12 @@ def _since(values: Mapping[str, str]) -> float:
 
 def _moment(values: Mapping[str, str], name: str) -> float:
     return int(values.get(name) or 0) / 1e6
+
+
+def _stays_down(values: Mapping[str, str]) -> bool:
+    """A job of a unit that is down will start it. The one of a unit that goes down may be a mere stop."""
+    active = values.get("ActiveState")
+    return active == "deactivating" or (active not in _UP and not _has_job(values))
 
 
 def _has_job(values: Mapping[str, str]) -> bool:

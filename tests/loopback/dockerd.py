@@ -229,6 +229,10 @@ class Dockerd:
             self._boot()
             self.restarts += 1
 
+    async def wake(self) -> None:
+        """A client connects to the socket, and systemd starts Docker. What hangs on it stays as it is."""
+        await self._started()
+
     def somebody_stops_it(self) -> None:
         """As `systemctl stop docker` does, also one that is about to start; one that broke stays so."""
         self._stops += 1

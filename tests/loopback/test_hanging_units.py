@@ -16,6 +16,7 @@ from agent.decide.urgent import Urgency
 from agent.docker.journal import Journal, Stage, UnderWay
 from agent.docker.process import holds_containers
 from agent.docker.recover import recover
+from agent.docker.roll_back import UnitsUp, bring_units_up
 from agent.docker.transaction import Applied
 from agent.docker.unit import Unit
 from agent.system.process_start import boot_id
@@ -153,6 +154,19 @@ async def test_one_that_cannot_be_started_is_said_and_is_no_reason_to_do_anythin
     assert outcome.restarted_s is not None
     assert "Unit stack.service is masked" in str(outcome.left)
     assert not Journal(dockerd.agent_state).under_way().is_unfinished
+
+
+async def test_they_are_not_forgotten_while_systemd_is_about_to_start_a_docker_that_crashed(dockerd: Dockerd) -> None:
+    journal = Journal(dockerd.agent_state)
+    journal.enter(Stage.VERIFIED, ("bound.service",))
+    dockerd.units, dockerd.phase, dockerd.comes_back_by_itself = {"bound.service": False}, Phase.BROKEN, True
+
+    assert await bring_units_up(dockerd, journal) == UnitsUp()
+
+    await dockerd.wake()
+    dockerd.comes_back_by_itself = False
+    assert (await bring_units_up(dockerd, journal)).started == ("bound.service",)
+    assert not journal.under_way().units
 
 
 async def test_they_do_not_wake_a_docker_that_somebody_stopped_meanwhile(dockerd: Dockerd) -> None:
@@ -427,17 +441,17 @@ async def test_only_what_is_down_and_stays_so_is_started(on_path: Path, docker: 
             "comes.service": {"ActiveState": "inactive", "Job": "1207"},
             "down.service": {"ActiveState": "inactive", "Job": "0"},
             "failed.service": {"ActiveState": "failed", "Job": ""},
+            "stopping.service": {"ActiveState": "deactivating", "Job": "1208"},
         },
     )
+    down = ("down.service", "failed.service", "stopping.service")
 
-    started = await Unit("docker.service").start_again(
-        ("up.service", "comes.service", "down.service", "failed.service")
-    )
+    started = await Unit("docker.service").start_again(("up.service", "comes.service", *down))
 
     starts = [asked for asked in systemd.asked if asked[0] == "start"]
     if docker == "active":
-        assert started == ("down.service", "failed.service")
-        assert starts == [["start", "--no-block", "--", "down.service", "failed.service"]]
+        assert started == down
+        assert starts == [["start", "--no-block", "--", *down]]
     else:
         assert (started, starts) == ((), [])
 

@@ -426,6 +426,69 @@ async def test_what_hangs_on_docker_is_up_again_after_a_roll_back_within_the_min
     assert tried.dockerd.runs_with == DIRECT
 
 
+@pytest.mark.parametrize("is_silent", [False, True])
+async def test_what_went_down_in_a_first_crash_is_up_after_the_roll_back_of_a_docker_that_a_client_woke(
+    tmp_path: Path, is_silent: bool
+) -> None:
+    """systemd counts no restart for that start, so it looks like one by a person, and has a minute of its own.
+
+    Or it does not say what it runs with before it is down again.
+    """
+    tried = Tried(tmp_path)
+    tried.dockerd.units = {"stack.service": True, "bound.service": True}
+    await tried.restarted()
+    tried.dockerd.crash(comes_back=False)
+    tried.dockerd.units |= {"bound.service": False}
+    await tried.dockerd.wake()
+    tried.dockerd.is_silent = is_silent
+    await tried.looked_at()
+    tried.dockerd.is_silent = False
+    assert tried.dockerd.runs_with == OFFICE
+    assert tried.journal.under_way().trial is not None
+
+    tried.dockerd.crash(comes_back=False)
+    await tried.looked_at()
+
+    assert tried.dockerd.runs_with == DIRECT
+    assert tried.dockerd.facts_of("rolled-back")["started_again"] == ["bound.service"]
+    assert tried.dockerd.units == {"stack.service": True, "bound.service": True}
+
+
+async def test_what_hangs_on_a_docker_that_came_up_while_no_agent_looked_is_known_for_its_minute(
+    tmp_path: Path,
+) -> None:
+    """The agent died in the middle of its restart: the next one starts what is down, and the minute begins."""
+    tried = Tried(tmp_path)
+    await tried.moved(OFFICE)
+    tried.journal.enter(Stage.RESTARTING, ("bound.service",))
+    await tried.dockerd.restart()
+    tried.dockerd.units = {"bound.service": False}
+    await tried.looked_at()
+    assert tried.dockerd.units == {"bound.service": True}
+
+    tried.dockerd.crash(comes_back=False)
+    tried.dockerd.units = {"bound.service": False}
+    await tried.looked_at()
+
+    assert tried.dockerd.runs_with == DIRECT
+    assert tried.dockerd.units == {"bound.service": True}
+
+
+async def test_what_hangs_on_a_docker_that_a_person_restarted_is_up_after_its_roll_back(tmp_path: Path) -> None:
+    tried = Tried(tmp_path)
+    tried.dockerd.units, tried.dockerd.comes_back = {"bound.service": True}, {"bound.service"}
+    await tried.moved(OFFICE)
+    await tried.dockerd.restart()
+    tried.dockerd.note(await tried.dockerd.reality(OFFICE))
+
+    tried.dockerd.crash(comes_back=False)
+    tried.dockerd.units = {"bound.service": False}
+    await tried.looked_at()
+
+    assert tried.dockerd.runs_with == DIRECT
+    assert tried.dockerd.units == {"bound.service": True}
+
+
 @pytest.mark.parametrize("why", ["a-container-started", "the-file-changed", "systemd-refused", "a-broken-file"])
 async def test_a_restart_that_comes_to_nothing_leaves_the_one_before_on_trial(tried: Tried, why: str) -> None:
     """Its roll-back goes back to what ran before it, and the last good file is that one's."""

@@ -20,10 +20,14 @@ After=docker.service
 [Service]
 Type=oneshot
 RemainAfterExit=yes
+# Left over where Docker died while it was made.
+ExecStartPre=-/usr/bin/docker rm -f stack
 ExecStart=/usr/bin/docker run -d --name stack {LOCAL_IMAGE} sleep 3000
 ExecStop=/usr/bin/docker rm -f stack
 """
-OTHER = "[Unit]\n{how}\n[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n"
+OTHER = "[Unit]\n{how}\n[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n{stop}\n"
+# On its own way down when Docker is up again, for which Docker does not wait.
+SLOW = "ExecStop=/bin/sleep 3"
 KINDS = {
     "bound": "BindsTo=docker.service\nAfter=docker.service",
     "part": "PartOf=docker.service",
@@ -41,7 +45,8 @@ def stacked(laptop: Laptop) -> str:
     laptop.docker.import_image()
     laptop.write("/etc/systemd/system/stack.service", STACK)
     for name, how in KINDS.items():
-        laptop.write(f"/etc/systemd/system/{name}.service", OTHER.format(how=how))
+        stop = SLOW if name == "follower" else ""
+        laptop.write(f"/etc/systemd/system/{name}.service", OTHER.format(how=how, stop=stop))
     laptop.run("systemctl", "daemon-reload")
     laptop.run("systemctl", "start", *ALL)
     return stack_since(laptop)
@@ -85,7 +90,7 @@ def test_a_restart_waits_for_what_hangs_on_docker_and_a_person_overrules_that(la
 def test_it_is_made_when_the_last_of_them_is_down_and_status_says_what_it_waits_for(laptop: Laptop) -> None:
     office_policy(laptop)
     laptop.docker.import_image()
-    laptop.write("/etc/systemd/system/part.service", OTHER.format(how=KINDS["part"]))
+    laptop.write("/etc/systemd/system/part.service", OTHER.format(how=KINDS["part"], stop=""))
     laptop.run("systemctl", "daemon-reload")
     laptop.run("systemctl", "start", "part.service")
     started(laptop)
