@@ -1,6 +1,6 @@
 """The pictures of the demo in README.md: what `docker-proxy-agent demo` really prints, as SVG, light and dark.
 
-Of the demo's stops the first that says something: the office, where a pull fails and the next one works. A test
+Every stop, and of each what a passer-by reads: what a pull does, what is chosen and why, what Docker runs with. A test
 compares the words with what the demo prints today; `make picture` draws them anew.
 """
 
@@ -17,8 +17,8 @@ from xml.sax.saxutils import escape
 from tests.sources import ROOT
 
 PICTURES: Final = {"light": ROOT / "docs/demo-light.svg", "dark": ROOT / "docs/demo-dark.svg"}
-SHOWN: Final = ("office", "café")  # the stops that are drawn, the first of each name
-PROMPT: Final = "$ make demo"
+SHOWN: Final = ("pull", "because", "docker", "engine")  # the lines of a stop that are drawn, by their labels
+PROMPT: Final = "$ docker-proxy-agent demo"
 
 _NAMES: Final = ("paper", "edge", "ink", "faint", "good", "bad", "head")
 _COLOURS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -26,7 +26,7 @@ _COLOURS: Final[Mapping[str, tuple[str, ...]]] = {
     "dark": ("#0d1117", "#3d444d", "#e6edf3", "#9198a1", "#56d364", "#ff7b72", "#79c0ff"),
 }
 _FONT: Final = "14px ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace"
-_TITLE: Final = "At the office a pull fails; the agent writes the proxy that works there, and the next pull works"
+_TITLE: Final = "Where a pull fails, Docker is given what works there, and the next pull works"
 _COLUMN, _LINE, _MARGIN = 8.43, 20, 18  # of a 14-pixel monospace font
 _LABEL: Final = 15  # columns of it at the beginning of a line
 _ENDING: Final = {"works": "good", "fails": "bad"}
@@ -41,24 +41,14 @@ def printed() -> str:
 
 def excerpt(demo: str) -> list[str]:
     """The lines that are drawn."""
-    stops: dict[str, list[str]] = {}
-    lines: list[str] = []
-    for line in demo.split("\n"):
-        if stop := re.match(r"── \d+  (\w+) ──", line):
-            lines = stops.setdefault(stop[1], []) if stop[1] not in stops else []
-        elif line.startswith("── "):
-            lines = []
-        lines.append(line)
-    drawn = [PROMPT, "…"]
-    for name in SHOWN:
-        drawn += [*(line for line in stops[name] if line), ""]
-    return drawn[:-1]
+    stops = demo[demo.index("── 1 ") : demo.index("── afterwards")].rstrip("\n").split("\n")
+    rows = (line for line in stops if not line.startswith(" ") or line[:_LABEL].strip() in SHOWN)
+    return [PROMPT, *rows]
 
 
 def constant(lines: list[str]) -> list[str]:
-    """Without what differs from one run to the next: times, and whether the last one has answered meanwhile."""
-    timeless = (re.sub(r"\d+(\.\d+)? (ms|s)\b", "N \\2", line) for line in lines)
-    return [re.sub(r"^(  upstreams .* · direct) .*", "\\1", line) for line in timeless]
+    """Without what differs from one run to the next: times."""
+    return [re.sub(r"\d+(\.\d+)? (ms|s)\b", "N \\2", line) for line in lines]
 
 
 def words_of(picture: str) -> list[str]:

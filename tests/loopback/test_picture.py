@@ -12,7 +12,8 @@ def test_the_pictures_of_the_demo_show_what_it_prints_today() -> None:
         "light": lines,
         "dark": lines,
     }
-    assert [line for line in lines if line.startswith("  pull")][:2] == [
+    assert [line for line in lines if line.startswith("  pull")][:3] == [
+        "  pull         registry.test/hello works",
         "  pull         registry.test/hello fails: connecting to registry.test:80: nothing listens there",
         "  pull         registry.test/hello works",
     ]
