@@ -107,7 +107,7 @@ GROUPS: Final[Mapping[str, Mapping[str, Command]]] = {
         "stale": Command(
             "list containers, builders and images made with other settings",
             (Example("stale", "lists them, and changes nothing"),),
-            more="Each comes with the command that makes it again.",
+            more="Each comes with the command that recreates it.",
         ),
     },
     "steer": {

@@ -61,9 +61,10 @@ def test_a_command_has_its_examples_there(name: str) -> None:
 
 def test_its_table_says_who_needs_root() -> None:
     rows = re.findall(r"(?m)^\| (`.+`) \| .+ \| (yes|no) \| .+ \|$", PAGE)
-    said = {name: root == "yes" for names, root in rows for name in re.findall(r"`([a-z]+)", names)}
+    said = {name: root == "yes" for names, root in rows for name in re.findall(r"`((?:audit )?[a-z]+)", names)}
 
-    assert said == {name: command.needs_root for name, command in COMMANDS.items()}
+    questions = {f"audit {name}": question.reads_the_log for name, question in QUESTIONS.items()}
+    assert said == {name: command.needs_root for name, command in COMMANDS.items()} | questions
 
 
 def test_it_names_every_question() -> None:

@@ -33,6 +33,7 @@ class Question(NamedTuple):
     example: str
     options: Callable[[argparse.ArgumentParser], None]
     takes: frozenset[str] = frozenset()
+    reads_the_log: bool = True
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,8 +43,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         own = parts.add_parser(
             name,
             help=question.text,
-            description=f"{sentence(question.text)}\n\n{needs(is_root=True)}",
-            epilog=f"example:\n  sudo {PROG} audit {question.example}",
+            description=f"{sentence(question.text)}\n\n{needs(is_root=question.reads_the_log)}",
+            epilog=f"example:\n  {'sudo ' if question.reads_the_log else ''}{PROG} audit {question.example}",
         )
         question.options(own)
         common(own, argparse.SUPPRESS, ["--policy"])
@@ -166,7 +167,7 @@ QUESTIONS: Final = {
         frozenset({"--since", "--until"}),
     ),
     "verify": Question("find records that were changed, removed or cut off", "verify", _verify),
-    "schema": Question("the JSON Schema of a record", "schema", _schema),
+    "schema": Question("the JSON Schema of a record", "schema", _schema, reads_the_log=False),
 }
 
 
