@@ -20,6 +20,7 @@ from agent.decide.desired import for_dockerd
 from agent.decide.pac import Said
 from agent.values.condition import Code, Condition
 from agent.values.errors import AgentError, Unexpected
+from agent.values.listening import Backlog
 from agent.values.machine_text import lines
 from agent.values.policy import Listen, Network, NoProxy, Policy, Relay, Upstream
 from agent.values.relay import (
@@ -44,6 +45,8 @@ AGAIN_S: Final = 2.0  # as two probes of an upstream in use are apart
 # What may pass by itself is given longer: who keeps it busy for some seconds does not decide on a restart of Docker.
 SOFT_AGAIN_S: Final = 15.0
 _SOFT: Final = frozenset({Outcome.TIMEOUT, Outcome.PROXY_DOWN})
+_UNANSWERED: Final = frozenset({Outcome.TIMEOUT, Outcome.ERROR})  # the latter by tcp_abort_on_overflow
+CROWD: Final = 64  # connections that wait to be accepted: it takes more at once
 MOST_OF_A_SCRIPT: Final = 400 * 1024  # bytes; in JSON they may be six times as many: see `fitting`
 _ROOM: Final = 64  # bytes, for a longer generation
 MOST_KNOWN: Final = 64  # of what a PAC has named
@@ -71,7 +74,7 @@ class Relaying(msgspec.Struct, frozen=True):
     asked: float | None = None  # CLOCK_BOOTTIME; None: not yet
     because: str = ""  # how the last probe through it failed; where it is given up or cannot be: why
     is_soft: bool = False  # that failure may pass by itself
-    is_full: bool = False  # it answered that it has too many connections, which is no failure of its own
+    is_full: bool = False  # others kept it busy, which is no failure of its own
 
     @property
     def is_used(self) -> bool:
@@ -128,13 +131,21 @@ def said(state: RelayState) -> str:
     return escaped(without_userinfo(state.problem))
 
 
-def after(relaying: Relaying, through: Verdict, without: Verdict | None, now: float) -> Relaying:
-    """After a probe. `through` the relay; `without` it, by the upstream alone, asked at the same time."""
+def after(relaying: Relaying, through: Verdict, without: Verdict | None, now: float, *, crowd: str = "") -> Relaying:
+    """After a probe. `through` the relay; `without` it, by the upstream alone, asked at the same time.
+
+    `crowd`: who else wanted to connect to it meanwhile.
+    """
     if through.is_ok:
         return Relaying(Stage.GIVEN, asked=now)
     because = through.outcome.value + (f": {through.evidence}" if through.evidence else "")
+    is_crowded = bool(crowd) and through.outcome in _UNANSWERED
     asked = msgspec.structs.replace(
-        relaying, asked=now, because=because, is_soft=through.outcome in _SOFT, is_full=is_full(through)
+        relaying,
+        asked=now,
+        because=f"{because}; {crowd}" if is_crowded else because,
+        is_soft=through.outcome in _SOFT or is_crowded,
+        is_full=is_crowded or is_full(through),
     )
     if asked.is_full or without is None or not without.is_ok:  # it says nothing of the relay
         return asked
@@ -154,6 +165,22 @@ def is_full(through: Verdict) -> bool:
     It answers 503 for that, and where it has no orders, which `deaf` sees.
     """
     return through.outcome is Outcome.PROXY_DOWN and through.evidence.startswith("503 ")
+
+
+def crowd_at(before: Backlog | None, after: Backlog | None) -> str:
+    """Why a connection to the relay may not have had its turn, by its listening socket before and after; '' if it had.
+
+    Any user of this host may connect to it as often as he likes.
+    """
+    if after is None:
+        return ""
+    is_same = before is not None and before.cookie == after.cookie
+    dropped = after.dropped - before.dropped if before is not None and is_same else 0
+    if dropped > 0:
+        return f"{dropped} connections to it were dropped, so many came"
+    if after.waiting >= min(CROWD, max(1, after.most)):
+        return f"{after.waiting} connections waited for it to accept them"
+    return ""
 
 
 def may_be_by_another(through: Verdict, pac: RelayPac, said: Said) -> bool:
@@ -180,7 +207,7 @@ def conditions(relaying: Relaying, *, is_enabled: bool) -> tuple[Condition, ...]
             remedy = "See: journalctl -u docker-proxy-relay. When it is mended: docker-proxy-agent reload"
             return (Condition(Code.RELAY_FAILED, text, remedy),)
         case Stage.TRIED | Stage.GIVEN if relaying.is_full:
-            text = f"the relay has as many connections as it may, and turned a probe away: {relaying.because}"
+            text = f"others have more connections to the relay than it serves, and a probe got none: {relaying.because}"
             return (
                 Condition(Code.RELAY_FAILED, text, "See who has them: sudo ss -tnp. Or raise relay.max_connections"),
             )

@@ -21,6 +21,7 @@ from msgspec import UNSET
 from agent.decide.pac import PacSeen, Said
 from agent.decide.relay import (
     AGAIN_S,
+    LOOPBACK,
     TAKES_S,
     Chosen,
     Relayed,
@@ -32,6 +33,7 @@ from agent.decide.relay import (
     as_upstream,
     begun,
     bridge_of,
+    crowd_at,
     deaf,
     first_of,
     fitting,
@@ -53,6 +55,8 @@ from agent.one_pass.relay_bridges import Bridges
 from agent.one_pass.relay_file import RelayFile
 from agent.one_pass.relay_report import FallenBack, Refusals, state_of
 from agent.one_pass.relay_units import Anew, Somebody, Units
+from agent.see import netlink
+from agent.see.netlink import NetlinkFailed
 from agent.system.clock import SYSTEM_CLOCK, Clock
 from agent.system.files import FileState, Identity, identity_of, is_there, read_file, remove_file, replace_file
 from agent.system.passwd import group
@@ -67,7 +71,7 @@ from agent.values.events import (
     RelayRefused,
     RelaySwitched,
 )
-from agent.values.listening import Sockets
+from agent.values.listening import Backlog, Sockets
 from agent.values.machine_text import lines
 from agent.values.paths import Paths
 from agent.values.policy import Listen, Places, Policy, Relay
@@ -97,6 +101,7 @@ class RelayMemory:
         self.told_at: float | None = None  # CLOCK_BOOTTIME: when they were written, or first seen
         self.news: list[Facts] = []
         self.state: RelayState | None = None  # what it last said of itself
+        self.state_asked: RelayState | None = None  # when it was probed last
         self.is_silent = False  # it said something, and does not any more
         self.failures = 0  # of connections, by its own count
         self.refusals = Refusals()
@@ -160,11 +165,12 @@ class LocalRelay:
         script_of: ScriptOf = lambda _: None,
         pacs: Callable[[], Sequence[PacSeen]] = lambda: (),
         clock: Clock = SYSTEM_CLOCK,
+        backlog: Callable[[str, int], Backlog | None] = netlink.backlog_of,
     ) -> None:
         """`bridge`: the address of Docker's default bridge; None: it is not known.
 
         `unfolded`: the policy with what its PACs say. `script_of`: the script of one, and what it is told of this host.
-        `pacs`: what they say here.
+        `pacs`: what they say here. `backlog`: of the socket that listens there.
         """
         self._paths, self._policy, self._relay = paths, policy, policy.relay
         self._unfolded = unfolded or (lambda: policy)
@@ -177,6 +183,7 @@ class LocalRelay:
         self._memory = memory or RelayMemory()
         self._units = units or Somebody()
         self._clock = clock
+        self._backlog = backlog
         self._file = RelayFile(paths.state)
         self._quarantine = Quarantine(paths.state)
         known = self._memory
@@ -399,13 +406,21 @@ class LocalRelay:
                 silent = self._units.silent_at(wanted)
                 problem = problem or (f"it does not listen at {', '.join(silent)}" if silent else "")
         if is_asked:
-            through = Verdict(Outcome.ERROR, problem) if problem else await self._through()
+            crowd = ""
+            if problem:
+                through = Verdict(Outcome.ERROR, problem)
+            else:
+                before = self._waiting()
+                through = await self._through()
+                crowd = self._crowd(before)
             if self._may_be_by_another(through):
                 without = None
             else:
                 is_worth_asking = not through.is_ok and known is not None and known.is_ok
                 without = await works() if is_worth_asking else known
-            self._conclude(after(self._memory.relaying, through, without, self._clock.boottime_s()))
+            concluded = after(self._memory.relaying, through, without, self._clock.boottime_s(), crowd=crowd)
+            memory.state_asked = memory.state
+            self._conclude(concluded)
         if fault is not None:
             raise fault
 
@@ -437,6 +452,17 @@ class LocalRelay:
     async def _through(self) -> Verdict:
         through = as_upstream(self._relay.port)
         return (await self._prober.verdicts([through], lambda _: False))[through.name]
+
+    def _waiting(self) -> Backlog | None:
+        """At the address that dockerd has."""
+        with contextlib.suppress(NetlinkFailed):
+            return self._backlog(LOOPBACK, self._relay.port)
+        return None
+
+    def _crowd(self, before: Backlog | None) -> str:
+        """It is none if the relay has done nothing since the last probe: then it does not take what waits."""
+        is_at_work = self._memory.state is not None and self._memory.state != self._memory.state_asked
+        return crowd_at(before, self._waiting()) if is_at_work else ""
 
     def _conclude(self, now: Relaying) -> None:
         before, self._memory.relaying = self._memory.relaying, now

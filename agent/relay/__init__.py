@@ -13,6 +13,7 @@ agent only what stands below: `audit/`, `probe/`, `see/`, `system/` and `values/
     forward          requests for whole URLs on one client's connection, and their answers
     process          what the unit starts: the sockets that it is given, signals, the end
     serving          whoever connects, from the first byte to the line in the log
+    arrivals         who is served first when many come at once                                                pure
     orders_file      what the agent says, read again when it changes
     who              who may use it
     where            where a container may not go                                                              pure

@@ -63,7 +63,6 @@ class Client:
         """And close: whatever was sent before, and without waiting for anything."""
         with contextlib.suppress(OSError):
             self.connected.send(data, socket.MSG_DONTWAIT)
-            self.connected.shutdown(socket.SHUT_WR)
             left = _PARTING  # a socket that is closed with unread bytes in it is reset
             while left > 0 and (read := self.connected.recv(_READ, socket.MSG_DONTWAIT)):
                 left -= len(read)

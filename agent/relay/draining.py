@@ -131,6 +131,11 @@ class Draining:
         self._kernel.close()
         self._account.close()
 
+    @property
+    def is_much_held(self) -> bool:
+        """Whether there is no room for more. True also if that cannot be told."""
+        return self._account.may_exceed(self._marks.most)
+
     def _told(self) -> None:
         if self._kernel.drain() and self._looking is None:
             self._looking = self._loop.call_later(_SETTLES_S, self._look)

@@ -7,17 +7,19 @@ decided elsewhere in this folder.
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from agent.probe.stream import Stream
 from agent.relay import refusals
-from agent.relay.client import Client
+from agent.relay.arrivals import FEW, MOST, Arrivals, Turn
+from agent.relay.client import Client, Sight
 from agent.relay.connections_log import Line
 from agent.relay.conversation import Connect, Conversation, Event, Gone, Phase, Request
 from agent.relay.draining import Draining, keep_alive
@@ -29,14 +31,19 @@ from agent.relay.pump import Carrying, Ended, Pipes, TlsTunnel, Tunnel, reset
 from agent.relay.refusals import Refusal
 from agent.relay.tally import Tally
 from agent.relay.ways import Way, Ways
-from agent.relay.weight import SENDING
-from agent.relay.who import Who
+from agent.relay.weight import OPENING, SENDING, widen
+from agent.relay.who import End, Who
 from agent.system.clock import rfc3339
 from agent.values.relay import LogMode, Orders, Source
 
-_AT_ONCE: Final = 64  # connections accepted in a row
-_REFUSED_AT_ONCE: Final = 8  # of them, before those who may have their turn
+# How much is accepted in a row, before those who may have their turn. From elsewhere than loopback, the kernel is asked
+# whence each comes, and to refuse one takes longest.
+_ACCEPTED: Final = 1024
+_ASKED_FOR: Final = 16
+_REFUSED: Final = 128
+_LEAST: Final = 64  # if as many wait as may
 _TURNED_AWAY: Final = 64  # that are told why and may take their time to hear it; others are told and closed
+_CROWD: Final = "too many connect at once"
 _PAUSE_S: Final = 0.1  # if there are no descriptors left
 
 
@@ -48,6 +55,15 @@ class Patience(msgspec.Struct, frozen=True):
 
 
 PATIENCE: Final = Patience()
+
+
+class _Arrived(msgspec.Struct, frozen=True):
+    """Accepted, and not served yet."""
+
+    connected: socket.socket
+    source: Source
+    peer: End
+    own: End
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -89,6 +105,8 @@ class Serving:
         self._limits = Limits(Orders(0).max_connections)
         self._sources: tuple[Source, ...] = tuple(Source)
         self._loop = asyncio.get_running_loop()
+        self._arrivals = Arrivals(self._are_roots, _is_gone)
+        self._is_due = False  # the next turn of those
         self._listening: list[socket.socket] = []
         self._tasks: dict[asyncio.Task[None], tuple[str, str]] = {}  # from which address, to which of ours
         self._leaving: set[asyncio.Task[None]] = set()
@@ -99,7 +117,7 @@ class Serving:
 
     @property
     def is_idle(self) -> bool:
-        return not self._tasks
+        return not self._tasks and not self._arrivals
 
     def obey(self, orders: Orders | None) -> None:
         """From the next connection on. None: there are no orders, and nobody is led anywhere."""
@@ -123,8 +141,11 @@ class Serving:
         self._loop.add_reader(listening, self._accept, listening)
 
     def stop_listening(self) -> None:
+        """Who was accepted is served; who waits at the socket is the next relay's."""
         for listening in self._listening:
             self._loop.remove_reader(listening)
+        for one in self._arrivals.all():
+            self._admit(one, Turn.SERVED)
 
     async def aclose(self) -> None:
         """End all that is open."""
@@ -144,44 +165,73 @@ class Serving:
     # Who connects.
 
     def _accept(self, listening: socket.socket) -> None:
-        refused = 0
-        for _ in range(_AT_ONCE):
-            if refused >= _REFUSED_AT_ONCE:
-                return  # the loop calls again for the others
+        """All that wait, so that none has to be dropped; the loop calls again for those who are left."""
+        own = _end(listening.getsockname())
+        left = max(_LEAST, min(_ACCEPTED, self._arrivals.room))
+        while left > 0:
             try:
                 connected, address = listening.accept()
             except (BlockingIOError, ConnectionAbortedError, InterruptedError):
-                return
+                break
             except OSError as failure:  # no descriptors, no memory: it would be asked again at once
                 self._noted.note(Kind.NOT_ACCEPTED, f"cannot accept connections: {failure.strerror}")
                 self._loop.remove_reader(listening)
                 self._loop.call_later(_PAUSE_S, self._accept_again, listening)
-                return
+                break
             connected.setblocking(False)  # noqa: FBT003 - the library's
-            refused += not self._receive(connected, address)
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, OPENING)
+            left -= self._receive(connected, _end(address), own)
+        self._take_turn()
 
     def _accept_again(self, listening: socket.socket) -> None:
         if listening in self._listening and listening.fileno() >= 0:
             self._loop.add_reader(listening, self._accept, listening)
 
-    def _receive(self, connected: socket.socket, address: tuple[Any, ...]) -> bool:
-        """Whether it was let in."""
-        peer, own = _host(address), connected.getsockname()
-        source = self._source_of(peer, _host(own))
+    def _receive(self, connected: socket.socket, peer: End, own: End) -> int:
+        """How much that took."""
+        source = self._source_of(peer[0], own[0])
         if source is None:
-            self._refuse(connected, peer)
-            return False
+            self._refuse(connected, peer[0])
+            return _REFUSED
+        self._arrivals.add(_Arrived(connected, source, peer, own))
+        return 1 if source is Source.LOOPBACK else _ASKED_FOR
 
+    def _take_turn(self) -> None:
+        is_crowd = len(self._arrivals) > FEW
+        for one, turn in self._arrivals.next_ones(0 if is_crowd and self.draining.is_much_held else MOST):
+            if turn is Turn.TOO_MANY:
+                self._limits.turned_away += 1
+                self._turn_away_at_once(one.connected, _CROWD)
+            else:
+                self._admit(one, turn)
+        if self._arrivals and not self._is_due:
+            self._is_due = True
+            self._loop.call_soon(self._take_next_turn)
+
+    def _take_next_turn(self) -> None:
+        self._is_due = False
+        self._take_turn()
+
+    def _are_roots(self, new: Sequence[_Arrived]) -> Sequence[bool]:
+        """Of this host; of a container it says nothing."""
+        here = [(one.peer, one.own) for one in new if one.source is Source.LOOPBACK]
+        of_here = iter(self._who.are_roots(here))
+        return [one.source is Source.LOOPBACK and next(of_here) for one in new]
+
+    def _admit(self, one: _Arrived, turn: Turn) -> None:
         def is_roots() -> bool:
-            return self._who.is_roots((peer, address[1]), (_host(own), own[1]))
+            return turn is Turn.ROOTS or (turn is Turn.SERVED and self._who.is_roots(one.peer, one.own))
 
-        why = self._limits.admit(peer, is_container=source is Source.CONTAINERS, is_roots=is_roots)
+        peer, _ = one.peer
+        why = self._limits.admit(peer, is_container=one.source is Source.CONTAINERS, is_roots=is_roots)
         if why:
-            self._turn_away(connected, why)
-            return False
-        task = self._loop.create_task(self._serve(connected, source, peer, is_roots))
-        self._tasks[task] = peer, _host(own)
-        return True
+            if turn is Turn.SERVED:
+                self._turn_away(one.connected, why)
+            else:
+                self._turn_away_at_once(one.connected, why)
+            return
+        task = self._loop.create_task(self._serve(one.connected, one.source, peer, is_roots))
+        self._tasks[task] = peer, one.own[0]
 
     def _source_of(self, peer: str, own: str) -> Source | None:
         """None: nobody who may."""
@@ -190,6 +240,11 @@ class Serving:
 
     def _end_who_may_not(self) -> None:
         """By the orders of now: whoever came before they were written."""
+        for one in self._arrivals.all():
+            if self._source_of(one.peer[0], one.own[0]) is None:
+                self._refuse(one.connected, one.peer[0])
+            else:
+                self._arrivals.add(one)
         came = {ends: self._source_of(*ends) is not None for ends in set(self._tasks.values())}
         ending = {task for task, ends in self._tasks.items() if not came[ends]}
         for carried in tuple(self.live):
@@ -207,16 +262,22 @@ class Serving:
         self.note()
 
     def _turn_away(self, connected: socket.socket, why: str) -> None:
+        if len(self._leaving) >= _TURNED_AWAY:
+            self._turn_away_at_once(connected, why)
+            return
+        leaving = self._loop.create_task(_told(connected, self._no_room(why)))
+        self._leaving.add(leaving)
+        leaving.add_done_callback(self._leaving.discard)
+
+    def _turn_away_at_once(self, connected: socket.socket, why: str) -> None:
+        Client(connected).say_at_once(self._no_room(why))
+
+    def _no_room(self, why: str) -> bytes:
+        """What they are told."""
         self._noted.note(Kind.TURNED_AWAY, why)
         self.tally.changes += 1
         self.note()
-        said = Conversation().refuse(refusals.too_many(why))
-        if len(self._leaving) >= _TURNED_AWAY:
-            Client(connected).say_at_once(said)
-            return
-        leaving = self._loop.create_task(_told(connected, said))
-        self._leaving.add(leaving)
-        leaving.add_done_callback(self._leaving.discard)
+        return _too_many(why)
 
     async def _serve(self, connected: socket.socket, source: Source, peer: str, is_roots: Callable[[], bool]) -> None:
         visit = _Visit(self, connected, source, peer=peer, is_roots=is_roots)
@@ -244,6 +305,11 @@ class Serving:
             task = asyncio.current_task()
             if task is not None:
                 self._tasks.pop(task, None)
+
+
+@functools.lru_cache
+def _too_many(why: str) -> bytes:
+    return Conversation().refuse(refusals.too_many(why))
 
 
 def unexpected(error: Exception) -> str:
@@ -289,6 +355,7 @@ class _Carried(Opened):
         self.how: Ended | None = None  # ended by somebody else's decision
         self.is_kept = False  # for a next request: nothing is under way on it
         self.touched = self._loop.time()
+        widen(client, None)
         serving.tally.note_opened(self.way.upstream)
         serving.live.add(self)
         serving.draining.add(self)
@@ -586,5 +653,9 @@ class _Visit:
         )  # fmt: skip
 
 
-def _host(address: tuple[Any, ...]) -> str:
-    return str(address[0]).partition("%")[0]
+def _end(address: tuple[Any, ...]) -> End:
+    return str(address[0]).partition("%")[0], int(address[1])
+
+
+def _is_gone(one: _Arrived) -> bool:
+    return Client(one.connected).sight() is not Sight.THERE

@@ -32,6 +32,9 @@ _BRIDGE, _VETH, _TUN = "bridge", "veth", "tun"
 _DOCKERDS: Final = "127.0.0.1"
 
 
+End = tuple[str, int]  # of a connection: address and port
+
+
 class Kernel(Protocol):
     """What is asked."""
 
@@ -41,7 +44,8 @@ class Kernel(Protocol):
     def ports_of(self, bridge: int, /) -> Sequence[Link]: ...
     def default_routes(self) -> Sequence[Route]: ...
     def routers_are_behind(self, interface: int, /) -> bool: ...
-    def owner_of(self, near: tuple[str, int], far: tuple[str, int], /) -> int | None: ...
+    def owner_of(self, near: End, far: End, /) -> int | None: ...
+    def owners_of(self, connections: Sequence[tuple[End, End]], /) -> Sequence[int | None]: ...
 
 
 class _Looked(msgspec.Struct, frozen=True):
@@ -96,11 +100,17 @@ class Who:
             return self._by_its_way(str(meant), from_here)
         return None
 
-    def is_roots(self, near: tuple[str, int], far: tuple[str, int]) -> bool:
+    def is_roots(self, near: End, far: End) -> bool:
         """Whether the process of this host that is connected from `near` to `far` is root's, as dockerd is."""
         with contextlib.suppress(NetlinkFailed):
             return self._kernel.owner_of(near, far) == 0
         return False
+
+    def are_roots(self, connections: Sequence[tuple[End, End]]) -> Sequence[bool]:
+        """The same for each of them."""
+        with contextlib.suppress(NetlinkFailed):
+            return [owner == 0 for owner in self._kernel.owners_of(connections)]
+        return [False] * len(connections)
 
     def is_guest(self, address: str) -> bool:
         """Whether the kernel's way there leads to guests of this host. Raises NetlinkFailed."""

@@ -1,26 +1,28 @@
 """Asks the kernel about its network, over netlink.
 
-Fourteen questions of a millisecond each, asked synchronously. Not known here: the bytes (`netlink_messages.py`,
+Sixteen questions of a millisecond each, asked synchronously. Not known here: the bytes (`netlink_messages.py`,
 `socket_messages.py`), and waking up when something changes (`service/watch/`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from agent.see import netlink_messages as wire
 from agent.see import socket_messages
 from agent.see.netlink_messages import KernelAnswer, KernelRequest, Link, Message, Neighbour, Radio, Route
 from agent.values.errors import AgentError
-from agent.values.listening import LO, Listener, loopback_addresses
+from agent.values.listening import LO, Backlog, Listener, loopback_addresses
 
 ANSWERS_WITHIN_S: Final = 1.0  # it takes a millisecond; a kernel that takes longer is in trouble
 _ATTEMPTS: Final = 5
 _BUFFER: Final = 65536  # the kernel fills at most 32 KiB; only a single message can be larger
+_AT_ONCE: Final = 32  # questions, so that the answers have room
 
 _INTERFACES: Final = 1000  # each is a question of 10 µs
 
@@ -144,6 +146,31 @@ def owner_of(near: tuple[str, int], far: tuple[str, int]) -> int | None:
     return next((uid for message in told if (uid := socket_messages.uid_behind(message, far[1])) is not None), None)
 
 
+def owners_of(connections: Sequence[tuple[tuple[str, int], tuple[str, int]]]) -> list[int | None]:
+    """As `owner_of`, by both ends of each: asked together, they cost half."""
+    found: list[int | None] = []
+    for at in range(0, len(connections), _AT_ONCE):
+        asked = connections[at : at + _AT_ONCE]
+        answers = _ask_together([socket_messages.connection_request(near, far) for near, far in asked])
+        for (_, far), told in zip(asked, answers, strict=True):
+            if told.errno not in (0, errno.ENOENT):
+                raise NetlinkFailed(f"the kernel refused: {os.strerror(told.errno)}", told.errno)
+            uids = (socket_messages.uid_behind(message, far[1]) for message in told.messages)
+            found.append(next((uid for uid in uids if uid is not None), None))
+    return found
+
+
+def backlog_of(address: str, port: int) -> Backlog | None:
+    """Of the socket that listens there; None if there is none."""
+    try:
+        told = ask(socket_messages.backlog_request(address, port))
+    except NetlinkFailed as failure:
+        if failure.errno == errno.ENOENT:
+            return None
+        raise
+    return next((one for message in told if (one := socket_messages.backlog(message))), None)
+
+
 def _takers(address: str, port: int) -> Iterator[Listener]:
     """The one that is bound to no interface (no other user's can be beside it), else those that are bound to one."""
     if (free := _taker(address, port)) is not None:
@@ -186,21 +213,56 @@ def ask(request: KernelRequest) -> list[Message]:
 def _ask_once(request: KernelRequest, sequence: int) -> KernelAnswer | None:
     """None: part of the answer did not fit."""
     told = KernelAnswer(request, sequence)
-    # A socket for each question: no rest of a broken answer can disturb the next.
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, request.protocol) as kernel:
+    try:
+        with _asked(request.encode(sequence), request.protocol) as kernel:
+            while not told.is_complete:
+                told.take(_heard(kernel))
+    except _TooMuch:
+        return None
+    return told
+
+
+def _ask_together(requests: Sequence[KernelRequest]) -> list[KernelAnswer]:
+    """One or more questions of one protocol, which are no dumps: the kernel answers them one after the other."""
+    answers = {sequence: KernelAnswer(request, sequence) for sequence, request in enumerate(requests, 1)}
+    said = b"".join(request.encode(sequence) for sequence, request in enumerate(requests, 1))
+    left = len(answers)
+    try:
+        with _asked(said, requests[0].protocol) as kernel:
+            while left:
+                for message in wire.messages(_heard(kernel)):
+                    told = answers.get(message.sequence)
+                    if told is not None and not told.is_complete:
+                        told.take_message(message)
+                        left -= told.is_complete
+    except _TooMuch as failure:
+        raise NetlinkFailed("the kernel's answers did not fit") from failure
+    return list(answers.values())
+
+
+class _TooMuch(Exception):
+    """Part of an answer did not fit."""
+
+
+@contextlib.contextmanager
+def _asked(said: bytes, protocol: int) -> Iterator[socket.socket]:
+    """A socket for each question: no rest of a broken answer can disturb the next."""
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol) as kernel:
         kernel.settimeout(ANSWERS_WITHIN_S)
         try:
-            kernel.sendto(request.encode(sequence), (0, 0))
-            while not told.is_complete:
-                datagram, _, flags, (port, _groups) = kernel.recvmsg(_BUFFER)
-                if flags & socket.MSG_TRUNC:
-                    raise NetlinkFailed(f"a message of the kernel is larger than {_BUFFER} bytes")
-                if port == 0:  # from the kernel itself
-                    told.take(datagram)
+            kernel.sendto(said, (0, 0))
+            yield kernel
         except TimeoutError as silence:
             raise NetlinkFailed(f"the kernel did not answer within {ANSWERS_WITHIN_S:.0f} s") from silence
         except OSError as failure:
             if failure.errno == errno.ENOBUFS:
-                return None
+                raise _TooMuch from failure
             raise NetlinkFailed(os.strerror(failure.errno or 0), failure.errno or 0) from failure
-    return told
+
+
+def _heard(kernel: socket.socket) -> bytes:
+    """A datagram from the kernel itself; nothing of others counts."""
+    datagram, _, flags, (port, _groups) = kernel.recvmsg(_BUFFER)
+    if flags & socket.MSG_TRUNC:
+        raise NetlinkFailed(f"a message of the kernel is larger than {_BUFFER} bytes")
+    return datagram if port == 0 else b""

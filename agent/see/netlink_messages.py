@@ -215,14 +215,17 @@ class KernelAnswer:
     def take(self, datagram: bytes) -> None:
         """Take a datagram from the kernel; answers to other questions are skipped."""
         for message in messages(datagram):
-            if message.sequence != self._sequence or message.type == NLMSG_NOOP or self.is_complete:
-                continue
-            self.is_torn |= bool(message.flags & NLM_F_DUMP_INTR) or message.type == NLMSG_OVERRUN
-            if message.type in (NLMSG_ERROR, NLMSG_DONE):
-                self.errno = _errno(message)
-            if message.type > NLMSG_OVERRUN:
-                self.messages.append(message)
-            self.is_complete = message.type <= NLMSG_OVERRUN or not self._is_dump
+            self.take_message(message)
+
+    def take_message(self, message: Message) -> None:
+        if message.sequence != self._sequence or message.type == NLMSG_NOOP or self.is_complete:
+            return
+        self.is_torn |= bool(message.flags & NLM_F_DUMP_INTR) or message.type == NLMSG_OVERRUN
+        if message.type in (NLMSG_ERROR, NLMSG_DONE):
+            self.errno = _errno(message)
+        if message.type > NLMSG_OVERRUN:
+            self.messages.append(message)
+        self.is_complete = message.type <= NLMSG_OVERRUN or not self._is_dump
 
 
 def messages(datagram: bytes) -> Iterator[Message]:

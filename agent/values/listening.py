@@ -55,6 +55,15 @@ class Listener(msgspec.Struct, frozen=True):
         return self.interface != LO
 
 
+class Backlog(msgspec.Struct, frozen=True):
+    """Of a listening socket, at one moment."""
+
+    cookie: int  # tells it from every other socket
+    waiting: int  # connections that nobody has accepted yet
+    most: int  # of those
+    dropped: int = 0  # since it listens, as there were so many
+
+
 class LocalProxy(msgspec.Struct, frozen=True):
     """Where a proxy listens on this host, and whose it must be."""
 

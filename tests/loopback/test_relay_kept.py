@@ -31,6 +31,7 @@ from agent.see.netlink_messages import Link
 from agent.service.requests import Command
 from agent.system.clock import SystemClock
 from agent.values.errors import AgentError, TargetFailed
+from agent.values.listening import Backlog
 from agent.values.paths import Paths
 from agent.values.policy import Policy, Upstream
 from agent.values.policy_text import parse
@@ -119,6 +120,7 @@ class Relayed(Laptop):
         self.bridge: str | None = "172.17.0.1"
         self.there: tuple[Link, ...] = ()  # bridges
         self.listed: dict[str, bool] | None = {}  # by Docker
+        self.backlog: Backlog | None = None
         self.kind = LocalRelay
         self.clients = Given()
         self.place.clients = self.clients
@@ -136,6 +138,7 @@ class Relayed(Laptop):
             memory=self.memory,
             units=self.units,
             clock=self.clock,
+            backlog=lambda _address, _port: self.backlog,
         )
         return place
 
@@ -300,6 +303,40 @@ async def test_one_that_hangs_is_started_anew_before_docker_is(laptop: Relayed) 
         assert laptop.units.anew == [Anew.SERVICE]
         assert "relay-failed" not in laptop.conditions()
         assert (laptop.dockerd.runs_with, laptop.dockerd.starts) == (RELAY, starts)
+
+
+async def test_nobody_brings_it_down_by_connecting_to_it_all_the_time(laptop: Relayed) -> None:
+    """Any user of the host may: neither it nor Docker is started anew for that, and it is not given up."""
+    laptop.policy(WITH_RELAY)
+    async with laptop.running() as hand:
+        starts = laptop.dockerd.starts
+        laptop.place.becomes(relay="timeout")
+        laptop.backlog = Backlog(1, waiting=4097, most=4096)
+        for ahead_s in range(61, 361, 20):
+            says(laptop, RelayState(1, turned_away=ahead_s))
+            laptop.clock.ahead_s = ahead_s
+            await hand.wake(Reason.TIMER)
+            assert "4097 connections waited" in " ".join(one["text"] for one in laptop.status()["conditions"])
+        assert (laptop.units.anew, laptop.dockerd.runs_with, laptop.dockerd.starts) == ([], RELAY, starts)
+
+        laptop.place.becomes(relay="ok")
+        laptop.clock.ahead_s = 400
+        await hand.wake(Reason.TIMER)
+        assert "relay-failed" not in laptop.conditions()
+
+
+async def test_one_that_does_nothing_is_not_excused_by_those_who_wait_for_it(laptop: Relayed) -> None:
+    laptop.policy(WITH_RELAY)
+    async with laptop.running() as hand:
+        laptop.place.becomes(relay="timeout")
+        laptop.backlog = Backlog(1, waiting=4097, most=4096)
+        says(laptop, RelayState(1))
+        for ahead_s in (61, 80, 100, 120):  # as it says something then, the first is excused
+            laptop.clock.ahead_s = ahead_s
+            await hand.wake(Reason.TIMER)
+
+        assert laptop.units.anew == [Anew.SERVICE]
+        assert "relay-failed" in laptop.conditions()
 
 
 async def test_another_policy_tries_it_again(laptop: Relayed) -> None:

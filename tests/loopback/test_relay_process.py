@@ -32,6 +32,7 @@ from agent.relay.where import Near
 from agent.relay.who import Who
 from agent.see import netlink
 from agent.values.errors import AgentError
+from agent.values.listening import Backlog
 from agent.values.relay import LogMode, Orders, RelayUpstream, Source, orders_file
 from agent.values.secret import Secret
 from agent.values.settings import Credentials, ProxyUrl, Scheme
@@ -346,6 +347,46 @@ def test_the_kernel_tells_whose_a_connection_is() -> None:
             assert client.fileno() >= 0
 
 
+def test_whose_it_was_is_not_known_once_nobody_has_it_open() -> None:
+    """The kernel says root's, whoever has closed it: anybody could connect, and close, as root."""
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as server:
+        clients = [socket.create_connection(server.getsockname()) for _ in range(40)]
+        accepted = [server.accept() for _ in clients]
+        ends = [(address, server.getsockname()) for _, address in accepted]
+        clients[1].shutdown(socket.SHUT_WR)
+        for client in clients[2::2]:
+            client.close()
+
+        assert netlink.owners_of(ends) == [os.getuid(), os.getuid(), *[None, os.getuid()] * 19]
+        assert [netlink.owner_of(*each) for each in ends] == netlink.owners_of(ends)
+        for each in (*clients, *(each for each, _ in accepted)):
+            each.close()
+    assert netlink.owners_of([]) == []
+
+
+def test_the_kernel_tells_how_many_wait_at_a_socket_and_how_many_it_dropped() -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=1) as server:
+        address = server.getsockname()
+        assert netlink.backlog_of(*address) == Backlog(cookie_of(server), waiting=0, most=1)
+        clients = [socket.socket() for _ in range(4)]
+        for client in clients:
+            client.setblocking(False)
+            client.connect_ex(address)
+
+        found = netlink.backlog_of(*address)
+        assert found is not None
+        assert (found.cookie, found.waiting, found.most) == (cookie_of(server), 2, 1)
+        assert found.dropped >= 2
+        for client in clients:
+            client.close()
+    assert netlink.backlog_of(*address) is None
+
+
+def cookie_of(one: socket.socket) -> int:
+    """asm-generic/socket.h: SO_COOKIE."""
+    return int.from_bytes(one.getsockopt(socket.SOL_SOCKET, 57, 8), sys.byteorder)
+
+
 async def test_a_slow_head_is_given_up_and_who_says_nothing_is_closed(tmp_path: Path) -> None:
     async with relay(tmp_path, Orders(1, (DIRECT,)), patience=Patience(head_s=0.2, next_s=0.2)) as one:
         slow = await one.client()
@@ -584,19 +625,30 @@ async def _opened(port: int) -> Client:
         return Client(*await asyncio.open_connection("127.0.0.1", port))
 
 
+async def looked_up(_host: str, port: int) -> Sequence[Address]:
+    return [(socket.AF_INET, ("127.0.0.1", port))]
+
+
 @contextlib.asynccontextmanager
 async def serving(resolve: Resolve, orders: Orders, said: list[str]) -> AsyncIterator[int]:
     """At a port on loopback, with names that are looked up so."""
+    async with begun(resolve, orders, said) as (_, port):
+        yield port
+
+
+@contextlib.asynccontextmanager
+async def begun(resolve: Resolve, orders: Orders, said: list[str]) -> AsyncIterator[tuple[Serving, int]]:
+    """The same, and what serves."""
     draining, tally = Draining(), Tally()
     told = Told(Noted(said.append), lambda: None, lambda _line: None)
     opening = Opening(tally, Near(netlink.leads_here, Who().is_guest), resolve=resolve)
     one = Serving(opening, tally, who=Who(), draining=draining, told=told)
     one.obey(orders)
-    with socket.create_server(("127.0.0.1", 0), backlog=200) as listens:
+    with socket.create_server(("127.0.0.1", 0), backlog=1000) as listens:
         listens.setblocking(False)
         one.listen(listens)
         try:
-            yield listens.getsockname()[1]
+            yield one, listens.getsockname()[1]
         finally:
             await one.aclose()
             draining.close()
@@ -632,6 +684,47 @@ async def test_whatever_another_user_fills_dockerd_gets_its_connection_and_its_l
             goes_on.set()
             for each in theirs:
                 each.close()
+
+
+@pytest.mark.needs_root
+async def test_dockerd_does_not_wait_for_the_connections_of_others_that_came_before_it() -> None:
+    """They come while the loop stands still, as from many processes at once."""
+    async with echo() as end, begun(looked_up, Orders(1, (DIRECT,)), []) as (one, port):
+        gone = [_of_another_user(f"127.0.0.{1 + number % 8}", port) for number in range(100)]
+        theirs = [_of_another_user(f"127.0.0.{1 + number % 8}", port) for number in range(400)]
+        for each in gone:
+            each.sendall(b"GET http://hub.test/ HTTP/1.1\r\n")
+            each.close()
+        try:
+            docker = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
+            docker.setblocking(False)
+            docker.send(f"CONNECT hub.test:{end.port} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            async with asyncio.timeout(PATIENCE_S):
+                answer = await asyncio.get_running_loop().sock_recv(docker, 100)
+
+            assert answer.startswith(b"HTTP/1.1 200 ")
+            assert len(one._arrivals) > 0  # others wait, and their turn comes
+            await until_awaited(PATIENCE_S, lambda: not one._arrivals, "their turn")
+            assert (len(one._tasks), one.turned_away) == (401, 100)
+            docker.close()
+        finally:
+            for each in theirs:
+                each.close()
+
+
+async def test_whoever_was_accepted_when_it_stops_is_served_still() -> None:
+    async with echo() as end, begun(looked_up, Orders(1, (DIRECT,)), []) as (one, port):
+        clients = [socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) for _ in range(100)]
+        one._accept(one._listening[0])
+        one.stop_listening()
+        assert not one.is_idle
+        for each in clients:
+            each.setblocking(False)
+            each.send(f"CONNECT hub.test:{end.port} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            async with asyncio.timeout(PATIENCE_S):
+                answer = await asyncio.get_running_loop().sock_recv(each, 100)
+            assert answer.startswith(b"HTTP/1.1 200 ")
+            each.close()
 
 
 def _of_another_user(source: str, port: int) -> socket.socket:

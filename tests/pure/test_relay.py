@@ -10,6 +10,7 @@ from agent.decide.choose import Choice, Ending
 from agent.decide.pac import Answered, Said
 from agent.decide.relay import (
     AGAIN_S,
+    CROWD,
     MOST_FAILURES,
     PROVES_S,
     SOFT_AGAIN_S,
@@ -22,6 +23,7 @@ from agent.decide.relay import (
     begun,
     bridge_of,
     conditions,
+    crowd_at,
     deaf,
     first_of,
     follows,
@@ -38,6 +40,7 @@ from agent.decide.relay import (
     ways_out,
 )
 from agent.values.condition import Code
+from agent.values.listening import Backlog
 from agent.values.pac import read_answer
 from agent.values.policy import DIRECT, Exclusion, Listen, Network, NoProxy, Policy, RegistryUrl, Relay, Upstream
 from agent.values.relay import LogMode, Orders, RelayPac, RelayState, RelayUpstream, Source
@@ -98,6 +101,42 @@ def test_where_it_begins(is_in_docker: bool, gave_up: str, stage: Stage) -> None
 )  # fmt: skip
 def test_what_a_probe_says(before: Relaying, through: Verdict, without: Verdict | None, expected: Relaying) -> None:
     assert after(before, through, without, 7) == expected
+
+
+BEFORE = Backlog(cookie=1, waiting=0, most=4096)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "said"),
+    [
+        pytest.param(BEFORE, BEFORE, "", id="nobody"),
+        pytest.param(BEFORE, Backlog(1, CROWD - 1, 4096), "", id="a-few"),
+        pytest.param(BEFORE, Backlog(1, CROWD, 4096), "64 connections waited for it to accept them", id="many"),
+        pytest.param(BEFORE, Backlog(1, 3, 2), "3 connections waited for it to accept them", id="all-that-may"),
+        pytest.param(None, Backlog(1, CROWD, 4096), "64 connections waited for it to accept them", id="not-seen-before"),
+        pytest.param(
+            BEFORE, Backlog(1, 0, 4096, dropped=5), "5 connections to it were dropped, so many came", id="in-between"
+        ),
+        pytest.param(Backlog(1, 0, 4096, dropped=5), Backlog(1, 0, 4096, dropped=5), "", id="dropped-long-ago"),
+        pytest.param(BEFORE, Backlog(2, 0, 4096, dropped=5), "", id="another-socket"),
+        pytest.param(BEFORE, None, "", id="nobody-listens"),
+    ],
+)  # fmt: skip
+def test_whether_others_were_in_the_way(before: Backlog | None, now: Backlog | None, said: str) -> None:
+    assert crowd_at(before, now) == said
+
+
+@pytest.mark.parametrize("outcome", list(Outcome))
+def test_a_crowd_excuses_a_probe_that_had_no_answer_and_no_other(outcome: Outcome) -> None:
+    relaying = Relaying(Stage.GIVEN, MOST_FAILURES - 1)
+
+    now = after(relaying, Verdict(outcome), OK, 7, crowd="99 waited")
+
+    is_excused = outcome in (Outcome.TIMEOUT, Outcome.ERROR)
+    assert (now.stage is not Stage.FAILED) is (is_excused or outcome is Outcome.OK)
+    assert now.is_full is is_excused
+    assert ("99 waited" in now.because) is is_excused
+    assert not is_excused or next_at(now, RECHECK_S) == 7 + SOFT_AGAIN_S
 
 
 @given(

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 import pytest
 
-from agent.relay.who import KEPT_S, NO_KEPT_S, Who
+from agent.relay.who import KEPT_S, NO_KEPT_S, End, Who
 from agent.see.netlink import NetlinkFailed
 from agent.see.netlink_messages import Hop, Link, Route
 from agent.values.relay import Source
@@ -76,10 +76,13 @@ class Host:
         self.asked_for_ports.append(bridge)
         return [link for link in self.links_now if link.master == bridge]
 
-    def owner_of(self, _near: tuple[str, int], _far: tuple[str, int], /) -> int | None:
+    def owner_of(self, _near: End, _far: End, /) -> int | None:
         if self.is_silent:
             raise NetlinkFailed("silent", errno.ENOBUFS)
         return self.owner
+
+    def owners_of(self, connections: Sequence[tuple[End, End]], /) -> Sequence[int | None]:
+        return [self.owner_of(*ends) for ends in connections]
 
     def routers_are_behind(self, interface: int, /) -> bool:
         return interface in (WLAN, LXC)
@@ -214,7 +217,10 @@ def test_however_often_a_stranger_asks_the_kernel_is_asked_for_one_interface_onc
 def test_whose_a_connection_of_this_host_is(owner: int | None, is_roots: bool) -> None:
     host = Host()
     host.owner = owner
-    assert Who(host).is_roots(("127.0.0.1", 40000), ("127.0.0.1", 3130)) is is_roots
+    ends = ("127.0.0.1", 40000), ("127.0.0.1", 3130)
+    assert Who(host).is_roots(*ends) is is_roots
+    assert Who(host).are_roots([ends, ends]) == [is_roots, is_roots]
 
     host.is_silent = True
-    assert not Who(host).is_roots(("127.0.0.1", 40000), ("127.0.0.1", 3130))
+    assert not Who(host).is_roots(*ends)
+    assert Who(host).are_roots([ends, ends]) == [False, False]

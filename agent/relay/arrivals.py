@@ -1,0 +1,85 @@
+"""Who has connected and is not served yet. Where many come at once, root's go first: dockerd's, the agent's.
+
+The kernel's own queue is served as it comes, and any user of this host may fill it. So it is emptied at once, and who
+has to wait waits here. As long as there are only a few, nobody is asked whose they are.
+Not known here: sockets, how the kernel is asked, and what those are told who are too many.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, Generic, TypeVar
+
+FEW: Final = 16
+# Who is turned away comes again at once, and then is in root's way; who waits is not. But each may have sent 64 KB, and
+# that is ours as soon as it is accepted.
+MOST: Final = 2048  # others than root's
+HELD: Final = 4096  # until they are turned away, one after the other
+# In a turn, before all else has its own: root's connection needs some turns until it is through.
+SERVED: Final = 16
+TURNED_AWAY: Final = 64
+
+_One = TypeVar("_One")
+
+
+class Turn(enum.Enum):
+    """What becomes of a connection now."""
+
+    SERVED = "it is served, whoever's it is"
+    ROOTS = "it is served as root's"
+    OTHERS = "it is served as somebody else's"
+    TOO_MANY = "it is turned away"
+
+
+class Arrivals(Generic[_One]):
+    """Of one relay."""
+
+    def __init__(self, are_roots: Callable[[Sequence[_One]], Sequence[bool]], is_gone: Callable[[_One], bool]) -> None:
+        """`is_gone`: it has closed, and has left a line at most. To serve it takes as long as any other."""
+        self._are_roots = are_roots
+        self._is_gone = is_gone
+        self._new: list[_One] = []
+        self._others: deque[_One] = deque()
+
+    def __len__(self) -> int:
+        return len(self._new) + len(self._others)
+
+    @property
+    def room(self) -> int:
+        return HELD - len(self)
+
+    def add(self, one: _One) -> None:
+        self._new.append(one)
+
+    def next_ones(self, most: int = MOST) -> Iterator[tuple[_One, Turn]]:
+        """Those who wait no longer, root's first. At most so many others may still wait afterwards, or soon."""
+        new, self._new = self._new, []
+        if len(new) + len(self._others) <= FEW:
+            yield from ((one, Turn.OTHERS) for one in self._taken())
+            yield from ((one, Turn.SERVED) for one in new)
+            return
+        for one, is_roots in zip(new, self._are_roots(new), strict=True):
+            if is_roots:
+                yield one, Turn.ROOTS
+            else:
+                self._others.append(one)
+        served = turned_away = 0
+        while self._others and served < SERVED and turned_away < TURNED_AWAY:
+            one = self._others.popleft()
+            is_gone = self._is_gone(one)
+            served, turned_away = served + (not is_gone), turned_away + is_gone
+            yield one, Turn.TOO_MANY if is_gone else Turn.OTHERS
+        while len(self._others) > most and turned_away < TURNED_AWAY:
+            turned_away += 1
+            yield self._others.pop(), Turn.TOO_MANY
+
+    def all(self) -> Iterator[_One]:
+        """They wait no longer, any of them."""
+        new, self._new = self._new, []
+        yield from (*self._taken(), *new)
+
+    def _taken(self) -> Iterator[_One]:
+        while self._others:
+            yield self._others.popleft()

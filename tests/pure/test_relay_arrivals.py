@@ -1,0 +1,98 @@
+"""Who is served first when many connect at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from agent.relay.arrivals import FEW, HELD, MOST, SERVED, TURNED_AWAY, Arrivals, Turn
+
+
+class Door:
+    """Connections by their names: `root…` are root's, `gone…` have closed."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.arrivals = Arrivals(self._are_roots, lambda one: one.startswith("gone"))
+
+    def _are_roots(self, names: Sequence[str]) -> list[bool]:
+        self.asked += names
+        return [name.startswith("root") for name in names]
+
+    def come(self, *names: str) -> None:
+        for name in names:
+            self.arrivals.add(name)
+
+
+def others(count: int, what: str = "other") -> list[str]:
+    return [f"{what} {number}" for number in range(count)]
+
+
+def test_a_few_are_served_as_they_come_and_nobody_asks_whose_they_are() -> None:
+    door = Door()
+    few = [*others(FEW - 1), "root"]
+    door.come(*few)
+
+    assert list(door.arrivals.next_ones()) == [(name, Turn.SERVED) for name in few]
+    assert (door.asked, len(door.arrivals)) == ([], 0)
+
+
+def test_roots_is_served_before_all_who_came_before_it() -> None:
+    door = Door()
+    door.come(*others(300), "root")
+
+    turn = list(door.arrivals.next_ones())
+
+    assert turn == [("root", Turn.ROOTS), *((name, Turn.OTHERS) for name in others(SERVED))]
+    assert len(door.arrivals) == 300 - SERVED
+    door.come("root later")
+    assert next(door.arrivals.next_ones()) == ("root later", Turn.ROOTS)
+
+
+def test_each_is_asked_for_once_and_all_are_served_in_the_end() -> None:
+    door = Door()
+    door.come(*others(100))
+    served: list[str] = []
+    while door.arrivals:
+        turn = [name for name, turn in door.arrivals.next_ones() if turn is not Turn.TOO_MANY]
+        assert 0 < len(turn) <= SERVED
+        served += turn
+
+    assert served == door.asked == others(100)
+
+
+def test_who_has_gone_meanwhile_costs_nobody_a_turn() -> None:
+    door = Door()
+    door.come(*others(50, "gone"), *others(20))
+
+    turn = list(door.arrivals.next_ones())
+
+    assert [name for name, turn in turn if turn is Turn.TOO_MANY] == others(50, "gone")
+    assert [name for name, turn in turn if turn is Turn.OTHERS] == others(SERVED)
+
+
+def test_more_than_may_wait_are_turned_away_a_few_in_each_turn() -> None:
+    door = Door()
+    door.come(*others(MOST + 1000))
+
+    turn = list(door.arrivals.next_ones())
+
+    assert [name for name, turn in turn if turn is Turn.TOO_MANY] == others(MOST + 1000)[: -TURNED_AWAY - 1 : -1]
+    while len(door.arrivals) > MOST:
+        assert list(door.arrivals.next_ones())
+    assert [turn for _, turn in door.arrivals.next_ones()] == [Turn.OTHERS] * SERVED
+
+
+def test_where_there_is_no_memory_left_nobody_waits() -> None:
+    door = Door()
+    door.come(*others(60))
+
+    assert [turn for _, turn in door.arrivals.next_ones(0)] == [Turn.OTHERS] * SERVED + [Turn.TOO_MANY] * (60 - SERVED)
+
+
+def test_there_is_room_until_so_many_wait() -> None:
+    door = Door()
+    assert door.arrivals.room == HELD
+    door.come(*others(HELD))
+    assert door.arrivals.room == 0
+    assert list(door.arrivals.all()) == others(HELD)
+    assert door.arrivals.room == HELD
