@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import enum
 import fcntl
+import gc
 import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -53,6 +54,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return 1 if HERE.with_name("machine") in item.path.parents else 2
 
     items.sort(key=turn)
+
+
+def pytest_collection_finish() -> None:
+    # It stays to the end: not looked through for garbage again and again, in every worker.
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)

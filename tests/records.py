@@ -12,14 +12,18 @@ from agent.audit.schema import schema
 
 
 @functools.cache
+def _schema() -> dict[str, Any]:
+    return schema()
+
+
+@functools.cache
 def _validator() -> jsonschema.Draft202012Validator:
-    return jsonschema.Draft202012Validator(schema())
+    return jsonschema.Draft202012Validator(_schema())
 
 
 @functools.cache
 def _of_facts(event: str) -> jsonschema.Draft202012Validator:
-    whole = schema()
-    return jsonschema.Draft202012Validator({"$ref": f"#/$defs/{event}", "$defs": whole["$defs"]})
+    return jsonschema.Draft202012Validator({"$ref": f"#/$defs/{event}", "$defs": _schema()["$defs"]})
 
 
 def wrong_in(record: Mapping[str, Any]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gc
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -16,9 +17,18 @@ def named(file: Path) -> str:
     return file.relative_to(AGENT).as_posix()
 
 
+def parsed(file: Path) -> ast.Module:
+    """Most of the time of it is the looking for garbage, again and again, among nodes that are all needed."""
+    gc.disable()
+    try:
+        return ast.parse(file.read_text())
+    finally:
+        gc.enable()
+
+
 @cache
 def nodes(file: Path) -> tuple[ast.AST, ...]:
-    return tuple(ast.walk(ast.parse(file.read_text())))
+    return tuple(ast.walk(parsed(file)))
 
 
 def methods_called(file: Path) -> list[ast.Call]:
@@ -26,7 +36,8 @@ def methods_called(file: Path) -> list[ast.Call]:
     return [node for node in nodes(file) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
 
 
-def imported(file: Path) -> set[str]:
+@cache
+def imported(file: Path) -> frozenset[str]:
     """Dotted, each with the name that is taken from it; also what is imported only within a function."""
     found: set[str] = set()
     for node in nodes(file):
@@ -35,4 +46,4 @@ def imported(file: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0
             found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+    return frozenset(found)

@@ -11,6 +11,7 @@ import atexit
 import contextlib
 import ctypes
 import functools
+import gc
 import importlib
 import json
 import os
@@ -39,6 +40,7 @@ def zygote() -> None:
     main = importlib.import_module("agent.cli").main
     for command in IMPORTED:
         importlib.import_module(f"agent.cli.{command}")  # so that no run has to
+    gc.freeze()  # nor look for garbage in it, which copies every page
     for line in sys.stdin:
         asked = json.loads(line)
         pid = os.fork()

@@ -9,6 +9,8 @@ from typing import Final
 
 import pytest
 
+from tests.sources import parsed
+
 TESTS: Final = Path(__file__).parents[1]
 RUNS: Final = {"run", "call", "check_call", "check_output"}
 WAITS: Final = {"wait", "communicate"}
@@ -50,7 +52,7 @@ def test_every_wait_of_a_test_has_a_limit() -> None:
     found = {
         f"{file.relative_to(TESTS)}:{line}"
         for file in sorted(TESTS.rglob("*.py"))
-        for line in without_a_limit(ast.parse(file.read_text()))
+        for line in without_a_limit(parsed(file))
     }
 
     assert found == set()
