@@ -204,7 +204,7 @@ def conditions(relaying: Relaying, *, is_enabled: bool) -> tuple[Condition, ...]
             return (Condition(Code.BLOCKED, f"no relay: {relaying.because}", "Set relay.enable = false"),)
         case Stage.FAILED:
             text = f"the relay does not work, so Docker has the upstreams themselves: {relaying.because}"
-            remedy = "See: journalctl -u docker-proxy-relay. When it is mended: docker-proxy-agent reload"
+            remedy = "See: journalctl -u docker-proxy-relay. When it is fixed, run: docker-proxy-agent reload"
             return (Condition(Code.RELAY_FAILED, text, remedy),)
         case Stage.TRIED | Stage.GIVEN if relaying.is_full:
             text = f"others have more connections to the relay than it serves, and a probe got none: {relaying.because}"

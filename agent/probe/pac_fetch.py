@@ -11,6 +11,7 @@ import contextlib
 import ipaddress
 import os
 import re
+import shlex
 import socket
 import stat
 import threading
@@ -306,8 +307,8 @@ def read_file(path: str, *, is_asked_for: bool = False) -> PacScript | PacFault:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 return PacFault(Outcome.ERROR, f"{where} is no regular file")
-            if not is_asked_for and (status.st_uid not in (0, os.geteuid()) or status.st_mode & 0o022):
-                return PacFault(Outcome.ERROR, f"{where} can be written by others. Try: chown root, chmod go-w")
+            if not is_asked_for and (unsafe := _unsafe(status, path)):
+                return PacFault(Outcome.ERROR, f"{where} {unsafe}")
             with Path(f"/proc/self/fd/{descriptor}").open("rb") as file:
                 data = file.read(LARGEST_SCRIPT + 1)
         finally:
@@ -316,6 +317,16 @@ def read_file(path: str, *, is_asked_for: bool = False) -> PacScript | PacFault:
         return PacFault(Outcome.ERROR, f"{where} cannot be read: {error.strerror}")
     script = _script(data, "", f"file://{path}", where)
     return script if isinstance(script, PacFault) else msgspec.structs.replace(script, fetched_at=time.time())
+
+
+def _unsafe(status: os.stat_result, path: str) -> str:
+    """Who else could write it, and what to do; '' if nobody."""
+    if status.st_uid not in (0, os.geteuid()):
+        return f"belongs to another user than root. Try: sudo chown root {escaped(shlex.quote(path))}"
+    if status.st_mode & 0o022:
+        mode = stat.S_IMODE(status.st_mode)
+        return f"can be written by others (mode {mode:04o}). Try: sudo chmod go-w {escaped(shlex.quote(path))}"
+    return ""
 
 
 class _Files:

@@ -389,7 +389,8 @@ def test_what_is_no_regular_file_is_not_opened_for_that_may_be_a_command_to_a_de
 
 
 @pytest.mark.parametrize(("broken", "why"), [
-    (lambda file: file.chmod(0o666), "can be written by others. Try: chown root, chmod go-w"),
+    (lambda file: file.chmod(0o666), "can be written by others (mode 0666). Try: sudo chmod go-w FILE"),
+    pytest.param(lambda file: os.chown(file, 4711, -1), "belongs to another user than root. Try: sudo chown root FILE", marks=pytest.mark.needs_root),
     (lambda file: os.mkfifo(file.rename(file.with_suffix(".old")).with_suffix(".pac")), "is no regular file"),
     (lambda file: file.rename(file.with_suffix(".old")).with_suffix(".pac").mkdir(), "is no regular file"),
     (lambda file: file.unlink(), "cannot be read: No such file or directory"),
@@ -404,7 +405,7 @@ async def test_a_file_that_is_not_taken(tmp_path: Path, broken: Callable[[Path],
     outcome, evidence = await fault_of(f"file://{file}")
 
     assert outcome == "error"
-    assert evidence == f"{file}{'' if why.startswith(':') else ' '}{why}"
+    assert evidence == f"{file}{'' if why.startswith(':') else ' '}{why.replace('FILE', str(file))}"
 
 
 def test_a_person_may_ask_about_any_file(tmp_path: Path) -> None:

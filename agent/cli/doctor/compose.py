@@ -46,5 +46,5 @@ def judge(seen: Compose) -> Iterator[Finding]:
                 where=f"project {project}",
                 what=f"no_proxy of containers does not name {', '.join(missing)}",
                 why="a service that asks another by HTTP and honours the proxy asks the proxy, which does not know it",
-                command=f"Add to no_proxy in the policy: {', '.join(missing)}; then make the containers anew",
+                command=f"Add to no_proxy in the policy: {', '.join(missing)}; then recreate the containers",
             )
