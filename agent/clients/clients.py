@@ -10,6 +10,7 @@ import asyncio
 import functools
 import math
 from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -128,6 +129,10 @@ class ClientsSeen(msgspec.Struct, frozen=True):
 class Files(Protocol):
     """Reads and writes as another user. TargetFailed: it cannot. Changed: another program wrote meanwhile."""
 
+    def one_pass(self) -> AbstractAsyncContextManager[None]:
+        """What is asked of one user within it costs the start of one helper."""
+        ...
+
     async def read(self, account: Account, path: Path) -> HomeFile | None: ...
     async def edit(  # noqa: PLR0913 - named at every call
         self,
@@ -194,6 +199,10 @@ class LocalClients:
         self._known: dict[Path, Account] = {}
         self._last: dict[Path, ClientFile] = {}
         self._stood: dict[Path, tuple[_Stood, ...]] = {}  # what our last writes found and left there
+
+    def one_pass(self) -> AbstractAsyncContextManager[None]:
+        """Around all looks and writes of one pass."""
+        return self._homes.one_pass()
 
     async def look(self, upstream: Upstream, relay: Upstream | None = None) -> ClientsSeen:
         """Compare what every file says with what it should say. Nothing is changed.

@@ -1,10 +1,10 @@
 """The process that works below a home as its user: each line in is a request, each line out an answer.
 
-`homes.py` starts it as root, with nothing but a socket, which carries requests in and descriptors out, and a pipe for
-the answers. It imports all it needs before it becomes the user, so that Python and this package can be where that user
-cannot read; nothing of the user's is looked at before that. From then on the kernel checks every step with the user's
-rights alone. So a path is opened as it is: whatever links are in it, and whatever is swapped on the way, it leads only
-where the user could have gone without us.
+`helper_process.py` starts it as root, with nothing but a socket, which carries requests in and descriptors out, and a
+pipe for the answers. It imports all it needs before it becomes the user, so that Python and this package can be where
+that user cannot read; nothing of the user's is looked at before that. From then on the kernel checks every step with
+the user's rights alone. So a path is opened as it is: whatever links are in it, and whatever is swapped on the way, it
+leads only where the user could have gone without us. Each request opens its path anew; nothing is kept for the next.
 
 Not known here: what is in the files, and whether it should be changed.
 """
@@ -202,7 +202,9 @@ def main() -> None:
             _become(introduction.user)
         _hide()
     except OSError as error:
-        _answer(Failed(f"cannot be looked at as its user: {error.strerror}", "Run the agent as root"))
+        refusal = Failed(f"cannot be looked at as its user: {error.strerror}", "Run the agent as root")
+        for _ in sys.stdin.buffer:
+            _answer(refusal)
         return
     asked = msgspec.json.Decoder(HelperRequest)
     inside = None if introduction.inside is None else os.fsdecode(introduction.inside)

@@ -1,9 +1,9 @@
 """The files below users' homes, each read and written as the user whose home it is.
 
 Nothing below a home is opened or looked at here: a helper process (`home_helper.py`) does that with the user's rights,
-so that no link leads further than the user could go without us. A helper that does not answer in time is killed. If it
-cannot be killed (its file system hangs, and the kernel waits for it), it is left behind: a hung home blocks only
-itself. A helper's answer is not trusted: it counts only if it has the form of an answer.
+so that no link leads further than the user could go without us. Within a pass one helper serves all that is asked of a
+user; each request opens its path anew. A helper that does not answer in time is killed. If it cannot be killed (its
+file system hangs, and the kernel waits for it), it is left behind: a hung home blocks only itself.
 
 Whether a file is still as it was read is known from a watch on the folders on the way to it. The helper opens them and
 passes them on; no path below a home is resolved here for that, either.
@@ -13,15 +13,10 @@ Not known here: what is in the files, and whose homes are read.
 
 from __future__ import annotations
 
-import array
 import asyncio
 import contextlib
 import itertools
 import os
-import signal
-import socket
-import subprocess
-import sys
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from pathlib import Path
@@ -30,8 +25,8 @@ from typing import Final, Protocol, TypeVar
 import msgspec
 
 from agent.clients.descriptors import let_go
+from agent.clients.helper_process import HelperFailed, HelperProcess, end, gave_nonsense, helper_argv
 from agent.clients.home_helper import (
-    MOST_FOLDERS,
     Closed,
     Contexts,
     Engines,
@@ -54,21 +49,20 @@ from agent.clients.home_helper import (
     Wrote,
 )
 from agent.clients.users import Threshold
-from agent.system.files import LARGEST, Changed, Identity
+from agent.system.files import Changed, Identity
 from agent.system.one_thread import in_turn
 from agent.system.running_time import Left
 from agent.values.errors import HomeSilent, TargetFailed
 from agent.values.secret import escaped
 
 _WITHIN_S: Final = 10.0
-_AT_ONCE: Final = 4  # helpers, of 12 MiB each; never two for one user, or one user could hold up all others
+# Helpers, at work or kept, of 12 MiB each; never two for one user, or one user could hold up all others.
+_AT_ONCE: Final = 4
 _MAKES_WAY_S: Final = 1.0  # for those that wait
 # Against a program that writes all the time: each try takes milliseconds, a `docker login` longer than a few of them;
 # on a busy machine either may take much longer.
 _TRIES: Final = 20
 _TRIES_FOR_S: Final = 3.0
-_KILLED_WITHIN_S: Final = 0.5  # a process that can be killed is gone in 10 ms
-_LONGEST_ANSWER: Final = LARGEST * 4 // 3 + 16 * 1024  # bytes: the file in base64, and its attributes
 
 _AGAIN: Final = "docker-proxy-agent apply"
 _HANGS: Final = f"Check whether its file system hangs (findmnt, dmesg), then run: {_AGAIN}"
@@ -163,26 +157,28 @@ class Homes:
     ) -> None:
         self._within_s = within_s
         self._argv = tuple(argv) if argv is not None else helper_argv()
+        self._at_once = at_once
         self._turns = _Turns(at_once)
         self._turn_of: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._hanging: dict[tuple[int, Path], _Helper] = {}
+        self._hanging: dict[tuple[int, Path], HelperProcess] = {}
         self._watch = watch
+        self._kept: dict[int, HelperProcess] | None = None  # by uid, kept longest first; None: no pass is made
 
     async def read(self, account: HomeOwner, path: Path) -> HomeFile | None:
         """The text of a file; None if there is none. TargetFailed if it cannot be read or is not UTF-8."""
 
-        async def talk(helper: _Helper) -> HomeFile | None:
+        async def ask(talk: _Talk) -> HomeFile | None:
             if self._watch is not None:  # before reading, so that no change is missed in between
                 await self._watch.begin(account, path)
                 if account.threshold is not None:
-                    await self._follow(self._watch, account, path, helper)
-            return await helper.read()
+                    await self._follow(self._watch, account, path, talk)
+            return await talk.read()
 
-        return await self._with_helper(account, path, talk)
+        return await self._with_helper(account, path, ask)
 
     async def has_other_engine(self, account: HomeOwner, path: Path, known: Sequence[str]) -> bool:
         """Whether a context beside the file leads to an engine that the client does not call by one of these names."""
-        return await self._with_helper(account, path, lambda helper: helper.has_other_engine(known))
+        return await self._with_helper(account, path, lambda talk: talk.has_other_engine(known))
 
     def is_still(self, account: HomeOwner, path: Path, within_s: float) -> bool:
         """Whether a file is still as it was read. If that is unknown: whether it was read less than so long ago."""
@@ -193,11 +189,11 @@ class Homes:
         if self._watch is not None:
             self._watch.keep(files)
 
-    async def _follow(self, watch: Watch, account: HomeOwner, path: Path, helper: _Helper) -> None:
+    async def _follow(self, watch: Watch, account: HomeOwner, path: Path, talk: _Talk) -> None:
         assert account.threshold is not None  # noqa: S101 - the caller looked
         passed: list[Passed] = []
         try:
-            is_whole = await helper.pass_folders(account.threshold, passed)
+            is_whole = await talk.pass_folders(account.threshold, passed)
             await watch.follow(account, path, passed, is_whole=is_whole)
         finally:
             for one in passed:
@@ -227,7 +223,7 @@ class Homes:
             may_create=may_create,
             folder_was_there=folder_was_there,
         )
-        return await self._with_helper(account, path, lambda helper: helper.write(request))
+        return await self._with_helper(account, path, lambda talk: talk.write(request))
 
     async def edit(  # noqa: PLR0913 - named at every call
         self,
@@ -255,50 +251,93 @@ class Homes:
             folder_was_there=folder_was_there,
         )
 
-        async def talk(helper: _Helper) -> Written:
+        async def ask(talk: _Talk) -> Written:
             tries, left = 0, Left(_TRIES_FOR_S)
             while tries < _TRIES or not left.is_over():
                 tries += 1
-                found = await helper.read()
+                found = await talk.read()
                 before = None if found is None else found.text
-                async with helper.turn.ours():  # a large file takes time, and other users' files may come first
+                async with talk.turn.ours():  # a large file takes time, and other users' files may come first
                     after = await in_turn(change, before)
                 if after == before:
                     return Written(path, found, found, made_folder=False)
                 with contextlib.suppress(Changed):
-                    return await helper.write(
+                    return await talk.write(
                         msgspec.structs.replace(request, before=_bytes(before), after=_bytes(after))
                     )
             raise Changed(path)
 
-        return await self._with_helper(account, path, talk)
+        return await self._with_helper(account, path, ask)
 
     async def sweep(self, account: HomeOwner, path: Path) -> int:
         """Remove what a crash left in the file's folder, like `files.sweep`: once, before anything is written."""
-        return await self._with_helper(account, path, lambda helper: helper.sweep())
+        return await self._with_helper(account, path, lambda talk: talk.sweep())
 
-    async def _with_helper(self, account: HomeOwner, path: Path, talk: Callable[[_Helper], Awaitable[_T]]) -> _T:
+    @contextlib.asynccontextmanager
+    async def one_pass(self) -> AsyncIterator[None]:
+        """Within it a user's helper is kept for what else is asked of that user, and ended when it is over.
+
+        Within another one it is a part of that. A request that goes on after it keeps none.
+        """
+        if self._kept is not None:
+            yield
+            return
+        kept: dict[int, HelperProcess] = {}
+        self._kept = kept
+        try:
+            yield
+        finally:
+            self._kept = None
+            await end(kept.values())
+
+    async def _with_helper(self, account: HomeOwner, path: Path, ask: Callable[[_Talk], Awaitable[_T]]) -> _T:
         place = (account.uid, path)
         if place in self._hanging and self._hanging[place].is_running:
             # Or every pass would leave one more behind that cannot be killed.
             raise HomeSilent(str(path), "still does not answer: a helper hangs there and cannot be killed", _HANGS)
         self._hanging.pop(place, None)
         async with self._turn_of[account.uid], self._turns.one() as turn:
-            helper = await _Helper.start(self._argv, account, path, self._within_s)
-            helper.turn = turn
+            kept = self._kept
+            helper = await self._helper_of(account, path)
+            talk = _Talk(helper, path, turn)
             try:
                 async with asyncio.timeout(self._within_s) as turn.limit:
-                    return await talk(helper)
+                    return await ask(talk)
             except TimeoutError as error:
-                unsure = "; whether it was written is not known" if helper.is_writing else "; left as it is"
+                unsure = "; whether it was written is not known" if talk.is_writing else "; left as it is"
                 within_s = turn.lasted_s() if turn.has_made_way else self._within_s
                 raise HomeSilent(str(path), f"no answer within {within_s:.2g} s{unsure}", _HANGS) from error
             finally:
                 turn.limit = None  # it ends anyway now
-                # All that it has answered is done and on the disk, so killing it loses nothing.
-                await helper.end()
-                if helper.is_running:
-                    self._hanging[place] = helper
+                if kept is not None and kept is self._kept and helper.is_ready:
+                    kept[account.uid] = helper
+                else:
+                    await end([helper])
+                    if helper.is_running:
+                        self._hanging[place] = helper
+
+    async def _helper_of(self, account: HomeOwner, path: Path) -> HelperProcess:
+        """The one that this pass has kept, or a new one, for which those kept longest make room."""
+        introduction = self._introduction(account)
+        kept = self._kept if self._kept is not None else {}
+        known = kept.pop(account.uid, None)
+        if known is not None and known.introduction == introduction and known.is_ready:
+            return known
+        leaving = [known] if known is not None else []
+        while kept and len(kept) + self._turns.taken > self._at_once:
+            leaving.append(kept.pop(next(iter(kept))))
+        await end(leaving)
+        try:
+            return await HelperProcess.start(self._argv, introduction)
+        except OSError as error:
+            raise TargetFailed(
+                str(path), f"no helper process: {error.strerror}; left as it is", f"Fix this, then run: {_AGAIN}"
+            ) from error
+
+    def _introduction(self, account: HomeOwner) -> Introduction:
+        is_own = account.uid == os.geteuid()
+        user = None if is_own else User(account.uid, account.gid, tuple(account.groups))
+        return Introduction(user, self._within_s, None if account.inside is None else os.fsencode(account.inside))
 
 
 class _Turn:
@@ -351,6 +390,10 @@ class _Turns:
         self._taken: list[_Turn] = []
         self._free = asyncio.Condition()
 
+    @property
+    def taken(self) -> int:
+        return len(self._taken)
+
     @contextlib.asynccontextmanager
     async def one(self) -> AsyncIterator[_Turn]:
         async with self._free:
@@ -372,73 +415,14 @@ class _Turns:
                 self._free.notify()
 
 
-# The folders of `agent` and msgspec, and nothing else that site would add: as root, the helper runs no .pth file and no
-# sitecustomize, and starts faster. msgspec imports typing_extensions if it is installed, and does not need it: 20 ms.
-_CODE: Final = """\
-import sys
-sys.path += sys.argv[1:]
-sys.modules["typing_extensions"] = None
-from agent.clients.home_helper import main
-main()
-"""
+class _Talk:
+    """The talk with a helper about one file."""
 
-
-def helper_argv() -> tuple[str, ...]:
-    """The command of a helper that runs the same code as this process, wherever that is installed."""
-    ours, msgspecs = Path(__file__).absolute().parents[2], Path(str(msgspec.__file__)).absolute().parents[1]
-    return (sys.executable, "-I", "-S", "-X", "utf8", "-c", _CODE, str(ours), str(msgspecs))
-
-
-_ANSWERS: Final = msgspec.json.Decoder(HelperAnswer)
-
-
-class _Helper(asyncio.SubprocessProtocol):
-    """One helper process, and the talk with it. The caller that starts one ends it."""
-
-    def __init__(self, path: Path, ours: socket.socket) -> None:
-        self.turn = _Turn()
+    def __init__(self, helper: HelperProcess, path: Path, turn: _Turn) -> None:
+        self.turn = turn
         self.is_writing = False
+        self._helper = helper
         self._path = path
-        self._socket = ours
-        self._transport: asyncio.SubprocessTransport | None = None
-        self._introduction = b""  # goes before the first request
-        self._received = bytearray()
-        self._heard = asyncio.Event()
-        self._is_silent = False
-        self._gone = asyncio.Event()
-
-    @classmethod
-    async def start(cls, argv: Sequence[str], account: HomeOwner, path: Path, within_s: float) -> _Helper:
-        """Start a helper that runs as the owner of the home."""
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)  # noqa: FBT003 - it takes no keyword; SOCK_NONBLOCK would be for both ends
-        try:
-            _, helper = await asyncio.get_running_loop().subprocess_exec(
-                lambda: cls(path, ours),
-                *argv,
-                stdin=theirs.fileno(),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                cwd="/",  # never below a home
-                env={},
-                umask=0o077,
-                start_new_session=True,
-            )
-        except OSError as error:
-            ours.close()
-            raise TargetFailed(
-                str(path), f"no helper process: {error.strerror}; left as it is", f"Fix this, then run: {_AGAIN}"
-            ) from error
-        except asyncio.CancelledError:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
-        is_own = account.uid == os.geteuid()
-        user = None if is_own else User(account.uid, account.gid, tuple(account.groups))
-        inside = None if account.inside is None else os.fsencode(account.inside)
-        helper._introduction = msgspec.json.encode(Introduction(user, within_s, inside)) + b"\n"
-        return helper
 
     async def read(self) -> HomeFile | None:
         answer = await self._ask(Read(os.fsencode(self._path)))
@@ -458,23 +442,10 @@ class _Helper(asyncio.SubprocessProtocol):
         answer = await self._ask(PassFolders(os.fsencode(threshold.folder), tuple(map(os.fsencode, threshold.below))))
         if not isinstance(answer, PassedFolders):
             raise self._nonsense()
-        descriptors = self._receive() if answer.names else []
+        descriptors = self._helper.receive() if answer.names else []
         names = itertools.chain(answer.names, itertools.repeat(b""))  # all that came must be closed
         passed += map(Passed, descriptors, names)
         return answer.is_whole and len(descriptors) == len(answer.names)
-
-    def _receive(self) -> list[int]:
-        """The descriptors were sent before the answer. Any others are closed with the socket."""
-        found = array.array("i")
-        flags = socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC
-        try:
-            _, rights, _, _ = self._socket.recvmsg(1, socket.CMSG_SPACE(MOST_FOLDERS * found.itemsize), flags)
-        except OSError:  # nothing was sent
-            return []
-        for level, kind, data in rights:
-            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-                found.frombytes(data[: len(data) - len(data) % found.itemsize])
-        return found.tolist()
 
     async def write(self, request: Write) -> Written:
         answer = await self._ask(request)
@@ -506,12 +477,10 @@ class _Helper(asyncio.SubprocessProtocol):
     async def _ask(self, request: HelperRequest) -> HelperAnswer:
         """The answer. The two that mean an exception are raised."""
         self.is_writing = isinstance(request, Write)
-        await self._say(msgspec.json.encode(request) + b"\n")
-        line = await self._line()
         try:
-            answer: HelperAnswer = _ANSWERS.decode(line)
-        except (msgspec.DecodeError, RecursionError) as error:
-            raise self._nonsense() from error
+            answer = await self._helper.ask(request)
+        except HelperFailed as failure:
+            raise self._failed(failure.what) from failure
         match answer:
             case SomebodyWrote():
                 raise Changed(self._path)
@@ -528,76 +497,12 @@ class _Helper(asyncio.SubprocessProtocol):
             raise TargetFailed(str(self._path), what, f"Fix it, then run: {_AGAIN}") from None
 
     def _nonsense(self) -> TargetFailed:
-        return self._failed("its helper process gave an invalid answer")
+        self._helper.distrust()
+        return self._failed(gave_nonsense().what)
 
     def _failed(self, what: str) -> TargetFailed:
         unsure = "whether it was written is not known" if self.is_writing else "left as it is"
         return TargetFailed(str(self._path), f"{what}; {unsure}", f"Try again: {_AGAIN}")
-
-    async def _say(self, line: bytes) -> None:
-        introduction, self._introduction = self._introduction, b""
-        # If the helper is gone, the answer says how it ended.
-        with contextlib.suppress(ConnectionError):
-            await asyncio.get_running_loop().sock_sendall(self._socket, introduction + line)
-
-    async def _line(self) -> bytes:
-        while b"\n" not in self._received:
-            if len(self._received) > _LONGEST_ANSWER:
-                raise self._nonsense()
-            if self._is_silent:
-                raise self._failed(f"its helper process {await self._fate()} without an answer")
-            self._heard.clear()
-            await self._heard.wait()
-        line, _, rest = bytes(self._received).partition(b"\n")
-        if rest or len(line) > _LONGEST_ANSWER:
-            raise self._nonsense()
-        self._received.clear()
-        return line
-
-    async def _fate(self) -> str:
-        await self._gone.wait()
-        status = self._transport.get_returncode() if self._transport is not None else None
-        return f"was ended by signal {-status}" if status is not None and status < 0 else f"ended with status {status}"
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.SubprocessTransport)  # noqa: S101 - asyncio's promise
-        self._transport = transport
-
-    def pipe_data_received(self, fd: int, data: bytes) -> None:  # noqa: ARG002 - only stdout is a pipe
-        if len(self._received) <= _LONGEST_ANSWER:  # more is not kept: it is an error anyway
-            self._received += data
-        self._heard.set()
-
-    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:  # noqa: ARG002 - why is `_fate`
-        if fd == 1:
-            self._is_silent = True
-            self._heard.set()
-
-    def process_exited(self) -> None:
-        self._gone.set()
-
-    @property
-    def is_running(self) -> bool:
-        return not self._gone.is_set()
-
-    async def end(self) -> None:
-        """Kill it, wait a moment for its end, and let go of it in any case.
-
-        If the kernel does not let it end, asyncio goes on waiting and reaps it later: no zombie stays, and nothing
-        here waits.
-        """
-        self._socket.close()
-        if self._transport is None:
-            return
-        if self.is_running:
-            with contextlib.suppress(ProcessLookupError):  # it has just ended
-                os.killpg(self._transport.get_pid(), signal.SIGKILL)
-        try:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_KILLED_WITHIN_S):
-                    await self._gone.wait()
-        finally:
-            self._transport.close()
 
 
 def _bytes(text: str | None) -> bytes | None:

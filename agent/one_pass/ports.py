@@ -7,6 +7,7 @@ just as real. Not known here: what a pass does with the answers (`reconcile.py`,
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -135,6 +136,10 @@ class Daemon(Protocol):
 
 class Clients(Protocol):
     """Looks at clients' files and changes them. A failure is reported for that file; the others go on."""
+
+    def one_pass(self) -> AbstractAsyncContextManager[None]:
+        """Around all looks and writes of one pass, which cost less within it."""
+        ...
 
     async def recover(self) -> None:
         """Remove temporary files that a crashed agent left in homes."""

@@ -377,24 +377,26 @@ async def reconcile(  # noqa: PLR0913 - named at every call
     `stops_within_s`: how long writing and restarting may go on after we were told to stop.
     Raises Interrupted if another pass is requested before anything was written.
     """
-    for tries_left in reversed(range(TRIES)):
-        seen = await _note(await _look_at_rest(policy, world, choosing, maker), world.daemon, world.pacs, choosing)
-        maker.tell(seen, record)
-        for facts in world.relay.take_news():
-            record(facts)
-        if choosing.is_paused or not seen.acts:
-            return Pass(seen)
-        if await world.daemon.goes_down():
-            return Pass(seen, Applied(deferred=GOES_DOWN, goes_down=True))
-        seen = maker.judge(seen, record)
-        if not seen.acts:
-            return Pass(seen)
-        maker.begin(seen, record)
-        try:
-            return await _carry_out(seen, world, record, maker=maker, stops_within_s=stops_within_s)
-        except Changed:
-            if not tries_left:
-                raise
+    async with world.clients.one_pass():
+        for tries_left in reversed(range(TRIES)):
+            seen = await _look_at_rest(policy, world, choosing, maker)
+            seen = await _note(seen, world.daemon, world.pacs, choosing)
+            maker.tell(seen, record)
+            for facts in world.relay.take_news():
+                record(facts)
+            if choosing.is_paused or not seen.acts:
+                return Pass(seen)
+            if await world.daemon.goes_down():
+                return Pass(seen, Applied(deferred=GOES_DOWN, goes_down=True))
+            seen = maker.judge(seen, record)
+            if not seen.acts:
+                return Pass(seen)
+            maker.begin(seen, record)
+            try:
+                return await _carry_out(seen, world, record, maker=maker, stops_within_s=stops_within_s)
+            except Changed:
+                if not tries_left:
+                    raise
     raise AssertionError("unreachable")
 
 
@@ -439,7 +441,8 @@ def _judge_clients(seen: Planned, record: Record, maker: Maker) -> Planned:
 
 async def _look_at_clients(upstream: Upstream, world: World, relayed: Relayed) -> ClientsSeen:
     try:
-        return await world.clients.look(upstream, relayed.for_clients)
+        async with world.clients.one_pass():  # where it is all that is done
+            return await world.clients.look(upstream, relayed.for_clients)
     except Exception as error:  # noqa: BLE001 - the boundary of a target: Docker's half goes on
         return ClientsSeen(Wanted(Intent.LEAVE, "not known"), unexpected=unexpected(_CLIENTS, error))
 

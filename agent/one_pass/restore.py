@@ -96,7 +96,8 @@ class Restoring(msgspec.Struct, frozen=True):
         about = (*(edit.path for edit in plan.edits), *clients)
         if about or plan.acts:
             record(ApplyStarted(targets=about, because="everything is put back as it was before the agent"))
-        written, removed, left = await to_the_end(self._put_clients_back(clients), None)
+        async with self.homes.one_pass():
+            written, removed, left = await to_the_end(self._put_clients_back(clients), None)
         outcome = Applied()
         if plan.acts and reality is not None:
             try:

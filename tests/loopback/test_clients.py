@@ -128,9 +128,10 @@ class People:
         self, wanted: Upstream, clients: LocalClients | None = None
     ) -> tuple[ClientsSeen, list[ClientFile]]:
         clients = clients or self.clients()
-        seen = await clients.look(wanted)
-        record = Record(AuditLog(self.audit, self.state), "1", "test")
-        return seen, list(await clients.carry_out(seen, record)) if seen.edits else []
+        async with clients.one_pass():
+            seen = await clients.look(wanted)
+            record = Record(AuditLog(self.audit, self.state), "1", "test")
+            return seen, list(await clients.carry_out(seen, record)) if seen.edits else []
 
     def leave(self, **facts: object) -> None:
         """Everybody is of no group and in no list any more."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
+import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import msgspec
@@ -12,6 +15,8 @@ import pytest
 
 from agent.audit.record import Record
 from agent.clients.clients import ClientFile, ClientsSeen
+from agent.clients.helper_process import helper_argv
+from agent.clients.homes import Homes
 from agent.decide.choose import PATIENCE_S
 from agent.decide.clients import Intent, Wanted
 from agent.decide.plan import Plan
@@ -24,6 +29,7 @@ from agent.one_pass.relay import NoRelay
 from agent.one_pass.seen import Offline, Pass, Planned, Undecided
 from agent.probe.side_by_side import probe_all
 from agent.system.files import Changed
+from agent.system.state_file import StateFile
 from agent.values.condition import Code, Condition
 from agent.values.dockerd import Reality, Running
 from agent.values.errors import AgentError, UnitFailed
@@ -37,8 +43,13 @@ from agent.values.vantage import HOST, Vantage
 from agent.values.verdict import Outcome, Verdict
 
 from .dockerd import Dockerd
+from .listeners import needs_root
+from .servers import Says
 from .test_clients import People
 from .test_clients import upstream as through
+from .test_homes import house
+
+__all__ = ["house"]  # the fixture
 
 POLICY = """
 [upstream.office]
@@ -66,6 +77,9 @@ ALONE = Alone()
 
 class NoClients:
     """Nobody has a config.json here."""
+
+    def one_pass(self) -> AbstractAsyncContextManager[None]:
+        return contextlib.nullcontext()
 
     async def recover(self) -> None:
         """There is nothing to clear away."""
@@ -432,6 +446,33 @@ async def alice(dockerd: Dockerd, tmp_path: Path) -> Alice:
     people = People(tmp_path / "people")
     people.add("alice", "{}")
     return Alice(dockerd, await people.clients().look(through("http://office:3128")))
+
+
+@needs_root
+async def test_a_pass_starts_one_helper_for_each_user(dockerd: Dockerd, house: Path) -> None:
+    """Whatever it asks of them: here what a crash left, two files, the contexts beside them, and the writes."""
+    people, starts = People(house), house / "starts"
+    for name, uid in (("alice", 12345), ("alice-too", 12345), ("bob", 12346)):
+        file = people.add(name, "{}")
+        for path in (file.parents[1], file.parent, file):
+            os.chown(path, uid, uid)
+        people.accounts[-1] = msgspec.structs.replace(people.accounts[-1], uid=uid, gid=uid)
+    people.bridge = "127.0.0.1"
+    StateFile(people.state / "client-writes.json", tuple[str, ...], 1).save(
+        tuple(str(one.config) for one in people.accounts)
+    )
+    *python, code, ours, msgspecs = helper_argv()
+    counted = f"open({str(starts)!r}, 'a').write('+')\n{code}"
+    async with Says(waits=False) as proxy:
+        place = Place(at("10.10.0.1"), dockerd, office="ok", direct="ok")
+        place.policy = policy(POLICY.replace("http://office:3128", f"http://127.0.0.1:{proxy.port}"))
+        place.clients = people.clients(Homes(argv=(*python, counted, ours, msgspecs)))  # type: ignore[assignment]
+
+        done = await place.passed()
+
+    assert [file.error for file in done.clients] == ["", "", ""]
+    assert all(str(proxy.port) in file.config.read_text() for file in people.accounts)
+    assert starts.read_text() == "++"
 
 
 async def test_docker_is_right_before_any_home_is_written_to(dockerd: Dockerd, alice: Alice) -> None:

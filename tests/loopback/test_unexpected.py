@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import io
 import json
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +173,9 @@ class BreakingClients:
 
     def __init__(self, breaks: str, seen: ClientsSeen) -> None:
         self._breaks, self._seen = breaks, seen
+
+    def one_pass(self) -> AbstractAsyncContextManager[None]:
+        return contextlib.nullcontext()
 
     async def recover(self) -> None:
         """There is nothing to clear away."""

@@ -16,7 +16,8 @@ import msgspec
 import pytest
 
 from agent.clients.descriptors import let_go
-from agent.clients.homes import Homes, Passed, helper_argv
+from agent.clients.helper_process import helper_argv
+from agent.clients.homes import Homes, Passed
 from agent.service.watch.homes import HomeWatch
 from agent.service.watch.paths import GATHER_S
 from agent.service.watch.wakeups import Wakeups

@@ -44,6 +44,7 @@ from agent.cli.doctor.settings import Written
 from agent.cli.doctor.told import Pause
 from agent.cli.doctor.trust import Rejected, Trust
 from agent.cli.doctor.units import Starts, Unit
+from agent.clients.homes import Homes
 from agent.clients.users import ThisSystem
 from agent.decide.clients import Intent
 from agent.decide.pac import is_trusted
@@ -57,7 +58,7 @@ from agent.one_pass.pac_units import SOCKET as PAC_SOCKET
 from agent.one_pass.reconcile import look
 from agent.one_pass.seen import Offline, Planned, Seen, Undecided
 from agent.one_pass.sockets import LocalSockets
-from agent.one_pass.world import TheWorld, seen_from_containers
+from agent.one_pass.world import Lasting, TheWorld, seen_from_containers
 from agent.probe.dial import in_a_thread
 from agent.probe.exchange import authority
 from agent.probe.private import named as registries_named
@@ -121,7 +122,8 @@ class _Named(msgspec.Struct, frozen=True):
 
 async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Condition]) -> Facts:
     """`policy`: None where there is none that is valid; `refused` says why."""
-    world = TheWorld(paths, policy or Policy())
+    homes = Homes()
+    world = TheWorld(paths, policy or Policy(), Lasting(homes))
     reality, said, unseen = None, tuple(refused), []
     rejected: tuple[Rejected, ...] = ()
     seats: tuple[Seat, ...] = ()
@@ -140,7 +142,9 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
             reality = await world.daemon.reality()
         else:
             choosing = only_looking(policy, world.prober, paths.state)
-            seen = await look(policy, world, choosing)
+            async with homes.one_pass():
+                seen = await look(policy, world, choosing)
+                clients = await _clients(policy, homes, seen)
             policy = world.pacs.known(policy)  # what is in use may be what a PAC names
             held = await _with_the_pins_verdict(policy, world, seen, choosing.conditions)
             reality, said = seen.reality, (*refused, *held, *seen.conditions)
@@ -149,7 +153,6 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
             passwords = tuple(_passwords(policy, seen))
             rejected, left = tuple(_rejected(seen)), tuple(_left(seen))
             services = await _services(world, seen)
-            clients = await _clients(policy, seen)
             logins = await _logins(policy, clients, seen)
             unknown_to_containers = await _in_containers(paths, policy, seen)
             needed = await _needed(policy, world, seen)
@@ -327,10 +330,11 @@ async def _relay(world: TheWorld, seen: Seen) -> RelaySeen | None:
     )
 
 
-async def _clients(policy: Policy, seen: Seen) -> tuple[Client, ...]:
+async def _clients(policy: Policy, homes: Homes, seen: Seen) -> tuple[Client, ...]:
     if seen.clients is None:
         return ()
-    return await told_by_people(policy, seen.clients.files, is_direct=seen.clients.wanted.settings.is_direct)
+    is_direct = seen.clients.wanted.settings.is_direct
+    return await told_by_people(policy, homes, seen.clients.files, is_direct=is_direct)
 
 
 async def _logins(policy: Policy, clients: Sequence[Client], seen: Seen) -> tuple[Login, ...]:

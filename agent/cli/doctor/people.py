@@ -24,9 +24,10 @@ from agent.values.policy import Policy, RegistryUrl, Scope
 _LOOK_UP_S: Final = 5.0
 
 
-async def told_by_people(policy: Policy, files: Iterable[ClientFile], *, is_direct: bool) -> tuple[Client, ...]:
+async def told_by_people(
+    policy: Policy, homes: Homes, files: Iterable[ClientFile], *, is_direct: bool
+) -> tuple[Client, ...]:
     """`is_direct`: no proxy is kept there, so none reaches another engine."""
-    homes = Homes()
     return tuple([await _client(homes, policy, one, is_direct=is_direct) for one in files if not one.error])
 
 

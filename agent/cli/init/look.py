@@ -231,14 +231,15 @@ class _Look:
         )
         homes = Homes()
         seen: set[Path] = set()
-        for account in listed.accounts:
-            with self._refused(account.config):
-                text = await self._of_home(homes, account, account.config)
-                means = client_config.texts(text, client_config.DEFAULT).meaning() if text else DIRECT
-                self._say(str(account.config), Kind.CLIENT, means)
-            if account.home not in seen:
-                seen.add(account.home)
-                await self._desktops(homes, account)
+        async with homes.one_pass():
+            for account in listed.accounts:
+                with self._refused(account.config):
+                    text = await self._of_home(homes, account, account.config)
+                    means = client_config.texts(text, client_config.DEFAULT).meaning() if text else DIRECT
+                    self._say(str(account.config), Kind.CLIENT, means)
+                if account.home not in seen:
+                    seen.add(account.home)
+                    await self._desktops(homes, account)
 
     async def _of_home(self, homes: Homes, account: Account, path: Path) -> str:
         try:
