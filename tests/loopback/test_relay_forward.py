@@ -246,6 +246,17 @@ async def test_a_server_that_closes_after_its_answer_is_asked_on_a_new_connectio
         assert origin.accepted == 3
 
 
+async def test_nor_does_one_that_closes_as_the_next_request_comes_lose_it() -> None:
+    """Nobody knows whether the server has seen it: only what can be repeated goes over a kept connection."""
+    relay = Relay()
+    async with Origin(answer(b"one"), b"", stays=False) as origin, relay.connected() as client:
+        for _ in range(2):
+            await say(client, asking(origin))
+            assert (await hear(client, b"one")).startswith(b"HTTP/1.1 200")
+
+        assert (len(origin.heads), origin.accepted) == (3, 2)
+
+
 async def test_what_cannot_be_repeated_gets_a_new_connection() -> None:
     relay = Relay()
     async with Origin(answer(b"one"), answer(b"two")) as origin, relay.connected() as client:

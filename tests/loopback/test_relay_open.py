@@ -505,6 +505,16 @@ async def test_a_name_that_is_just_being_looked_up_is_looked_up_once() -> None:
     assert {waited.result()[0] for waited in waiting} == {(socket.AF_INET, ("192.0.2.1", 443))}
 
 
+async def test_a_name_that_was_looked_up_is_looked_up_again_for_the_next_connection() -> None:
+    """By the resolv.conf of now."""
+    resolver = Resolver()
+    for _ in range(2):
+        async with asyncio.timeout(PATIENCE_S):
+            await resolver.names.of("", "hub.test", 443)
+
+    assert resolver.asked == ["hub.test"] * 2
+
+
 async def test_after_a_move_nobody_waits_for_the_name_server_of_the_last_place() -> None:
     resolver = Resolver()
     before = resolver.begin("", "slow.test")

@@ -51,8 +51,11 @@ def test_a_link_is_not_followed(tmp_path: Path, file: Path) -> None:
 def test_a_pipe_is_not_waited_for(tmp_path: Path, file: Path) -> None:
     file.unlink()
     os.mkfifo(file)
-
     assert state_of(Paths(tmp_path)) is None
+
+    with file.open("r+b", buffering=0) as pipe:
+        pipe.write(state_file(STATE))  # whatever is in it
+        assert state_of(Paths(tmp_path)) is None
 
 
 @pytest.mark.needs_root

@@ -17,6 +17,7 @@ from agent.relay.noted import NOTED_EVERY_S
 from agent.relay.open import WITHIN_S
 from agent.relay.process import DRAINS_S
 from agent.relay.serving import PATIENCE
+from agent.relay.state_file import GROWN_WITHIN_S, NEWS_WITHIN_S
 from agent.relay.strict import MOST_LINES
 from agent.relay.weight import MARKS
 from agent.relay.who import KEPT_S
@@ -49,6 +50,7 @@ NOBODY_ANSWERS_S = KEEPALIVE[socket.TCP_KEEPIDLE] + KEEPALIVE[socket.TCP_KEEPINT
         ("60 at once, 12 for one source, 24 for all containers", (MOST, MOST_OF_ONE) == (60, 12)),
         ("the journal has a line a minute", NOTED_EVERY_S == 60),
         ("asked again after a minute. Everybody else is refused", KEPT_S == 60),
+        ("at most once a second, and how much it has carried every 10 s", (NEWS_WITHIN_S, GROWN_WITHIN_S) == (1, 10)),
         ("at most once in five seconds, and records who was refused", APART_S == 5),
         ("If three probes in a row fail while the upstream itself works", MOST_FAILURES == 3),
         ("What may pass by itself is asked again after 15 s", SOFT_AGAIN_S == 15),
