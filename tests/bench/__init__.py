@@ -8,6 +8,7 @@
 A subject is a file with `rows(world)`, which sets up, measures once, and says where the time goes:
 
     roams        route change to dockerd's right answer, in both directions, against a bare restart
+    relay_roams  route change to the first new connection through the relay that goes the right way
     survivors    containers across a restart, against a bare restart that kills them
     memory       resident memory after a hundred probes and ten roams
     idle         a minute in which nothing happens
@@ -15,6 +16,8 @@ A subject is a file with `rows(world)`, which sets up, measures once, and says w
     decision     a thousand networks, two hundred upstreams
     black_holes  fifty upstreams, one of which answers
     commands     status, check, --help
+    records      questions to a hundred megabytes of audit log
+    relay        the relay beside tinyproxy and px
 
 Machines differ and are noisy: what can be a ratio against a baseline of the same run is one. A new subject is a file
 here and a line in SUBJECTS.

@@ -7,13 +7,14 @@ import importlib
 import os
 import platform
 import time
+import traceback
 from pathlib import Path
 
 from tests.machine.lab.laptop import Laptop
 from tests.machine.lab.places import World
 from tests.machine.lab.rootfs import TRIXIE, rootfs
 
-from .row import Row, in_the_middle, number, sections, shortfalls, table
+from .row import Row, in_the_middle, not_measured, number, sections, shortfalls, table
 
 SUBJECTS = (
     "roams",
@@ -42,19 +43,26 @@ def main() -> int:
         parser.error(f"no such subject: {', '.join(sorted(unknown))}")
     load = os.getloadavg()[0]
     found: dict[str, list[Row]] = {}
+    failed: dict[str, str] = {}
     with World.made(rootfs(TRIXIE) / "bin/busybox") as world:
         for subject in args.subjects or SUBJECTS:
-            module = importlib.import_module(f"tests.bench.{subject}")
             for repetition in range(1 if subject in ONCE else args.repeat):
-                for row in module.rows(world):
+                try:
+                    rows = importlib.import_module(f"tests.bench.{subject}").rows(world)
+                except Exception as error:  # noqa: BLE001 - what the others have measured, for an hour, is not lost by it
+                    traceback.print_exc()
+                    failed[subject] = f"{type(error).__name__}: {error}".partition("\n")[0]
+                    continue
+                for row in rows:
                     found.setdefault(row.what, []).append(row)
                     print(f"{subject} {repetition + 1}: {_in_words(row)}", flush=True)
-        text = f"{table(found)}\n\n{shortfalls(found)}\n\n{sections(found)}".rstrip()
+        parts = (table(found), shortfalls(found), not_measured(failed), sections(found))
+        text = "\n\n".join(part for part in parts if part)
         print(f"\n{text}")
         if not args.subjects:
             MEASUREMENTS.write_text(_page(world, text, args.repeat, load))
             print(f"\nwritten to {MEASUREMENTS}")
-    return 0 if all(in_the_middle(rows).is_met for rows in found.values()) else 1
+    return 1 if failed or not all(in_the_middle(rows).is_met for rows in found.values()) else 0
 
 
 def _in_words(row: Row) -> str:

@@ -50,6 +50,12 @@ def shortfalls(rows: Mapping[str, Sequence[Row]]) -> str:
     return "\n".join(["## What falls short", "", *(lines or ["Nothing."])])
 
 
+def not_measured(failed: Mapping[str, str]) -> str:
+    """By subject, why a repetition of it gave no rows; as Markdown, '' if all did."""
+    lines = [f"- {subject}: {why}" for subject, why in failed.items()]
+    return "\n".join(["## What could not be measured", "", *lines]) if lines else ""
+
+
 def sections(rows: Mapping[str, Sequence[Row]]) -> str:
     """What has a section of its own, below all else; as Markdown."""
     middles = [in_the_middle(repetitions) for repetitions in rows.values()]

@@ -110,7 +110,8 @@ def _keeps_the_password_to_itself(laptop: Laptop) -> None:
     assert laptop.run("cat", ORDERS, user="alice", check=False).code != 0
     told = [laptop.read(path) for path in (ENVIRONMENT, DROP_IN, "/root/.docker/config.json")]
     told += [json.dumps(laptop.status()), laptop.run("cat", "/run/docker-proxy-relay/state.json").stdout]
-    told += [laptop.run("sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '").stdout, laptop.journal(lines=5000)]
+    shown = "cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr '\\0' ' '"
+    told += [laptop.run("sh", "-c", shown).stdout, laptop.journal(lines=5000)]
     assert not any(password in text for text in told)
 
 
