@@ -76,7 +76,7 @@ class Open(Protocol):
 class Draining:
     """All that is open."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but the first two are named
         self,
         leads_here: Callable[[str], bool] = netlink.leads_here,
         sweep_s: float = _SWEEP_S,
@@ -84,12 +84,14 @@ class Draining:
         moved: Callable[[], None] = lambda: None,
         ended: Callable[[str], None] = lambda _what: None,
         marks: Marks = MARKS,
+        silent_ms: int = SILENT_MS,
     ) -> None:
         """`moved`: called when this host has got or lost an address; `ended`: with what is to be said of it."""
         self._leads_here = leads_here
         self._moved = moved
         self._ended = ended
         self._marks = marks
+        self._silent_ms = silent_ms
         self._account = KernelsAccount()
         self._weighing: asyncio.TimerHandle | None = None
         self._weighed_at = float("-inf")
@@ -167,7 +169,7 @@ class Draining:
                 one.finish(Ended.IDLE)
             elif _is_gone(one.client):
                 one.finish(Ended.BROKEN)
-            elif any(map(_is_silent, _sockets(one))):
+            elif any(_silent_ms(each) > self._silent_ms for each in _sockets(one)):
                 one.finish(Ended.SILENT)
 
     def look(self) -> None:
@@ -259,12 +261,11 @@ def silent_ms(info: bytes) -> int:
     return int(_NUMBER.unpack_from(info, _LAST_ACK_RECEIVED)[0]) if is_on_its_way or is_kept_back else 0
 
 
-def _is_silent(connected: socket.socket) -> bool:
+def _silent_ms(connected: socket.socket) -> int:
     try:
-        info = connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO)
+        return silent_ms(connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO))
     except OSError:
-        return False
-    return silent_ms(info) > SILENT_MS
+        return 0
 
 
 def _is_gone(client: socket.socket) -> bool:

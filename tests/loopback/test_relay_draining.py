@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import errno
 import socket
+import struct
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -18,6 +20,7 @@ from agent.relay.weight import SENDING, SO_BUF_LOCK, Marks, share
 from tests.waiting import until_awaited
 
 PATIENCE_S: Final = 20.0
+_SO_ATTACH_FILTER: Final = 26  # asm-generic/socket.h
 
 
 class One:
@@ -102,6 +105,31 @@ async def test_whose_client_has_reset_it_is_ended_though_nobody_takes_what_it_se
     one.end.close()
 
     assert await until_ended(one) is Ended.BROKEN
+
+
+def deaf(connected: socket.socket) -> None:
+    """Nothing that is sent to it arrives from now on, as where its host is gone."""
+    drops = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))  # linux/filter.h: return 0 bytes
+    program = struct.pack("HL", 1, ctypes.addressof(drops))
+    connected.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+
+
+async def test_what_is_not_confirmed_for_too_long_is_ended() -> None:
+    draining = Draining(lambda _: True, sweep_s=0.05, silent_ms=200)
+    gone, there = One(), One()
+    try:
+        for one in (gone, there):
+            draining.add(one)
+        deaf(gone.end)
+        for one in (gone, there):
+            one.client.send(b"is anybody there")
+
+        assert await until_ended(gone) is Ended.SILENT
+        assert there.how is None
+    finally:
+        draining.close()
+        for one in (gone, there):
+            one.finish(Ended.CLOSED)
 
 
 async def test_who_reads_nothing_for_long_is_not_taken_for_gone(setting: Setting) -> None:
