@@ -281,6 +281,7 @@ class Serving:
 
     async def _serve(self, connected: socket.socket, source: Source, peer: str, is_roots: Callable[[], bool]) -> None:
         visit = _Visit(self, connected, source, peer=peer, is_roots=is_roots)
+        del is_roots  # a tunnel that is open for hours has no use for it, and it keeps two addresses
         try:
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SENDING)
@@ -527,6 +528,7 @@ class _Visit:
         if isinstance(event, Connect):
             carried = await self._opened(conversation, event)
             self._asked = None
+            del self._is_roots
             return None if carried is None else (carried, conversation.rest, event)
         await self._part(conversation, event)
         return None
