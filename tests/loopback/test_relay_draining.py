@@ -132,6 +132,15 @@ async def test_what_is_not_confirmed_for_too_long_is_ended() -> None:
             one.finish(Ended.CLOSED)
 
 
+async def test_the_kernel_asks_now_and_then_whether_the_other_end_is_there(setting: Setting) -> None:
+    one = setting.one()
+
+    keep_alive((one.client, one.end))
+
+    asks = (socket.SOL_SOCKET, socket.SO_KEEPALIVE), (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)
+    assert [[each.getsockopt(*option) for option in asks] for each in (one.client, one.end)] == [[1, 20]] * 2
+
+
 async def test_who_reads_nothing_for_long_is_not_taken_for_gone(setting: Setting) -> None:
     one = setting.one()
     keep_alive((one.client, one.end))

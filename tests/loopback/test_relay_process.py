@@ -81,6 +81,8 @@ async def test_bytes_of_an_open_tunnel_are_counted_while_it_is_open(tmp_path: Pa
         one.running._state.write()
 
         assert (one.state().connections, one.state().carried[0].bytes_down) == (1, 5)
+        (carried,) = one.running._serving.live
+        assert carried.connected.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1  # nobody else would ask
         client.close()
 
 
@@ -559,6 +561,9 @@ async def test_what_is_under_way_at_the_end_is_carried_on(tmp_path: Path) -> Non
     async with echo() as end, relay(tmp_path, Orders(1, (DIRECT,))) as one:
         client = await one.tunnel("127.0.0.1", end.port)
         draining = asyncio.create_task(one.running.drain())
+        await asyncio.sleep(0)
+        late = await one.client()  # who comes now is the next relay's
+        await late.connect("127.0.0.1", end.port)
         assert await client.echoes()
         assert not draining.done()
         client.say_no_more()
@@ -566,6 +571,8 @@ async def test_what_is_under_way_at_the_end_is_carried_on(tmp_path: Path) -> Non
         client.close()
         async with asyncio.timeout(PATIENCE_S):
             await draining
+        assert one.running._tally.totals()["direct"][0] == 1
+        late.close()
 
 
 async def test_whoever_waits_for_a_way_when_it_stops_is_told_so(tmp_path: Path) -> None:
@@ -588,17 +595,21 @@ async def test_whoever_waits_for_a_way_when_it_stops_is_told_so(tmp_path: Path) 
 
 
 async def test_systemd_is_told_that_it_is_ready_and_alive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "run/docker-proxy-relay").mkdir(parents=True)
     told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     told.bind(str(tmp_path / "notify"))
     told.settimeout(PATIENCE_S)
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
     monkeypatch.setenv("WATCHDOG_USEC", "300000")
+    _write_orders(tmp_path, Orders(1, (DIRECT,)))
     with told, socket.create_server(("127.0.0.1", 0)) as handed, started(tmp_path, handed) as running:
         heard = [await asyncio.to_thread(told.recv, 100) for _ in range(4)]
-        running.send_signal(signal.SIGTERM)
-        while heard[-1] == b"WATCHDOG=1":
-            heard.append(await asyncio.to_thread(told.recv, 100))
+        async with echo() as end:
+            client = await _connected(handed.getsockname()[1], "127.0.0.1", end.port)
+            running.send_signal(signal.SIGTERM)
+            while heard[-1] == b"WATCHDOG=1":
+                heard.append(await asyncio.to_thread(told.recv, 100))
+            assert await client.echoes()  # what is under way has its time
+            client.close()
 
     assert heard[:4] == [b"READY=1", *[b"WATCHDOG=1"] * 3]
     assert heard[-1] == b"STOPPING=1"

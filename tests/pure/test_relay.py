@@ -25,6 +25,7 @@ from agent.decide.relay import (
     conditions,
     crowd_at,
     deaf,
+    exclusions_of_clients,
     first_of,
     follows,
     for_clients,
@@ -253,6 +254,15 @@ def test_clients_are_given_it_where_it_listens_for_them() -> None:
     assert given_to_them is not None
     assert given_to_them.http == proxy("http://127.0.0.1:3130")  # which is the bridge's address to containers
     assert for_clients(Relay(enable=True, listen=(Listen.LOOPBACK,))) is None
+
+
+@pytest.mark.parametrize("private_networks", [True, False])
+def test_what_the_policy_excludes_is_the_relays_business_and_clients_are_told_the_same_for_ever(
+    *, private_networks: bool
+) -> None:
+    policy = NoProxy(always=(Exclusion(".corp.test"),), private_networks=private_networks)
+
+    assert exclusions_of_clients(policy) == NoProxy(private_networks=private_networks)
 
 
 @pytest.mark.parametrize(
