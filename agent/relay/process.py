@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import functools
 import gc
 import ipaddress
+import os
 import resource
 import signal
 import socket
@@ -42,6 +44,11 @@ _QUIET_S: Final = 2.0
 _LOOK_S: Final = 0.1
 _FIRST: Final = 3  # SD_LISTEN_FDS_START
 _SUMMARY_S: Final = 60.0
+# Why an address cannot be listened at, and what to do.
+_LISTENED: Final = {
+    errno.EADDRINUSE: "See who has it: sudo ss -tlnp sport = :{port}",
+    errno.EADDRNOTAVAIL: "See which addresses this host has: ip address",
+}
 _DESCRIPTORS: Final = 65536  # six for each connection that is held back, and the default is 1024
 
 Say = Callable[[str], None]
@@ -73,7 +80,9 @@ def listening(ends: Sequence[str]) -> list[socket.socket]:
         except (ValueError, OverflowError) as error:
             raise AgentError(f"--listen {end}", "is not an address and a port, such as 127.0.0.1:3130") from error
         except OSError as error:
-            raise AgentError(f"--listen {end}", f"cannot listen there: {error.strerror}") from error
+            number = error.errno or 0  # its own text names the address once more, as Python spells it
+            remedy = _LISTENED.get(number, "").format(port=port)
+            raise AgentError(f"--listen {end}", f"cannot listen there: {os.strerror(number)}", remedy) from error
         _check(found[-1])
     return found
 

@@ -24,6 +24,7 @@ from agent.values.secret import escaped
 from agent.values.shown import plain
 
 _LONGEST: Final = 32768  # of a wish: it may hold a path, each character escaped as six
+_SEE: Final = "See: docker-proxy-agent status"
 _ASKS_WITHIN_S: Final = 5.0  # a client that connects and sends nothing is dropped
 
 Ask = Callable[[Request], Awaitable[Answer]]
@@ -127,5 +128,5 @@ def ask(path: Path, wish: Wish) -> Iterator[str | Answer]:
                     yield msgspec.convert(message, Answer)
                     return
         except OSError as error:
-            raise AgentError(str(path), f"the agent does not answer: {error.strerror}") from error
-    raise AgentError(str(path), "the agent stopped before it answered", "See: docker-proxy-agent status")
+            raise AgentError(str(path), f"the agent does not answer: {error.strerror}", _SEE) from error
+    raise AgentError(str(path), "the agent stopped before it answered", _SEE)

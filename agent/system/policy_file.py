@@ -133,7 +133,7 @@ def files_of(path: Path) -> list[Path]:
     except FileNotFoundError:
         names = []
     except OSError as error:
-        raise TargetFailed(str(folder), f"cannot be read: {_why(error)}") from error
+        raise TargetFailed(str(folder), f"cannot be read: {_why(error)}", "Check who may: ls -ld") from error
     found = sorted((name for name in names if name.endswith(".toml") and not name.startswith(".")), key=os.fsencode)
     return [*(folder / name for name in found), path]
 

@@ -626,6 +626,17 @@ def test_it_never_listens_for_the_whole_network(end: str) -> None:
         listening([end])
 
 
+def test_where_it_cannot_listen_it_says_who_to_look_for() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(AgentError) as refused:
+        listening([end := f"127.0.0.1:{taken.getsockname()[1]}"])
+    with pytest.raises(AgentError, match=r"--listen 192\.0\.2\.1:0: cannot listen there: .+ See which .+: ip address$"):
+        listening(["192.0.2.1:0"])
+
+    assert str(refused.value).startswith(
+        f"--listen {end}: cannot listen there: Address already in use. See who has it: "
+    )
+
+
 def test_sockets_of_another_process_are_not_taken() -> None:
     with pytest.raises(AgentError):
         given({"LISTEN_PID": "1", "LISTEN_FDS": "1"}, os.getpid())

@@ -28,6 +28,7 @@ _OLD_CODE: Final = (
     "note         the service is masked, and could not start again: it goes on with the old code. Unmask it, "
     "then run: docker-proxy-agent install"
 )
+_AGAIN: Final = "Fix this, then run: docker-proxy-agent install"
 _LINGERING: Final = Path("/var/lib/systemd/linger")  # a file for each user whose systemd runs from boot on
 
 
@@ -184,7 +185,7 @@ def _open(folder: Path) -> None:
     except FileNotFoundError:  # not made yet
         return
     except OSError as error:
-        raise AgentError(str(folder), f"cannot be made readable: {error.strerror}") from error
+        raise AgentError(str(folder), f"cannot be made readable: {error.strerror}", _AGAIN) from error
 
 
 def _make(folder: Path, mode: int) -> None:
@@ -193,4 +194,4 @@ def _make(folder: Path, mode: int) -> None:
             folder.mkdir(mode=mode, parents=True)
             folder.chmod(mode)  # whatever the umask
     except OSError as error:
-        raise AgentError(str(folder), f"cannot be created: {error.strerror}") from error
+        raise AgentError(str(folder), f"cannot be created: {error.strerror}", _AGAIN) from error
