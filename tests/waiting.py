@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
+_RESTS_S = 1.0  # at most after one look
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -33,13 +35,17 @@ class NotInTime(AssertionError):
 def until(within: float, look: Callable[[], T], what: str, every: float = 0.05, seldom: float = 0) -> T:
     """The first truthy value that `look` returns; NotInTime says what it returned last.
 
-    The longer it has waited the less often it looks, down to `seldom`: a look that is dear holds up what is waited for.
+    A look that is dear holds up what is waited for: it rests as long as it looked. The longer it has waited the less
+    often it looks, down to `seldom`.
     """
     started = time.monotonic()
+    rested = started
     for value in _looks(within, look, what):
         if value:
             return value
-        time.sleep(max(every, min(seldom, (time.monotonic() - started) / 4)))
+        now = time.monotonic()
+        time.sleep(max(every, min(now - rested, _RESTS_S), min(seldom, (now - started) / 4)))
+        rested = time.monotonic()
     raise AssertionError("unreachable")
 
 

@@ -24,6 +24,8 @@ T = TypeVar("T")
 
 AGENT = "/usr/local/bin/docker-proxy-agent"
 POLICY = "/etc/docker-proxy-agent/config.toml"
+STATUS = "/run/docker-proxy-agent/status.json"
+AUDIT = "/var/log/docker-proxy-agent/audit.jsonl"
 PROBE = f'[probe]\nregistry = ["https://{REGISTRY}"]\n'
 
 
@@ -40,6 +42,7 @@ class Laptop:
         world.reset()
         self._box = Box("laptop", layers(suite))
         self.run = self._box.run
+        self.peek = self._box.peek
         self.reboot = self._box.reboot
         self.has_rebooted = self._box.has_rebooted
         self.stand_still = self._box.stand_still
@@ -124,8 +127,7 @@ class Laptop:
 
     def status(self) -> dict[str, Any]:
         """What the running agent last wrote, or {}."""
-        read = self.run("cat", "/run/docker-proxy-agent/status.json", check=False)
-        found: dict[str, Any] = json.loads(read.stdout) if read.ok else {}
+        found: dict[str, Any] = json.loads(self.peek(STATUS) or b"{}")
         return found
 
     def journal(self, *units: str, lines: int = 100) -> str:
@@ -202,13 +204,12 @@ class Audit:
         self._laptop = laptop
 
     def records(self) -> list[dict[str, Any]]:
-        read = self._laptop.run("cat", "/var/log/docker-proxy-agent/audit.jsonl", check=False)
-        return [json.loads(line) for line in read.stdout.splitlines()]
+        # What stands there without an end is being written just now.
+        return [json.loads(line) for line in self._laptop.peek(AUDIT).split(b"\n")[:-1]]
 
     def wrong(self) -> list[str]:
         """What docs/audit.schema.json does not allow, in the records that are as the agent wrote them."""
-        read = self._laptop.run("cat", "/var/log/docker-proxy-agent/audit.jsonl", check=False)
-        written = (line for line in read.stdout.encode().split(b"\n") if opened(line) is not None)
+        written = (line for line in self._laptop.peek(AUDIT).split(b"\n") if opened(line) is not None)
         return [wrong for line in written for wrong in wrong_in(json.loads(line))]
 
     def events(self) -> list[str]:
