@@ -1,4 +1,7 @@
-"""What lies over a suite's tree when a box boots: users, the lab's CA, the agent's dependencies, the agent."""
+"""What lies over a suite's tree when a box boots: users, the lab's CA, the agent's dependencies, the agent.
+
+python -m tests.machine.lab.layer      makes those of all suites, before the first test does
+"""
 
 import shutil
 from collections.abc import Sequence
@@ -9,7 +12,7 @@ from .authority import ca_file
 from .cache import digest, kept
 from .ground import ALONE, output
 from .places import REGISTRY
-from .rootfs import Suite, rootfs
+from .rootfs import SUITES, Suite, all_made, rootfs
 from .wheelhouse import built, dependencies, product_wheel, wheelhouse
 
 NEEDS = " ".join(f"'{need}'" for need in dependencies())
@@ -82,3 +85,9 @@ def _run_on(lower: Sequence[Path], layer: Path, script: str, given: dict[str, Pa
     finally:
         root.rmdir()
         shutil.rmtree(work)
+
+
+if __name__ == "__main__":
+    all_made()
+    for suite in SUITES.values():
+        layers(suite)
