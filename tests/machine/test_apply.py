@@ -91,21 +91,7 @@ def test_home_office_home_with_nothing_but_apply_between(laptop: Laptop) -> None
     assert proxy.log() == []
 
 
-@pytest.mark.sid
-def test_a_second_apply_writes_nothing_and_restarts_nothing(laptop: Laptop) -> None:
-    office_policy(laptop)
-    laptop.plug("office")
-    applied(laptop)
-    before = untouched(laptop)
-
-    printed = applied(laptop)
-
-    assert "nothing: Docker runs with the right settings" in printed
-    assert untouched(laptop) == before
-
-
-@pytest.mark.trixie
-def test_plan_says_what_apply_does_and_changes_nothing(laptop: Laptop) -> None:
+def test_plan_says_what_apply_does_and_the_log_tells_it_and_a_second_apply_does_nothing(laptop: Laptop) -> None:
     office_policy(laptop)
     laptop.plug("office")
     before = laptop.docker.invocation_id()
@@ -118,15 +104,30 @@ def test_plan_says_what_apply_does_and_changes_nothing(laptop: Laptop) -> None:
     assert not laptop.exists(ENVIRONMENT)
     assert not laptop.exists("/var/lib/docker-proxy-agent/originals.json")
     assert laptop.docker.invocation_id() == before
+
     applied(laptop)
+
+    assert laptop.audit.events() == [
+        "requested", "network-changed", "upstream-chosen", "apply-started", "settings-written", "docker-started",
+        "docker-restarted", "settings-written",
+    ]  # fmt: skip
     assert laptop.agent("plan").code == 0
     assert json.loads(laptop.agent("plan", "--json").stdout)["upstream"]["name"] == "office"
+    as_it_is = untouched(laptop)
+
+    printed = applied(laptop)
+
+    assert "nothing: Docker runs with the right settings" in printed
+    assert untouched(laptop) == as_it_is
+    assert laptop.agent("audit", "verify").ok
+    laptop.run("sed", "-i", "2d", "/var/log/docker-proxy-agent/audit.jsonl")
+    assert laptop.agent("audit", "verify").code == 1
 
 
-def test_every_kind_of_upstream(laptop: Laptop) -> None:
+def test_every_kind_of_upstream_and_a_new_password_is_seen_although_info_hides_it(laptop: Laptop) -> None:
     laptop.plug("office")
 
-    for kind in ("squid", "tls", "socks", "socks_with_password"):
+    for kind in ("tls", "socks", "socks_with_password", "squid"):
         proxy: Proxy = getattr(laptop.office, kind)
         office_policy(laptop, proxy)
 
@@ -137,15 +138,12 @@ def test_every_kind_of_upstream(laptop: Laptop) -> None:
         assert laptop.docker.pull().ok
         assert ASKED in proxy.log()
 
-
-@pytest.mark.trixie
-def test_socks5h_is_given_to_docker_as_socks5(laptop: Laptop) -> None:
-    laptop.policy(f'[upstream.office]\nurl = "socks5h://10.10.0.2:1080"\n{PLACES}')
-    laptop.plug("office")
+    laptop.run("sh", "-c", f"sed -i s/alice:[^@]*@/alice:old@/ {ENVIRONMENT}")
+    laptop.docker.restart()
+    assert not laptop.docker.pull().ok
 
     applied(laptop)
 
-    assert laptop.docker.reports(https="socks5://10.10.0.2:1080")
     assert laptop.docker.pull().ok
 
 
@@ -215,19 +213,6 @@ def test_a_new_password_in_daemon_json_is_seen_although_info_hides_it(laptop: La
     before = untouched(laptop)
     applied(laptop)
     assert untouched(laptop) == before
-
-
-def test_a_new_password_in_the_drop_in_is_seen_although_info_hides_it(laptop: Laptop) -> None:
-    office_policy(laptop, laptop.office.squid)
-    laptop.plug("office")
-    applied(laptop)
-    laptop.run("sh", "-c", f"sed -i s/alice:[^@]*@/alice:old@/ {ENVIRONMENT}")
-    laptop.docker.restart()
-    assert not laptop.docker.pull().ok
-
-    applied(laptop)
-
-    assert laptop.docker.pull().ok
 
 
 @docker_20
@@ -403,16 +388,6 @@ def test_what_takes_our_values_away_is_said_and_nothing_is_restarted(laptop: Lap
     assert laptop.docker.invocation_id() == before
 
 
-@pytest.mark.trixie
-def test_who_may_not_read_the_password_is_told_so(laptop: Laptop) -> None:
-    office_policy(laptop, laptop.office.squid)
-
-    ran = laptop.agent("check", user="bob")
-
-    assert ran.ok, ran
-    assert "is not checked: it may not be read by you" in ran.stderr
-
-
 def test_a_foreign_half_that_dockerd_would_not_take_is_no_reason_to_kill_it(laptop: Laptop) -> None:
     laptop.write(DAEMON_JSON, '{"no-such-key": true}' if laptop.suite == "trixie" else "{,}")
     office_policy(laptop)
@@ -474,11 +449,18 @@ def test_four_moves_within_a_minute_do_not_meet_the_start_limit(laptop: Laptop) 
 
 
 @pytest.mark.trixie
-def test_a_portal_changes_nothing_until_it_is_passed(laptop: Laptop) -> None:
+def test_where_nothing_is_reachable_and_behind_a_portal_all_is_kept(laptop: Laptop) -> None:
     office_policy(laptop)
     laptop.plug("office")
     applied(laptop)
     before = untouched(laptop)
+
+    laptop.office.tinyproxy.stop()
+    ran = laptop.agent("apply")
+
+    assert ran.code == 1
+    assert "nothing works" in ran.stdout
+    assert untouched(laptop) == before
 
     laptop.plug("cafe")
     printed = applied(laptop)
@@ -488,49 +470,6 @@ def test_a_portal_changes_nothing_until_it_is_passed(laptop: Laptop) -> None:
     laptop.cafe.pass_portal()
     applied(laptop)
     assert soon_pulls(laptop)
-
-
-@pytest.mark.trixie
-def test_offline_touches_nothing(laptop: Laptop) -> None:
-    office_policy(laptop)
-    before = laptop.docker.invocation_id()
-
-    printed = applied(laptop)
-
-    assert printed.startswith("offline: nothing is touched\n  docker       ")
-    assert laptop.docker.invocation_id() == before
-    assert not laptop.exists(ENVIRONMENT)
-
-
-@pytest.mark.trixie
-def test_offline_is_offline_whatever_lxd_and_virtual_machines_bring(laptop: Laptop) -> None:
-    office_policy(laptop)
-    laptop.network("""
-        ip link add incusbr0 type bridge; ip addr add 10.158.3.1/24 dev incusbr0; ip link set incusbr0 up
-        ip link add guest0 type veth peer name inside0; ip link set inside0 up
-        ip link set guest0 master incusbr0 up
-    """)
-    laptop.until(lambda: "LOWER_UP" in laptop.network("ip link show incusbr0"))
-
-    try:
-        assert applied(laptop).startswith("offline: nothing is touched\n")
-    finally:
-        laptop.network("ip link delete guest0; ip link delete incusbr0")
-
-
-@pytest.mark.trixie
-def test_nothing_reachable_fails_and_keeps(laptop: Laptop) -> None:
-    office_policy(laptop)
-    laptop.plug("office")
-    applied(laptop)
-    before = untouched(laptop)
-    laptop.office.tinyproxy.stop()
-
-    ran = laptop.agent("apply")
-
-    assert ran.code == 1
-    assert "nothing works" in ran.stdout
-    assert untouched(laptop) == before
 
 
 @pytest.mark.trixie
@@ -550,12 +489,31 @@ def test_probe_tells_how_each_upstream_does(laptop: Laptop) -> None:
     outcomes = {name: verdict["verdict"] for name, verdict in json.loads(ran.stdout)["verdicts"].items()}
     assert outcomes == {"office": "proxy-auth", "gone": "refused", "direct": "dns", "plain": "ok"}
     assert "Basic" in json.loads(ran.stdout)["verdicts"]["office"]["evidence"]
+    _socks5h_is_given_to_docker_as_socks5(laptop)
+
+
+def _socks5h_is_given_to_docker_as_socks5(laptop: Laptop) -> None:
+    laptop.policy(f'[upstream.office]\nurl = "socks5h://10.10.0.2:1080"\n{PLACES}')
+
+    applied(laptop)
+
+    assert laptop.docker.reports(https="socks5://10.10.0.2:1080")
+    assert laptop.docker.pull().ok
 
 
 @pytest.mark.trixie
-def test_without_a_policy_nothing_is_touched(laptop: Laptop) -> None:
+def test_without_a_policy_with_one_that_others_can_write_and_offline_nothing_is_touched(laptop: Laptop) -> None:
     laptop.plug("home")
+    _without_a_policy_nothing_is_touched(laptop)
+    laptop.plug("office")
+    _a_policy_that_others_can_write_is_refused(laptop)
+    laptop.unplug()
+    _offline_touches_nothing(laptop)
+    _offline_is_offline_whatever_lxd_and_virtual_machines_bring(laptop)
+    _who_may_not_read_the_password_is_told_so(laptop)
 
+
+def _without_a_policy_nothing_is_touched(laptop: Laptop) -> None:
     ran = laptop.agent("apply")
 
     assert ran.code == 1
@@ -563,11 +521,9 @@ def test_without_a_policy_nothing_is_touched(laptop: Laptop) -> None:
     assert not laptop.exists("/var/lib/docker-proxy-agent")
 
 
-@pytest.mark.trixie
-def test_a_policy_that_others_can_write_is_refused(laptop: Laptop) -> None:
+def _a_policy_that_others_can_write_is_refused(laptop: Laptop) -> None:
     office_policy(laptop)
     laptop.run("chmod", "666", "/etc/docker-proxy-agent/config.toml")
-    laptop.plug("office")
 
     ran = laptop.agent("apply")
 
@@ -575,6 +531,41 @@ def test_a_policy_that_others_can_write_is_refused(laptop: Laptop) -> None:
     assert "can be written by others" in ran.stderr
     assert not laptop.exists(ENVIRONMENT)
     assert laptop.agent("check").ok
+
+
+def _offline_touches_nothing(laptop: Laptop) -> None:
+    office_policy(laptop)
+    before = laptop.docker.invocation_id()
+
+    printed = applied(laptop)
+
+    assert printed.startswith("offline: nothing is touched\n  docker       ")
+    assert laptop.docker.invocation_id() == before
+    assert not laptop.exists(ENVIRONMENT)
+
+
+def _offline_is_offline_whatever_lxd_and_virtual_machines_bring(laptop: Laptop) -> None:
+    office_policy(laptop)
+    laptop.network("""
+        ip link add incusbr0 type bridge; ip addr add 10.158.3.1/24 dev incusbr0; ip link set incusbr0 up
+        ip link add guest0 type veth peer name inside0; ip link set inside0 up
+        ip link set guest0 master incusbr0 up
+    """)
+    laptop.until(lambda: "LOWER_UP" in laptop.network("ip link show incusbr0"))
+
+    try:
+        assert applied(laptop).startswith("offline: nothing is touched\n")
+    finally:
+        laptop.network("ip link delete guest0; ip link delete incusbr0")
+
+
+def _who_may_not_read_the_password_is_told_so(laptop: Laptop) -> None:
+    office_policy(laptop, laptop.office.squid)
+
+    ran = laptop.agent("check", user="bob")
+
+    assert ran.ok, ran
+    assert "is not checked: it may not be read by you" in ran.stderr
 
 
 def test_the_password_is_nowhere_that_others_can_look(laptop: Laptop) -> None:
@@ -623,18 +614,3 @@ def _is_verified_as_a_person_would(laptop: Laptop, proxy: str) -> None:
     assert "agrees Docker says what it was given" in roots
     assert "dockerd.env: closed to you" in bobs
     assert "environ: closed to you" in bobs
-
-
-def test_the_audit_log_tells_the_story(laptop: Laptop) -> None:
-    office_policy(laptop)
-    laptop.plug("office")
-
-    applied(laptop)
-
-    assert laptop.audit.events() == [
-        "requested", "network-changed", "upstream-chosen", "apply-started", "settings-written", "docker-started",
-        "docker-restarted", "settings-written",
-    ]  # fmt: skip
-    assert laptop.agent("audit", "verify").ok
-    laptop.run("sed", "-i", "2d", "/var/log/docker-proxy-agent/audit.jsonl")
-    assert laptop.agent("audit", "verify").code == 1

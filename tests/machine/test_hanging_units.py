@@ -166,7 +166,15 @@ def test_a_restore_waits_for_them_too(laptop: Laptop) -> None:
     assert stack_since(laptop) == since
 
 
-@pytest.mark.parametrize("mode", ["mixed", "control-group"])
+@pytest.mark.parametrize(
+    ("laptop", "mode"),
+    [
+        pytest.param("trixie", "mixed", id="trixie-mixed"),
+        pytest.param("trixie", "control-group", id="trixie-control-group"),
+        pytest.param("bookworm", "control-group", id="bookworm-control-group"),
+    ],
+    indirect=["laptop"],
+)
 def test_where_the_containers_end_with_the_unit_they_are_waited_for(laptop: Laptop, mode: str) -> None:
     """dockerd has a containerd of its own, as on many a distribution: live-restore keeps nothing there."""
     laptop.run("systemctl", "mask", "--now", "containerd.service")

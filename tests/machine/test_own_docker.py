@@ -38,7 +38,10 @@ class Own:
         self._laptop.write(f"{self.home}/.config/docker-proxy-agent/config.toml", PROBE + text, owner=self.docker.owner)
 
     def status(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.agent("status", "--json").stdout)
+        """What the running agent last wrote, or {}."""
+        found: dict[str, Any] = json.loads(
+            self._laptop.peek(f"{self.docker.runtime}/docker-proxy-agent/status.json") or b"{}"
+        )
         return found
 
     def is_steady(self, network: str) -> Seen:
@@ -81,16 +84,16 @@ def test_home_office_home_beside_the_systems_docker_with_nothing_typed_but_insta
     both = laptop.docker, own.docker
     laptop.until(own.is_steady, "elsewhere on earth", within=30)
 
-    for _ in range(2):
-        laptop.plug("office")
-        for docker in both:
-            laptop.until(docker.reports, http=proxy.url, https=proxy.url, within=90)
-            laptop.until(docker.pulls, within=20)
+    # There and back again and again: test_own_crash.py.
+    laptop.plug("office")
+    for docker in both:
+        laptop.until(docker.reports, http=proxy.url, https=proxy.url, within=90)
+        laptop.until(docker.pulls, within=20)
 
-        laptop.plug("home")
-        for docker in both:
-            laptop.until(docker.reports, http="", https="", within=90)
-            laptop.until(docker.pulls, within=20)
+    laptop.plug("home")
+    for docker in both:
+        laptop.until(docker.reports, http="", https="", within=90)
+        laptop.until(docker.pulls, within=20)
 
     laptop.until(own.is_steady, "elsewhere on earth", within=30)
     assert own.agent("status").stdout.startswith("STEADY         elsewhere on earth, direct, since ")
@@ -100,6 +103,29 @@ def test_home_office_home_beside_the_systems_docker_with_nothing_typed_but_insta
     modes = laptop.run("stat", "--format=%a %U %n", STATE, f"{CONFIG}/dockerd.env").stdout.splitlines()
     assert modes == [f"700 alice {STATE}", f"600 alice {CONFIG}/dockerd.env"]
     assert laptop.run("test", "-e", f"/run/user/{own.docker.uid}/docker-proxy-agent/lock").ok
+    _the_unit_closes_what_it_may_and_systemd_understands_each_line(laptop, own)
+
+
+def _it_is_the_users_own_and_never_roots(laptop: Laptop) -> None:
+    for words in (("status",), ("install",), ("apply",), ("run",)):
+        ran = laptop.agent(*words, "--user")
+        assert not ran.ok
+        assert "without sudo" in ran.stderr
+    assert not laptop.agent("--user", "--root", "/tmp", "status").ok
+    assert laptop.agent("status", "--user", user="alice").code == 3
+
+
+def _the_unit_closes_what_it_may_and_systemd_understands_each_line(laptop: Laptop, own: Own) -> None:
+    said = own.docker.run("systemd-analyze", "--user", "verify", UNIT, check=False)
+
+    assert said.stderr == ""
+    # No namespace of its own: from another one dockerd could not be looked into.
+    for kind in ("user", "mnt"):
+        links = [laptop.run("readlink", f"/proc/{pid}/ns/{kind}").stdout for pid in (own.pid(), 1)]
+        assert links[0] == links[1]
+    status = laptop.read(f"/proc/{own.pid()}/status")
+    assert "NoNewPrivs:\t1\n" in status
+    assert "Seccomp:\t2\n" in status
 
 
 def test_uninstall_leaves_nothing_of_it_but_the_policy_and_the_log(laptop: Laptop) -> None:
@@ -125,18 +151,6 @@ def test_uninstall_leaves_nothing_of_it_but_the_policy_and_the_log(laptop: Lapto
     assert {line.split()[-1] for line in left} <= {"/home/alice/.local/state"}
 
 
-@pytest.mark.trixie
-def test_it_is_the_users_own_and_never_roots(laptop: Laptop) -> None:
-    laptop.rootless()
-
-    for words in (("status",), ("install",), ("apply",), ("run",)):
-        ran = laptop.agent(*words, "--user")
-        assert not ran.ok
-        assert "without sudo" in ran.stderr
-    assert not laptop.agent("--user", "--root", "/tmp", "status").ok
-    assert laptop.agent("status", "--user", user="alice").code == 3
-
-
 IN_ITS_PLACE = """
 import os, socket
 os.unlink("{path}")
@@ -147,33 +161,18 @@ while True:
 
 
 @pytest.mark.trixie
-def test_a_dockerd_of_another_unit_is_not_taken_for_the_one_that_is_served(laptop: Laptop) -> None:
+def test_it_is_never_roots_and_a_dockerd_of_another_unit_is_not_taken_for_the_one_that_is_served(
+    laptop: Laptop,
+) -> None:
     laptop.plug("office")
     own = own_instance(laptop)
+    _it_is_the_users_own_and_never_roots(laptop)
     script = IN_ITS_PLACE.format(path=own.docker.socket)
     other = ("bash", "-c", f"exec -a /usr/bin/dockerd python3 -c '{script}'")
 
     own.docker.run("systemd-run", "--user", "--unit=other", *other)
 
     laptop.until(lambda: "another dockerd listens on its socket" in own.agent("plan").stdout, within=60)
-
-
-def test_the_unit_closes_what_it_may_and_systemd_understands_each_line(laptop: Laptop) -> None:
-    laptop.plug("home")
-    own = own_instance(laptop)
-    installed(own)
-    laptop.until(own.is_steady, "elsewhere on earth", within=30)
-
-    said = own.docker.run("systemd-analyze", "--user", "verify", UNIT, check=False)
-
-    assert said.stderr == ""
-    # No namespace of its own: from another one dockerd could not be looked into.
-    for kind in ("user", "mnt"):
-        links = [laptop.run("readlink", f"/proc/{pid}/ns/{kind}").stdout for pid in (own.pid(), 1)]
-        assert links[0] == links[1]
-    status = laptop.read(f"/proc/{own.pid()}/status")
-    assert "NoNewPrivs:\t1\n" in status
-    assert "Seccomp:\t2\n" in status
 
 
 @pytest.mark.trixie
@@ -224,6 +223,8 @@ def test_where_its_files_are_says_the_systemd_that_starts_it_and_not_the_shell(l
 
 
 def test_after_a_boot_elsewhere_ones_own_docker_starts_once_and_right(laptop: Laptop) -> None:
+    """And the journal misses the user's own log as it does the system's."""
+    _the_journal_is_kept_on_disk(laptop)
     laptop.plug("home")
     own = own_instance(laptop)
     installed(own)
@@ -237,6 +238,18 @@ def test_after_a_boot_elsewhere_ones_own_docker_starts_once_and_right(laptop: La
     laptop.until(own.is_steady, "office", within=30)
     assert own.agent("audit", "--event", "docker-restarted", "--since", "1h").stdout.count("docker-restarted") == 0
     assert own.docker.pull().ok
+    assert verified(laptop, own) == (True, True)
+    own.docker.systemctl("stop", NAME)
+    own.docker.run("rm", "-r", STATE)
+
+    assert verified(laptop, own) == (False, True)
+
+
+def _the_journal_is_kept_on_disk(laptop: Laptop) -> None:
+    """Where journald keeps apart what is a user's."""
+    laptop.run("mkdir", "-p", "/var/log/journal")
+    laptop.run("systemctl", "restart", "systemd-journald")
+    laptop.run("journalctl", "--flush")
 
 
 @pytest.mark.trixie
@@ -263,23 +276,6 @@ def test_a_password_of_the_users_is_the_users_alone(laptop: Laptop) -> None:
     for closed in (f"{CONFIG}/dockerd.env", STATE, f"/run/user/{own.docker.uid}/docker-proxy-agent"):
         assert not laptop.run("ls", "-l", f"{closed}/", user="bob", check=False).ok
         assert not laptop.run("cat", closed, user="bob", check=False).ok
-
-
-def test_the_journal_misses_the_users_own_log_as_it_does_the_systems(laptop: Laptop) -> None:
-    """Where journald writes to disk it keeps apart what is a user's."""
-    laptop.run("mkdir", "-p", "/var/log/journal")
-    laptop.run("systemctl", "restart", "systemd-journald")
-    laptop.run("journalctl", "--flush")
-    laptop.plug("office")
-    own = own_instance(laptop)
-    installed(own)
-    laptop.until(own.is_steady, "office", within=90)
-
-    assert verified(laptop, own) == (True, True)
-    own.docker.systemctl("stop", NAME)
-    own.docker.run("rm", "-r", STATE)
-
-    assert verified(laptop, own) == (False, True)
 
 
 def verified(laptop: Laptop, own: Own) -> tuple[bool, bool]:

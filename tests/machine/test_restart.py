@@ -493,8 +493,7 @@ RestartSec=500ms
 """
 
 
-@pytest.mark.parametrize("restarts", ["always", "no"])
-@pytest.mark.parametrize("method", ["systemd-drop-in", "daemon-json"])
+@pytest.mark.parametrize(("method", "restarts"), [("systemd-drop-in", "always"), ("daemon-json", "no")])
 @pytest.mark.parametrize("laptop", ["trixie"], indirect=True)
 def test_a_docker_that_dies_of_its_new_settings_in_the_minute_after_is_rolled_back(
     laptop: Laptop, method: str, restarts: str

@@ -35,7 +35,9 @@ def leads_out(own: RootlessDocker, url: str) -> bool:
     return asked.stdout == "hello from the internet\n"
 
 
-def test_it_pulls_at_the_office_with_its_owners_drop_in_and_not_without(laptop: Laptop) -> None:
+def test_it_pulls_at_the_office_with_its_owners_drop_in_and_not_without_and_trusts_who_its_owner_does(
+    laptop: Laptop,
+) -> None:
     own, office = laptop.rootless(), laptop.office.tinyproxy
     start = own.invocation_id()
     laptop.plug("home")
@@ -65,10 +67,18 @@ def test_it_pulls_at_the_office_with_its_owners_drop_in_and_not_without(laptop: 
     proxy(own, "")
     assert own.reports(http="", https="")
     assert soon_pulls(laptop, own)
+    _it_trusts_who_its_owner_trusts(laptop, own)
 
 
-def test_its_dockerd_is_a_process_that_only_its_owner_and_root_look_into(laptop: Laptop) -> None:
+def test_what_it_is_and_who_may_look_into_it(laptop: Laptop) -> None:
     own = laptop.rootless()
+    _what_closes_files_to_a_users_unit_closes_dockerd_to_it_as_well(laptop, own)
+    _a_restart_ends_its_containers_whatever_live_restore_says(laptop, own)
+    _a_client_takes_the_entry_of_the_engine_that_it_speaks_to(laptop, own)
+    _its_dockerd_is_a_process_that_only_its_owner_and_root_look_into(laptop, own)
+
+
+def _its_dockerd_is_a_process_that_only_its_owner_and_root_look_into(laptop: Laptop, own: RootlessDocker) -> None:
     proxy(own, "http://alice:secret@proxy:1")
     main, dockerd = int(own.show("MainPID")), own.pid()
 
@@ -101,8 +111,7 @@ def test_its_dockerd_is_a_process_that_only_its_owner_and_root_look_into(laptop:
     assert not laptop.run("docker", "ps", user="bob", check=False).ok
 
 
-def test_what_closes_files_to_a_users_unit_closes_dockerd_to_it_as_well(laptop: Laptop) -> None:
-    own = laptop.rootless()
+def _what_closes_files_to_a_users_unit_closes_dockerd_to_it_as_well(laptop: Laptop, own: RootlessDocker) -> None:
     look = f"cat /proc/{own.pid()}/environ >/dev/null"
     join = f"nsenter --user --net --preserve-credentials --target {own.pid()} true"
 
@@ -134,7 +143,7 @@ def test_what_closes_files_to_a_users_unit_closes_dockerd_to_it_as_well(laptop: 
     assert works("touch ~/there", "ProtectHome=read-only") is (laptop.suite == "bookworm")
 
 
-def test_loopback_is_its_own_and_the_laptops_is_reached_only_where_it_is_let_through(laptop: Laptop) -> None:
+def test_its_network_is_its_own_and_what_it_reaches_of_the_laptops_and_of_ipv6_it_is_told(laptop: Laptop) -> None:
     own = laptop.rootless()
     laptop.plug("home")
     local, in_the_lan = laptop.start_proxy(7890), laptop.start_proxy(7891, laptop.home.laptop_address)
@@ -172,6 +181,7 @@ def test_loopback_is_its_own_and_the_laptops_is_reached_only_where_it_is_let_thr
         "http://10.99.0.10/hello",
     )
     assert own.cli(*fetch, check=False).ok is knows_the_switch
+    _it_has_no_ipv6_unless_it_is_told_to(laptop, own)
 
 
 @ON_TRIXIE
@@ -190,8 +200,8 @@ def test_one_that_runs_in_the_laptops_network_has_the_laptops_loopback(laptop: L
     assert "registry.example:443" in laptop.office.tinyproxy.log()
 
 
-def test_it_has_no_ipv6_unless_it_is_told_to(laptop: Laptop) -> None:
-    own, office = laptop.rootless(), laptop.campus.tinyproxy
+def _it_has_no_ipv6_unless_it_is_told_to(laptop: Laptop, own: RootlessDocker) -> None:
+    office = laptop.campus.tinyproxy
     laptop.plug("campus")
     there = f"--proxy {office.url} http://10.99.0.10/hello"
     assert laptop.run("sh", "-c", f"curl -sS {there}").stdout == "hello from the internet\n"
@@ -202,8 +212,7 @@ def test_it_has_no_ipv6_unless_it_is_told_to(laptop: Laptop) -> None:
     laptop.until(leads_out, own, office.url)
 
 
-def test_a_restart_ends_its_containers_whatever_live_restore_says(laptop: Laptop) -> None:
-    own = laptop.rootless()
+def _a_restart_ends_its_containers_whatever_live_restore_says(laptop: Laptop, own: RootlessDocker) -> None:
     of_the_system = laptop.docker.start_container()
     laptop.write(own.daemon_json, '{"live-restore": true}', owner="alice")
     own.restart()
@@ -223,8 +232,7 @@ def test_a_restart_ends_its_containers_whatever_live_restore_says(laptop: Laptop
     assert of_the_system.pid() == of_the_system.first_pid
 
 
-def test_a_client_takes_the_entry_of_the_engine_that_it_speaks_to(laptop: Laptop) -> None:
-    own = laptop.rootless()
+def _a_client_takes_the_entry_of_the_engine_that_it_speaks_to(laptop: Laptop, own: RootlessDocker) -> None:
     entries = {"default": "default", f"unix://{own.socket}": "own", "unix:///var/run/docker.sock": "system"}
     proxies = {engine: {"httpProxy": f"http://{name}:1"} for engine, name in entries.items()}
     config = "/home/alice/.docker/config.json"
@@ -250,10 +258,7 @@ def test_a_client_takes_the_entry_of_the_engine_that_it_speaks_to(laptop: Laptop
     assert json.loads(laptop.read(config))["proxies"] == proxies  # also where the client saves it
 
 
-def test_it_trusts_who_its_owner_trusts(laptop: Laptop) -> None:
-    own = laptop.rootless()
-    laptop.plug("home")
-    assert soon_pulls(laptop, own)
+def _it_trusts_who_its_owner_trusts(laptop: Laptop, own: RootlessDocker) -> None:
     laptop.distrust()
     own.restart()  # which reads the system's store once
 
