@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from .lab.laptop import Laptop
 from .test_apply import office_policy
 from .test_clients import config, people
+from .test_roam import trixie
 from .test_service import NAME, started
 
 SECRET = "Zecret9"
@@ -30,14 +31,14 @@ HOMES = {
     "shadow": r"""ln -s /etc/shadow .docker/config.json""",
     "roots": r"""rmdir .docker; ln -s /root/.docker .docker""",
 }
-# What they leave running: a file that never rests, a lock on whatever can be opened, and helpers that are stopped.
+# What they leave running, each with a pause that leaves the machine to others: a file that never rests, a lock on whatever can be opened, and helpers that are stopped.
 BUSY = """
-touching() { while :; do touch ~/.docker/config.json ~/.docker/x; rm -f ~/.docker/x; done; }
+touching() { while sleep 0.05; do touch ~/.docker/config.json ~/.docker/x; rm -f ~/.docker/x; done; }
 locking() { for file in /run/docker-proxy-agent/*; do flock --exclusive "$file" sleep 1000 & done; wait; }
 touching & locking & wait
 """
 # Every helper that comes is stopped at once, and never goes on.
-STOPPING = "while :; do pkill -STOP -u stopping python3; done"
+STOPPING = "while sleep 0.02; do pkill -STOP -u stopping python3; done"
 
 
 def mischief(laptop: Laptop) -> None:
@@ -81,6 +82,7 @@ def moved(laptop: Laptop, name: str, https: str) -> None:
     laptop.until(laptop.docker.reports, https=https, within=60)
 
 
+@trixie
 def test_what_accounts_without_rights_do_costs_nobody_else_anything(laptop: Laptop) -> None:
     people(laptop)
     office_policy(laptop)
