@@ -112,7 +112,15 @@ def test_each_box_has_its_turn() -> None:
     assert sorted(name for names in IN_TURN for name in names) == sorted(box.name for box in BOXES)
 
 
-@pytest.mark.parametrize("names", IN_TURN, ids=lambda names: names[0])
+# What the last ones break is the agent's own, and how systemd masks a unit the first ones show.
+TURNS = [
+    pytest.param(suite, names, id=f"{suite}-{names[0]}")
+    for suite, turns in (("trixie", IN_TURN), ("bookworm", IN_TURN[:2]))
+    for names in turns
+]
+
+
+@pytest.mark.parametrize(("laptop", "names"), TURNS, indirect=["laptop"])
 def test_what_is_broken_is_named_by_doctor_and_mended_by_what_a_person_then_types(
     laptop: Laptop, names: tuple[str, ...]
 ) -> None:
