@@ -17,6 +17,7 @@ from agent.audit.facts import Plain
 from agent.audit.record import Record
 from agent.values.asker import Asker
 from agent.values.events import Event
+from tests.in_memory import in_memory
 from tests.records import wrong_in_facts
 from tests.share import fewer
 
@@ -28,6 +29,10 @@ settings.load_profile("ours")
 # readline, which tells only the C library.
 os.environ.pop("COLUMNS", None)
 os.unsetenv("COLUMNS")
+
+# Where pytest makes the folders of tests, if nothing else is wished.
+if (folder := in_memory()) is not None:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", folder)
 
 HERE = Path(__file__)
 TURN = HERE.with_name("__init__.py")

@@ -68,6 +68,7 @@ def asked(day: Day, question: str, log: Path | None = None) -> list[list[str]]:
     return [row.split("\t") for row in done.stdout.splitlines()]
 
 
+@pytest.mark.long  # it plays the day, for which all others would wait at the same time
 def test_the_day_is_one(day: Day) -> None:
     places = [note["where"] for note in day.lab.notes("place")]
 

@@ -18,10 +18,8 @@ from agent.audit.chain import Anchor, Entry, decoded, opened, sealed
 from agent.audit.log import AuditLog, AuditUnwritable
 from agent.audit.verify import Source, Verification, verify
 from agent.values.events import Event
+from tests.in_memory import in_memory
 from tests.share import fewer
-
-# fsync costs nothing there; a few thousand logs are written.
-FAST = "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 
 class Log:
@@ -65,7 +63,7 @@ class Log:
 
 @contextmanager
 def a_log(facts: list[dict[str, str]] | int, max_bytes: int = 100_000_000) -> Iterator[Log]:
-    with tempfile.TemporaryDirectory(dir=FAST) as root:
+    with tempfile.TemporaryDirectory(dir=in_memory()) as root:
         log = Log(Path(root))
         log.write([{"n": str(n)} for n in range(facts)] if isinstance(facts, int) else facts, max_bytes)
         yield log

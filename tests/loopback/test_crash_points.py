@@ -48,6 +48,7 @@ class Death:
         self._at: int | None = None
         self._instead: Callable[[], None] | None = None
         self._counted = STEPS
+        self._is_told = False
         self.steps: list[str] = []
 
     @contextmanager
@@ -55,6 +56,11 @@ class Death:
         self, step: int | None, instead: Callable[[], None] | None = None, *, counted: frozenset[str] = STEPS
     ) -> Iterator[None]:
         """None: never, and all steps are counted."""
+        if not self._is_told:
+            self._is_told = True
+            sys.addaudithook(
+                self._heard
+            )  # for the life of the process, which it slows down; it listens only within this
         self._counted = counted
         self.steps, self._at = [], sys.maxsize if step is None else step
         self._instead = instead
@@ -63,7 +69,7 @@ class Death:
         finally:
             self._at = None
 
-    def heard(self, event: str, arguments: tuple[object, ...]) -> None:
+    def _heard(self, event: str, arguments: tuple[object, ...]) -> None:
         if self._at is None or not self._counts(event, arguments):
             return
         self.steps.append(event)
@@ -82,7 +88,6 @@ class Death:
 
 
 DEATH: Final = Death()
-sys.addaudithook(DEATH.heard)  # for the life of the process; it listens only within `at`
 
 
 def told_of_sleeps(loop: asyncio.AbstractEventLoop) -> list[float]:

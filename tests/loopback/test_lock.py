@@ -66,12 +66,17 @@ def mode_of(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
+def open_to_all(path: Path) -> None:
+    """Everybody can look into the folder."""
+    for folder in (path, *path.parents):
+        if mode_of(folder) & 0o055 != 0o055:  # those of pytest, as many as there are
+            folder.chmod(mode_of(folder) | 0o055)
+
+
 @pytest.fixture
 def old(tmp_path: Path) -> Path:
     """The lock as an earlier version left it, in a folder that everybody can look into."""
-    for folder in (tmp_path, *tmp_path.parents):
-        if mode_of(folder) & 0o055 != 0o055:  # those of pytest, as many as there are
-            folder.chmod(mode_of(folder) | 0o055)
+    open_to_all(tmp_path)
     lock = tmp_path / "lock"
     lock.write_text("1\n")
     lock.chmod(0o644)

@@ -12,7 +12,7 @@ from agent.system.lock import is_held_by
 from agent.system.passwd import owner_of
 from agent.values.paths import Paths
 
-from .test_lock import HOLD, HOLD_OPEN_FILE, held_by
+from .test_lock import HOLD, HOLD_OPEN_FILE, held_by, open_to_all
 
 NOBODYS = 4294967290
 
@@ -32,8 +32,7 @@ async def test_whoever_holds_its_lock_is_named_as_sudo_takes_it_and_a_folder_is_
 
 @pytest.mark.needs_root
 async def test_of_a_user_without_a_name_and_nobody_can_hold_anothers(tmp_path: Path) -> None:
-    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):  # those of pytest
-        folder.chmod(0o755)
+    open_to_all(tmp_path)
     for uid in (NOBODYS, NOBODYS - 1):
         folder = tmp_path / str(uid) / "docker-proxy-agent"
         folder.mkdir(parents=True)

@@ -32,6 +32,7 @@ from agent.values.dockerd import Reality
 from agent.values.policy import Docker, Method, Relay, Restart
 from agent.values.secret import Secret
 from agent.values.settings import DIRECT, Settings, Texts, settings
+from tests.in_memory import in_memory
 from tests.share import fewer
 
 from .dockerd import Dockerd
@@ -526,7 +527,7 @@ def objects(draw: st.DrawFn, proxies: st.SearchStrategy[str]) -> str | None:
 @examples(deadline=None, max_examples=fewer(100))
 @given(objects(PROXIES), st.lists(WANTED, min_size=1, max_size=3), st.sampled_from(list(Method)), st.booleans())
 def test_any_daemon_json_comes_back(text: str | None, wanted: list[Settings], method: Method, is_edited: bool) -> None:
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=in_memory()) as folder:
         dockerd = Dockerd(Path(folder))
         file = dockerd.root / "etc/daemon.json"
         if text is not None:
@@ -554,7 +555,7 @@ def test_any_daemon_json_comes_back(text: str | None, wanted: list[Settings], me
 @examples(deadline=None, max_examples=fewer(15, at_least=3))
 @given(objects(CLIENT_PROXIES), st.lists(UPSTREAMS, min_size=1, max_size=2), st.booleans())
 def test_any_clients_file_comes_back(text: str | None, urls: list[str], is_edited: bool) -> None:
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=in_memory()) as folder:
         (Path(folder) / "docker").mkdir()
         dockerd = Dockerd(Path(folder) / "docker")
         people = People(Path(folder))

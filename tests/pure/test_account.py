@@ -768,7 +768,7 @@ WRITTEN: Final = st.tuples(
 )  # fmt: skip
 
 
-@settings(max_examples=fewer(800), deadline=None)
+@settings(max_examples=fewer(300, at_least=80), deadline=None)
 @given(st.lists(WRITTEN, max_size=30))
 def test_whatever_is_recorded_each_lane_says_one_thing_at_a_time(
     written: list[tuple[int, Event, dict[str, Any], dict[str, Any] | None, int, str]],

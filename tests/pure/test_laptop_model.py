@@ -49,7 +49,7 @@ from tests.share import fewer
 
 from .users_of_the_model import GIVES_NO_ANSWER_S, HELD_S, Manner, Users
 
-HISTORIES: Final = int(os.environ.get("HISTORIES", fewer(2000)))
+HISTORIES: Final = int(os.environ.get("HISTORIES", fewer(800, at_least=200)))
 SETTLED_S: Final = 180.0  # a recheck, the failures, failback and the turn of a restart, one after the other
 MINUTE_S: Final = 60.0
 AGAIN_AT_MOST_S: Final = 300.0  # a home that gave no answer is asked again, whatever it has done before
