@@ -18,7 +18,8 @@ from agent.values.paths import Paths
 from agent.values.policy import Policy
 
 
-def run(args: argparse.Namespace, paths: Paths) -> int:
+def run(args: argparse.Namespace, paths: Paths, known_as: str = "") -> int:
+    """`known_as`: what its reader calls a policy whose file is there only to be checked."""
     try:
         found = _for_elsewhere(args, paths) if args.offline else loaded(args, paths, refuses_unsafe=False)
     except PolicyRefused as error:
@@ -40,8 +41,8 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
         return 0
     files = [part.file for part in parts]
     where = found.path if found.path in files or not files else str(folder_beside(Path(found.path)))
-    page(f"{where}: valid: {_counted(found.policy)}")
-    if files != [found.path]:
+    page(f"{known_as or where}: valid: {_counted(found.policy)}")
+    if files != [found.path] and not known_as:
         page(*(f"{part.file}: {_held(part)}" for part in parts))
     return 0
 

@@ -55,6 +55,14 @@ def common(parser: argparse.ArgumentParser, default: str | None, hidden: Collect
 
 
 def _init(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--proxy",
+        action="append",
+        default=[],
+        type=url_without_password,
+        metavar="URL",
+        help="a proxy that you know of, such as http://proxy.example:3128; may be given several times",
+    )
     parser.add_argument("--write", action="store_true", help="write it without asking")
     parser.add_argument(
         "--add-network", metavar="NAME", help="add the place where the machine is now to the policy that there is"
@@ -242,6 +250,16 @@ def _pac_file(text: str) -> str:
         except ValueError as error:
             raise argparse.ArgumentTypeError(str(error)) from error
     return text
+
+
+def url_without_password(text: str) -> Any:
+    """As a policy has it. Whatever else stands in a command line, every user of this host can read."""
+    if "@" in text:
+        raise argparse.ArgumentTypeError(
+            "holds a user or password, and every user of this host can read a command line: leave it out, and write"
+            " username and password_file into the policy"
+        )
+    return _url(text)
 
 
 def _url(text: str) -> Any:

@@ -37,6 +37,7 @@ class NewUpstream(msgspec.Struct, frozen=True):
     owner: str = ""
     wheres: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    is_named: bool = True  # by somebody or something; if not, it was only found listening
 
     def __repr__(self) -> str:
         return f"NewUpstream({self.name})"
@@ -77,6 +78,24 @@ class Draft(msgspec.Struct, frozen=True):
 
 def first_policy(found: Found) -> Draft:
     """The place where the laptop is now, if a proxy is for it alone, and all others."""
+    draft = _drafted(found)
+    return msgspec.structs.replace(draft, remarks=(*draft.remarks, *_tried_first(draft)))
+
+
+def _tried_first(draft: Draft) -> list[str]:
+    """What Docker may never have used, and now would use before all else."""
+    remarks = []
+    for one in draft.upstreams:
+        where = [f'"{network.name}"' for network in draft.networks if network.use[0] == one.name]
+        if where and not one.is_named:
+            remarks.append(
+                f"a proxy listens here at {one.url.host}:{one.url.port}, and is tried first in {' and '.join(where)}."
+                f" If Docker is not to use it, delete {one.name} from `use`"
+            )
+    return remarks
+
+
+def _drafted(found: Found) -> Draft:
     merged = _Merging(found)
     for said in found.said:
         merged.add(said)
@@ -97,8 +116,8 @@ def first_policy(found: Found) -> Draft:
         )
     elif (dead := _dead(far, found.dead)) and not pacs:
         remarks.append(
-            f"no proxy answers here that was found ({dead}), so this is not the place that needs it, and the policy"
-            " describes no place: a proxy is used wherever it works. Run it where the proxy is needed, or there:"
+            f"no proxy of another host answers from here ({dead}), so this is not the place that needs it, and the"
+            " policy describes no place: a proxy is used wherever it works. Run it where the proxy is needed, or there:"
             " init --add-network NAME"
         )
         return Draft(upstreams, (last,), tuple(remarks))
@@ -240,7 +259,7 @@ class _Merging:
                 return
         name = self._name(url)
         where = f"listens at {url.host}:{url.port}" + (f" as {port.owner}" if port.owner else "")
-        self.upstreams.append(NewUpstream(name, url, owner=port.owner, wheres=(where,)))
+        self.upstreams.append(NewUpstream(name, url, owner=port.owner, wheres=(where,), is_named=False))
 
     def _put(self, http: ProxyUrl, https: ProxyUrl, said: Said, remarks: tuple[str, ...]) -> None:
         url, other = http.without_credentials(), https.without_credentials()
@@ -351,6 +370,7 @@ def becomes(said: Said) -> str:
 
 
 _BECOMES: Final = {
+    Kind.PERSON: "it goes into the policy",
     Kind.FLAGS: "these flags beat everything that the agent writes: take them out",
     Kind.DAEMON_JSON: "the agent changes it there; `restore` puts it back",
     Kind.UNIT: "it stays, and the agent's values are read after it and override it",

@@ -111,7 +111,7 @@ def _with_the_pass(picture: Picture, done: Pass, beside: Beside) -> Picture:
         picture,
         verdicts={name: shown_verdict(verdict, beside.asked.get(name)) for name, verdict in shown},
         clients=_clients(seen.clients, {file.path for file in _written(done)}) if seen.clients is not None else None,
-        relay=_relay(seen.relayed),
+        relay=_relay(seen.relayed, _running(done)),
         done=_done(done) if is_carried_out or done.clients else None,
         left_out=picture.left_out + max(0, len(seen.verdicts) - MOST),
     )
@@ -143,7 +143,7 @@ def shown_pac(pac: PacSeen) -> PacShown:
     )
 
 
-def _relay(relayed: Relayed) -> RelayShown | None:
+def _relay(relayed: Relayed, running: Settings | None) -> RelayShown | None:
     relaying, state = relayed.relaying, relayed.state
     if relaying.stage is Stage.OFF:
         return None
@@ -152,6 +152,7 @@ def _relay(relayed: Relayed) -> RelayShown | None:
         upstream=relayed.upstream,
         generation=relayed.generation,
         problem=relaying.because or (said(state) if state is not None else ""),
+        in_use=running is not None and relayed.port_in(running) is not None,
     )
     return shown.saying(state)
 
@@ -228,9 +229,8 @@ def _docker(done: Pass | None, reality: Reality, restarts: RestartsMade | None) 
     planned = done.seen if done is not None and isinstance(done.seen, Planned) else None
     outcome = done.outcome if done is not None and done.outcome is not None else Applied()
     in_use = done.seen.in_docker if done is not None else None
-    running = effective(reality)
+    running = _running(done) if done is not None else effective(reality)
     if planned is not None and outcome.restarted_s is not None:
-        running = outcome.runs_with or planned.plan.desired
         in_use = planned.upstream.name if outcome.runs_with is None else None
     if running is None:  # what it runs with is unknown
         in_use = None
@@ -252,6 +252,14 @@ def _docker(done: Pass | None, reality: Reality, restarts: RestartsMade | None) 
         last_took_s=restarts.last_took_s if restarts is not None else None,
         last_kept=restarts.last_kept if restarts is not None else None,
     )
+
+
+def _running(done: Pass) -> Settings | None:
+    """What dockerd runs with after this pass."""
+    seen, outcome = done.seen, done.outcome
+    if isinstance(seen, Planned) and outcome is not None and outcome.restarted_s is not None:
+        return outcome.runs_with or seen.plan.desired
+    return effective(seen.reality)
 
 
 def _deferred(plan: Plan | None, outcome: Applied) -> str | None:

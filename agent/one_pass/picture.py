@@ -102,6 +102,7 @@ class RelayShown(msgspec.Struct, frozen=True, kw_only=True):
     upstream: str | None  # that it was told to use; None: none of the policy's, or not told yet
     generation: int  # of what it was told; 0: nothing yet
     problem: str  # why probes through it fail, or why it does not go by what it was told; '': neither
+    in_use: bool = False  # whether Docker runs with its address
     taken: int | None = None  # the generation that it goes by; None: it does not run, or says nothing that counts
     connections: int | None = None  # open when it last said so
     bytes: int | None = None  # in both directions since it started

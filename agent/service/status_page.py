@@ -155,7 +155,7 @@ def _docker(status: Status, docker: DockerShown, now: dt.datetime) -> str:
     if docker.version is None:
         parts = [docker.absence]
     elif chosen is not None and docker.in_use == chosen:
-        is_relayed = status.relay is not None and status.relay.state == _GIVEN
+        is_relayed = status.relay is not None and status.relay.in_use
         parts = [f"{docker.version} runs with {'the relay' if is_relayed else 'it'}"]
     elif status.state is not State.DEFERRED:  # the headline says it
         parts = [f"{docker.version} runs with {_running(docker)}{_here(docker)}"]
@@ -179,7 +179,9 @@ def _wish(status: Status) -> Iterator[str]:
     if status.network is not None and status.upstream is not None and status.upstream.name is not None:
         is_said = status.state in (State.STEADY, State.WAITING) and said_first(status) is None
         if not is_said:
-            yield line("wanted", f"{in_network(status.network.name, status.upstream.name)}: {status.upstream.why}")
+            is_relay_next = status.relay is not None and status.relay.state == _GIVEN and not status.relay.in_use
+            wish = in_network(status.network.name, status.upstream.name) + (", by the relay" if is_relay_next else "")
+            yield line("wanted", f"{wish}: {status.upstream.why}")
     if status.docker is not None and status.docker.deferred:
         yield line("waits", status.docker.deferred)
 

@@ -18,6 +18,7 @@ from agent.values.snapshot import Snapshot
 class Kind(enum.Enum):
     """Who reads it, and with that what becomes of it once the agent runs. The strongest for dockerd first."""
 
+    PERSON = "person"  # whoever runs `init`
     FLAGS = "flags"  # of dockerd
     DAEMON_JSON = "daemon.json"
     UNIT = "unit"  # its files, and the environment files that they name
@@ -27,7 +28,7 @@ class Kind(enum.Enum):
     @property
     def is_written_by_us(self) -> bool:
         """Whether what stands there may be the agent's own."""
-        return self is not Kind.ELSEWHERE
+        return self not in (Kind.PERSON, Kind.ELSEWHERE)
 
 
 class Said(msgspec.Struct, frozen=True):

@@ -267,6 +267,8 @@ class UpstreamUrl:
         if _has_path(text):
             raise ValueError('has a path: a proxy has none; a PAC file is written as pac = "…", instead of url')
         if not isinstance(url, ProxyUrl) or "://" not in text:
+            if "://" in text and isinstance(proxy(_PORT.sub("", text)), ProxyUrl):
+                raise ValueError("has an impossible port: write 1 to 65535")
             raise ValueError('is not a proxy\'s URL, such as "http://proxy.example:3128" or "socks5://…"')
         if not _is_possible(url.host):
             raise ValueError(f'names no proxy: "{url.host}" is not an address')
@@ -314,6 +316,9 @@ class PacUrl(str):
     def path(self) -> str:
         """Of a file; '' for every other."""
         return unquote(self.removeprefix("file://")) if self.startswith("file://") else ""
+
+
+_PORT: Final = re.compile(r":[0-9]+/?\Z")
 
 
 def _has_path(text: str) -> bool:

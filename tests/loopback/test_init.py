@@ -137,9 +137,10 @@ def test_without_a_yes_it_shows_the_policy_and_leaves_nothing(laptop: Laptop, ro
     plug(laptop)
     before = files(root)
 
-    shown = laptop.python(INIT, "", "--root", str(root), "init")
+    shown = laptop.python(f"import sys\nsys.stderr = sys.stdout\n{INIT}", "", "--root", str(root), "init")
 
-    assert isinstance(parse(shown), Policy)
+    assert "the policy above: valid: 3 upstreams and direct" in shown
+    assert ".draft" not in shown
     assert "s3cret" not in shown
     assert files(root) == before
     assert not (root / "etc/docker-proxy-agent").exists()
@@ -163,6 +164,47 @@ def test_what_is_found_becomes_the_policy_and_the_password_a_file_of_its_own(lap
     assert (root / PASSWORD).read_bytes() == b"s3cret"
     assert stat.S_IMODE((root / PASSWORD).stat().st_mode) == 0o600
     assert [path.name for path in sorted((root / POLICY).parent.iterdir())] == ["config.toml", "corp-proxy.password"]
+
+
+# At a terminal, where these lines are typed.
+TYPED: Final = """
+import os
+ours, theirs = os.openpty()
+os.dup2(theirs, 0)
+os.write(ours, b"http://10.10.0.9:8080\\nyes\\n")
+"""
+
+
+def test_a_proxy_that_nothing_here_knows_is_named_at_the_prompt(laptop: Laptop, root: Path) -> None:
+    plug(laptop)
+    for name in (CONF, "etc/docker/daemon.json", "etc/default/docker", "root/.docker/config.json"):
+        (root / name).unlink()
+
+    laptop.python(TYPED + INIT, OFFICE, "--root", str(root), "init")
+
+    text = (root / POLICY).read_text()
+    assert "# Found: the command line (--proxy)\n[upstream.proxy-10-10-0-9]\n" in text
+    assert [one.use for one in policy(root).networks] == [
+        ("proxy-10-10-0-9", "local-7890", "direct"),
+        ("local-7890", "proxy-10-10-0-9", "direct"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("url", "wrong"),
+    [
+        ("http://alice:s3cret@proxy.test:3128", "holds a user or password, and every user of this host can read"),
+        ("http://proxy.test:88888", "has an impossible port: write 1 to 65535"),
+        ("proxy.test:3128", "is not a proxy's URL"),
+    ],
+)
+def test_what_cannot_be_a_proxy_is_refused_and_not_repeated(root: Path, url: str, wrong: str) -> None:
+    refused = ran("--root", str(root), "init", "--proxy", url)
+
+    assert (refused.returncode, refused.stdout) == (64, "")
+    assert wrong in " ".join(refused.stderr.split())
+    assert url not in refused.stderr
+    assert "s3cret" not in refused.stderr
 
 
 def test_a_pac_script_of_a_connection_is_told(laptop: Laptop, root: Path) -> None:

@@ -311,6 +311,29 @@ def test_all_proxy_counts_where_nothing_else_is_said() -> None:
     assert str(read(draft).upstreams["local-9050"].http) == "socks5://127.0.0.1:9050"
 
 
+def test_what_nobody_named_and_is_tried_first_is_told() -> None:
+    url = proxy(CORP)
+    assert isinstance(url, ProxyUrl)
+    draft = first_policy(found(said(), ports=[LocalPort(7890)], dead={url: "dns"}))
+
+    gone, first = draft.remarks
+    assert gone.startswith(f"no proxy of another host answers from here ({CORP}: dns)")
+    assert first == (
+        'a proxy listens here at 127.0.0.1:7890, and is tried first in "anywhere else". If Docker is not to use it,'
+        " delete local-7890 from `use`"
+    )
+
+
+def test_a_proxy_that_a_person_named_is_tried_before_what_listens_here() -> None:
+    named = said(where="the command line (--proxy)", kind=Kind.PERSON)
+    told = found(named, ports=[LocalPort(7890)])
+
+    draft = one_more(told, Policy(), "office")
+
+    assert isinstance(draft, Draft)
+    assert first_policy(told).networks[0].use == draft.networks[0].use == ("corp-proxy", "local-7890", "direct")
+
+
 def test_two_proxies_stay_two() -> None:
     draft = first_policy(found(Said("a", Kind.UNIT, settings(CORP, "http://other.corp.example:8080"))))
 

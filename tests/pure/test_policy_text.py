@@ -141,6 +141,7 @@ NO_PAC = 'is not where a PAC file is, such as "http://wpad.example/wpad.dat", "f
         (UPSTREAM + 'url = "file:///etc/proxy.pac"', 'upstream.a.url: "‹unparsable›/…" has a path: a proxy has none; a PAC file is written as pac = "…", instead of url'),
         (UPSTREAM + 'url = "http://10.0.0.300:3128"', 'upstream.a.url: "http://10.0.0.300:3128" names no proxy: "10.0.0.300" is not an address'),
         (UPSTREAM + URL + 'container_url = "http://10.0.0.1-9"', 'upstream.a.container_url: "http://10.0.0.1-9" names no proxy: "10.0.0.1-9" is not an address'),
+        (UPSTREAM + 'url = "http://proxy.test:88888"', 'upstream.a.url: "http://proxy.test:88888" has an impossible port: write 1 to 65535'),
         (UPSTREAM + 'url = "socks4://proxy"', 'upstream.a.url: "socks4://proxy" is not a proxy\'s URL, such as "http://proxy.example:3128" or "socks5://…"'),
         (UPSTREAM + 'url = "http://u:hunter2@proxy"', 'upstream.a.url: "http://•••@proxy" holds a user or password: write username and password_file instead'),
         (UPSTREAM + URL + 'http_url = "http://b"', "upstream.a: url stands beside http_url or https_url: write one or the other"),

@@ -111,6 +111,24 @@ def test_where_the_policy_is_in_several_files_what_is_used_here_names_its_file()
     ]
 
 
+@pytest.mark.parametrize(
+    ("in_use", "docker", "wanted"),
+    [
+        (False, "26.1.5 runs with it", "office via corp, by the relay: first of corp, direct that works"),
+        (True, "26.1.5 runs with the relay", "office via corp: first of corp, direct that works"),
+    ],
+)
+def test_docker_runs_with_the_relay_only_once_it_was_restarted(in_use: bool, docker: str, wanted: str) -> None:
+    relay = RelayShown(state="given", upstream="corp", generation=1, problem="", in_use=in_use)
+    waiting = msgspec.structs.replace(DOCKER, restarts=0, deferred="a container runs")
+    status = msgspec.structs.replace(AT_THE_OFFICE, state=State.DEFERRED, docker=waiting, relay=relay)
+
+    _, second, *rest = lines(status, NOW)
+
+    assert second == f"  docker       {docker}"
+    assert f"  wanted       {wanted}" in rest
+
+
 def test_what_was_seen_of_the_proxy_of_clients_is_said_once() -> None:
     fact = "corp answers on 172.17.0.1, seen from the host"
     clients = ClientsShown(settings=IN_THE_OFFICE, why="corp is in use", fact=fact, writes=())

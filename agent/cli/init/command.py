@@ -16,6 +16,7 @@ from typing import Final
 
 from agent.cli import check, plan
 from agent.cli.init.look import look
+from agent.cli.options import url_without_password
 from agent.cli.policy_of import loaded
 from agent.cli.printing import complain, say
 from agent.cli.session import quiet
@@ -30,6 +31,7 @@ from agent.values.found import Found
 from agent.values.paths import Paths
 
 _YES: Final = frozenset({"y", "yes"})
+_NAMED: Final = "docker-proxy-agent init --proxy http://proxy.example:3128"
 
 
 def run(args: argparse.Namespace, paths: Paths) -> int:
@@ -46,12 +48,12 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
         )
     # Before the look, which takes seconds.
     given = loaded(args, paths, refuses_unsafe=False) if args.add_network is not None else None
-    found = asyncio.run(look(paths))
+    found = asyncio.run(look(paths, args.proxy))
     folder = paths.layout.policy if args.policy is None else str(policy.parent)
     if given is None:
         draft = first_policy(found)
         if not draft.upstreams and not draft.pacs:
-            complain("note: no proxy was found here")
+            complain(f"note: no proxy was found here. If you know of one, name it: {_NAMED}")
         text = policy_text(draft, folder, offers_relay=paths.layout.bridge_is_here)
     else:
         more = one_more(found, given.policy, args.add_network)
@@ -72,15 +74,28 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
                 "To add this place: docker-proxy-agent init --add-network NAME"
             )
             return 0
-        if not is_good or not (args.write or _is_wanted(policy)):
-            complain(
-                f"{policy}: not written"
-                + ("" if args.write or not is_good else ". To write it: docker-proxy-agent init --write")
-            )
-            return 0 if is_good else 1
-        beside.keep(before, _mode(draft))
-    complain(f"{policy}: written. The service takes it up by itself; without it: docker-proxy-agent apply")
+        if not is_good:
+            complain(f"{policy}: not written")
+            return 1
+        answer = "yes" if args.write else _asked(policy)
+        if answer.lower() in _YES:
+            beside.keep(before, _mode(draft))
+            complain(f"{policy}: written. The service takes it up by itself; without it: docker-proxy-agent apply")
+            return 0
+    if "://" in answer:
+        return _with_proxy(args, paths, answer)
+    named = "".join(f" --proxy {url}" for url in args.proxy)
+    complain(f"{policy}: not written. To write it: docker-proxy-agent init{named} --write")
     return 0
+
+
+def _with_proxy(args: argparse.Namespace, paths: Paths, answer: str) -> int:
+    """Whoever is asked whether this is right may answer with the proxy that it lacks."""
+    try:
+        told = url_without_password(answer)
+    except argparse.ArgumentTypeError as error:
+        raise AgentError("your answer", f"{error}; nothing was written") from error
+    return run(argparse.Namespace(**{**vars(args), "proxy": [*args.proxy, told]}), paths)
 
 
 def _written(given: Loaded, text: str | None) -> Written:
@@ -124,7 +139,7 @@ def _tried(args: argparse.Namespace, paths: Paths, draft: Path) -> bool:
     """`check` and `plan` with it; what stands in the way of the plan now is told, and is no reason against it."""
     beside = argparse.Namespace(**{**vars(args), "policy": draft, "json": False, "offline": False})
     with contextlib.redirect_stdout(sys.stderr):
-        if check.run(beside, paths) != 0:
+        if check.run(beside, paths, "the policy above") != 0:
             return False
         try:
             plan.run(beside, paths)
@@ -133,11 +148,12 @@ def _tried(args: argparse.Namespace, paths: Paths, draft: Path) -> bool:
     return True
 
 
-def _is_wanted(policy: Path) -> bool:
+def _asked(policy: Path) -> str:
+    """What a person answers; '' where nobody can be asked."""
     if not sys.stdin.isatty():
-        return False
-    complain(f"Write it to {policy}? [y/N]")
-    return sys.stdin.readline().strip().lower() in _YES
+        return ""
+    complain(f"Write it to {policy}? [y/N], or the URL of a proxy that it lacks:")
+    return sys.stdin.readline().strip()
 
 
 class _Beside:

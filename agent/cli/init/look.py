@@ -66,9 +66,9 @@ _FIRST_PERSON: Final = 1000
 _WITHIN_S: Final = 3.0
 
 
-async def look(paths: Paths) -> Found:
-    """Everything, from this moment."""
-    return await _Look(serving(paths, "")).found()
+async def look(paths: Paths, told: Iterable[ProxyUrl] = ()) -> Found:
+    """Everything, from this moment. `told`: what whoever runs this knows."""
+    return await _Look(serving(paths, "")).found(told)
 
 
 class _Look:
@@ -81,8 +81,10 @@ class _Look:
         self._named_by_us: set[PacUrl] = set()  # those that whoever runs this has named, or root
         self._sockets = LocalSockets(ThisSystem(paths.root))
 
-    async def found(self) -> Found:
+    async def found(self, told: Iterable[ProxyUrl]) -> Found:
         snapshot = await see(self._paths, with_macs=True)
+        for url in told:
+            self._say("the command line (--proxy)", Kind.PERSON, Settings(http=url, https=url))
         if await wpad_by_dhcp(self._paths):
             self._say_pac("DHCP (option 252)", PacUrl.AUTO)
         await asyncio.to_thread(self._files)
