@@ -11,7 +11,8 @@ import msgspec
 from agent.cli.policy_of import loaded, warn
 from agent.cli.printing import complain, page, print_json
 from agent.service.policy_shown import parts_shown
-from agent.service.status_file import PolicyPart, PolicyStatus
+from agent.service.status_file import PolicyPart, PolicyStatus, read
+from agent.service.status_page import still_used
 from agent.system.policy_file import Loaded, folder_beside, load_for_elsewhere
 from agent.values.errors import AgentError, PolicyRefused
 from agent.values.paths import Paths
@@ -27,6 +28,8 @@ def run(args: argparse.Namespace, paths: Paths, known_as: str = "") -> int:
             print_json(_facts(PolicyStatus(error.path, error="; ".join(error.problems)), error.problems, ()))
             return 1
         complain(*error.lines)
+        if used := _still_used(args, paths):
+            complain(used)
         if not args.offline and _is_for_elsewhere(args, paths):
             complain(
                 "On a machine that has these, it would be valid. "
@@ -61,6 +64,12 @@ def _for_elsewhere(args: argparse.Namespace, paths: Paths) -> Loaded:
     found = load_for_elsewhere(args.policy or paths.policy)
     warn(found.path, found.warnings)
     return found
+
+
+def _still_used(args: argparse.Namespace, paths: Paths) -> str:
+    """By the running agent, of whose policy this is the file; '' if none runs, or it has none."""
+    found = read(paths.status) if args.policy in (None, paths.policy) else None
+    return still_used(found.status) if found is not None and found.is_running and found.status is not None else ""
 
 
 def _is_for_elsewhere(args: argparse.Namespace, paths: Paths) -> bool:

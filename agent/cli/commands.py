@@ -32,7 +32,7 @@ GROUPS: Final[Mapping[str, Mapping[str, Command]]] = {
             "write a first policy, or add the place where the machine is now",
             (
                 Example("init", "shows a policy for this system, and asks before it writes it"),
-                Example("init --proxy http://proxy.corp.example:3128", "the same, with a proxy that only you know of"),
+                Example("init --proxy http://proxy:3128", "the same, with a proxy that only you know of"),
                 Example("init --add-network office", "adds the place where the machine is now, as office"),
             ),
             more="The policy is made from what this system has: Docker's files, people's clients, its environment.",

@@ -44,6 +44,8 @@ def lines(status: Status, now: dt.datetime) -> Iterator[str]:
         yield line("relay", _relay(status.relay))
     yield from _wish(status)
     yield from _targets(status)
+    if used := still_used(status):
+        yield line("policy", f"the one in the file is refused, and {used}")
     if text := _written_in(status):
         yield line("policy", text)
     if status.verdicts:
@@ -78,6 +80,14 @@ def headline(status: Status, now: dt.datetime | None) -> str:
     if status.state is State.FAILED:
         return f"{choice}: some of it failed"
     return f"{choice}{_since(upstream.since, now)}: {upstream.why}"
+
+
+def still_used(status: Status) -> str:
+    """Which policy the agent uses while the one in the file is refused; '' if it is that one, or none."""
+    policy = status.policy
+    if policy.error is None or policy.loaded is None:
+        return ""
+    return f"the agent still uses the policy loaded at {_clock(policy.loaded)}"
 
 
 def said_first(status: Status) -> Condition | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime as dt
 import json
 import tempfile
 from pathlib import Path
@@ -175,6 +176,40 @@ def test_what_only_the_running_agent_knows_is_told(tmp_path: Path) -> None:
     assert ran.returncode == 0, ran
     assert ". the agent: /home cannot be watched\n" in ran.stdout
     assert "  do           Raise fs.inotify.max_user_watches\n" in ran.stdout
+
+
+def test_a_restart_that_waits_is_told_with_the_command_that_makes_it(tmp_path: Path) -> None:
+    with proxy() as port, Installation(tmp_path, port) as machine:
+        assert machine.ran("apply").returncode == 0
+        policy = machine.paths.policy.read_text()
+        never = '[no_proxy]\nalways = ["registry.local"]\n\n[docker]\nrestart = "never"\n'
+        machine.paths.policy.write_text(policy.replace("[docker]\n", never))
+
+        ran = machine.ran("doctor")
+
+    assert ran.returncode == 0, ran
+    told = " ".join(ran.stdout.split())
+    assert 'Docker: is to be restarted with other settings, and that waits: docker.restart = "never" why' in told
+    assert "do sudo docker-proxy-agent apply --now" in told
+
+
+def test_a_refused_policy_is_told_once_with_the_one_that_is_still_used(tmp_path: Path) -> None:
+    with proxy() as port, Installation(tmp_path, port) as machine:
+        loaded, refused = "2026-11-29T09:48:59+00:00", PolicyStatus("config.toml", "2026-11-29T09:48:59+00:00", "typo")
+        StatusFile(machine.paths.status).show(status_of(Picture(state=State.STEADY), refused, ()))
+        network = '\n[[network]]\nname = "{}"\nuse = ["offfice"]\n'
+        with machine.paths.policy.open("a") as policy:
+            policy.write(network.format("home") + network.format("lab"))
+
+        checked, ran = machine.ran("check"), machine.ran("doctor")
+
+    at = dt.datetime.fromisoformat(loaded).astimezone().strftime("%H:%M:%S")
+    used = f"the agent still uses the policy loaded at {at}"
+    assert used in checked.stderr.split("\n"), checked
+    told = " ".join(ran.stdout.split())
+    assert 'config.toml: network 2 (home).use, network 3 (lab).use: "offfice" is no upstream' in told
+    assert f"why {used} do To see whether it is right: docker-proxy-agent check" in told
+    assert told.count("offfice") == 1
 
 
 def test_services_of_compose_that_containers_would_ask_the_proxy_for(tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ from agent.cli.doctor.told import Around, Pause
 from agent.cli.doctor.trust import Rejected, Trust
 from agent.cli.doctor.trust import judge as of_trust
 from agent.cli.doctor.units import Unit
+from agent.cli.doctor.waiting import Waiting
 from agent.decide.pac import Answered, PacSeen, Said
 from agent.values.condition import Code, Condition
 from agent.values.dockerd import Engine, Flags, Phase, Reality, UnitState
@@ -440,7 +441,7 @@ def test_what_is_broken_now_comes_first_and_each_once() -> None:
         "",
         "worth knowing:",
         "  3. the agent: pinned",
-        "  why          in other networks, too, Docker keeps what it has now, which may not work there",
+        "  why          it is used in other networks, too, where it may not work",
         "",
         "When 1 is done, look again: sudo docker-proxy-agent doctor",
         "",
@@ -448,7 +449,7 @@ def test_what_is_broken_now_comes_first_and_each_once() -> None:
     ]
 
 
-@pytest.mark.parametrize("code", [Code.PINNED, Code.PAUSED, Code.QUARANTINED])
+@pytest.mark.parametrize("code", [Code.PINNED_BUT_FAILING, Code.PAUSED, Code.QUARANTINED])
 def test_what_keeps_a_proxy_from_docker_is_the_cause_of_what_it_does_not_find(code: Code) -> None:
     hosts = (host(name="registry.test", why_not="no answer", is_in_use=True),)
     conditions = (Condition(Code.UNREACHABLE, "nothing works"), Condition(code, "held", "Let go"))
@@ -568,6 +569,14 @@ NAMELESS = host(why_not="no answer", is_in_use=True)
             id="paused-and-docker-fails",
         ),
         pytest.param(
+            Facts(waiting=Waiting(because="2 containers run"), is_docker_failing=True, hosts=(NAMELESS,)),
+            (Sign.RESTART_WAITS, BROKEN),
+            id="a-restart-that-waits-while-docker-fails",
+        ),
+        pytest.param(
+            Facts(waiting=Waiting(because="2 containers run")), (Sign.RESTART_WAITS, LATER), id="a-restart-that-waits"
+        ),
+        pytest.param(
             Facts(conditions=(Condition(Code.PAUSED, "paused"),)), (Sign.CONDITION, LATER), id="paused-and-it-works"
         ),
         pytest.param(
@@ -577,8 +586,8 @@ NAMELESS = host(why_not="no answer", is_in_use=True)
         ),
         pytest.param(
             Facts(conditions=(Condition(Code.PINNED, "pinned"),), is_docker_failing=True, hosts=(NAMELESS,)),
-            (Sign.CONDITION, BROKEN),
-            id="pinned-and-docker-fails",
+            (Sign.NAME_UNKNOWN, BROKEN),
+            id="pinned-to-what-works-and-docker-does-not-have-it-yet",
         ),
         pytest.param(
             Facts(conditions=(Condition(Code.PINNED, "pinned"),)), (Sign.CONDITION, LATER), id="pinned-to-what-works"
@@ -587,6 +596,17 @@ NAMELESS = host(why_not="no answer", is_in_use=True)
 )
 def test_the_cause_comes_first(facts: Facts, first: tuple[Sign, bool]) -> None:
     assert told(shown(judged(facts), ()).findings)[0] == first
+
+
+def test_what_is_paused_is_the_cause_and_not_the_pin() -> None:
+    pin = Condition(Code.PINNED, "office is pinned")
+    paused = Condition(Code.PAUSED, "paused")
+
+    found = shown(judged(Facts(conditions=(pin, paused), is_docker_failing=True)), ()).findings
+    failing = shown(judged(Facts(conditions=(replace(pin, code=Code.PINNED_BUT_FAILING), paused))), ()).findings
+
+    assert [(one.condition, one.is_broken) for one in found] == [("paused", True), ("pinned", False)]
+    assert [one.condition for one in failing] == ["pinned-but-failing", "paused"]
 
 
 WITHOUT = Reality(UnitState(Phase.RUNNING, pid=1), engine=Engine("26.1.5", (1, 45), False, Texts(), True, False, 0))
@@ -623,8 +643,8 @@ DIRECT = "Docker runs without the proxy of this network: pulls fail with: no suc
             "in every network Docker asks http://•••@10.10.0.9:1: pulls fail where that does not work", id="a-flag",
         ),
         pytest.param(
-            Condition(Code.PINNED, "office is pinned"), Around(is_docker_failing=True),
-            "the agent", "office is pinned", "Docker has settings that do not work in this network: pulls fail", id="pinned",
+            Condition(Code.PINNED_BUT_FAILING, "office is pinned, and fails here: dns"), Around(is_docker_failing=True),
+            "the agent", "office is pinned, and fails here: dns", "Docker has settings that do not work in this network: pulls fail", id="pinned",
         ),
     ],
 )  # fmt: skip

@@ -129,6 +129,15 @@ def test_docker_runs_with_the_relay_only_once_it_was_restarted(in_use: bool, doc
     assert f"  wanted       {wanted}" in rest
 
 
+def test_a_refused_policy_does_not_hide_that_another_one_stays_in_force() -> None:
+    refused = msgspec.structs.replace(POLICY, error="a typo")
+
+    shown = list(lines(msgspec.structs.replace(AT_THE_OFFICE, policy=refused), NOW))
+
+    told = "  policy       the one in the file is refused, and the agent still uses the policy loaded at "
+    assert [one.startswith(told) for one in shown if one.startswith("  policy ")] == [True]
+
+
 def test_what_was_seen_of_the_proxy_of_clients_is_said_once() -> None:
     fact = "corp answers on 172.17.0.1, seen from the host"
     clients = ClientsShown(settings=IN_THE_OFFICE, why="corp is in use", fact=fact, writes=())

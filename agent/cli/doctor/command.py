@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+from collections.abc import Iterator
 
 import msgspec
 
@@ -55,4 +56,15 @@ def _policy(args: argparse.Namespace, paths: Paths) -> tuple[Policy | None, tupl
     except NoPolicy as error:
         return None, (Condition(Code.NO_POLICY, error.what, error.remedy, error.where),)
     except PolicyRefused as error:
-        return None, tuple(Condition(Code.POLICY_ERROR, wrong.text, "", wrong.at(error.path)) for wrong in error.found)
+        return None, tuple(_mistakes(error))
+
+
+def _mistakes(error: PolicyRefused) -> Iterator[Condition]:
+    """The same one at several keys is one."""
+    keys: dict[tuple[str, str], list[str]] = {}
+    for wrong in error.found:
+        key, _, what = wrong.text.partition(": ")
+        keys.setdefault((wrong.at(error.path), what), []).append(key)
+    for (file, what), where in keys.items():
+        text = ", ".join(where) + (f": {what}" if what else "")
+        yield Condition(Code.POLICY_ERROR, text, "To see whether it is right: docker-proxy-agent check", file)

@@ -31,8 +31,8 @@ _FOLLOWING_FROM: Final = {
     Sign.NAME_UNKNOWN_TO_CONTAINERS: Code.CLIENT_UNREACHABLE,
 }
 
-# What keeps Docker at what it has, or the agent from an upstream that works.
-_HOLDING: Final = frozenset({Code.PAUSED, Code.PINNED, Code.QUARANTINED})
+# What keeps Docker at what it has, or the agent from an upstream that works. A pin to one that works does neither.
+_HOLDING: Final = frozenset({Code.PAUSED, Code.QUARANTINED})
 
 
 _NOTHING: Final = Around()
@@ -56,7 +56,7 @@ def judge(conditions: Iterable[Condition], around: Around = _NOTHING) -> Iterato
 
 def is_holding(finding: Finding) -> bool:
     """Whether Docker's settings would work but for this."""
-    codes = {code.value for code in _HOLDING | {Code.NOT_EFFECTIVE}}
+    codes = {code.value for code in _HOLDING | {Code.NOT_EFFECTIVE, Code.PINNED_BUT_FAILING}}
     return finding.is_broken and (finding.condition in codes or finding.code is Sign.AGENT_DOWN)
 
 
@@ -72,6 +72,9 @@ def _as_root(remedy: str) -> str:
 
 
 def causes_first(conditions: Iterable[Condition]) -> tuple[Sequence[Condition], Sequence[Condition]]:
-    """What others failed by, and what only follows from what other subjects find."""
-    found = [*conditions]
+    """What others failed by, and what only follows from what other subjects find.
+
+    A pause before all else that the agent does: nothing of that comes about until it is over.
+    """
+    found = sorted(conditions, key=lambda one: one.code is not Code.PAUSED)
     return [one for one in found if one.code not in _FOLLOWING], [one for one in found if one.code in _FOLLOWING]

@@ -29,6 +29,7 @@ from agent.cli.doctor import (
     settings,
     trust,
     units,
+    waiting,
 )
 from agent.cli.doctor.finding import Finding
 from agent.cli.doctor.told import Around, Pause
@@ -42,6 +43,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     conditions: tuple[Condition, ...] = ()
     is_docker_failing: bool = False  # what it runs with does not work here, and something holds it there
     pause: Pause = Pause()
+    still_used: str = ""  # see `Around`
+    waiting: waiting.Waiting | None = None
     refused: tuple[password.Refused, ...] = ()
     proxies: tuple[listener.LocalProxy, ...] = ()
     hosts: tuple[names.Host, ...] = ()
@@ -76,7 +79,13 @@ def _found(facts: Facts) -> Iterator[Finding]:
     nameless = [*names.judge_in_containers(facts.unknown_to_containers)]
     said = conditions.without_what_follows(facts.conditions, [*engine, *failed, *refused, *nameless])
     causes, following = conditions.causes_first(said)
-    around = Around(policy=facts.policy, reality=facts.written.reality, pause=facts.pause, is_docker_failing=is_failing)
+    around = Around(
+        policy=facts.policy,
+        reality=facts.written.reality,
+        pause=facts.pause,
+        still_used=facts.still_used,
+        is_docker_failing=is_failing,
+    )
     held = [
         *service.judge(facts.service, is_docker_failing=facts.is_docker_failing),
         *refused,
@@ -87,6 +96,7 @@ def _found(facts: Facts) -> Iterator[Finding]:
     yield from clock.judge(facts.clock)
     yield from failed
     yield from held
+    yield from waiting.judge(facts.waiting, is_docker_failing=facts.is_docker_failing)
     # Asked directly only because something keeps the proxy from Docker.
     yield from names.judge(facts.hosts, is_held=any(conditions.is_holding(one) for one in held))
     yield from nameless

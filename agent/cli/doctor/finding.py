@@ -53,6 +53,7 @@ class Sign(enum.Enum):
     NO_PROXY_ENTRY = "no-proxy-entry"
     NEEDS_DAEMON_RELOAD = "needs-daemon-reload"
     LIVE_RESTORE = "live-restore"
+    RESTART_WAITS = "restart-waits"
     UNITS_HANG = "units-hang"
     KILL_MODE = "kill-mode"
     SWARM = "swarm"

@@ -44,11 +44,13 @@ from agent.cli.doctor.settings import Written
 from agent.cli.doctor.told import Pause
 from agent.cli.doctor.trust import Rejected, Trust
 from agent.cli.doctor.units import Starts, Unit
+from agent.cli.doctor.waiting import Waiting
 from agent.clients.homes import Homes
 from agent.clients.users import ThisSystem
 from agent.decide.clients import Intent
 from agent.decide.pac import is_trusted
 from agent.decide.relay import as_upstream
+from agent.decide.restart import When
 from agent.docker.engine import EngineSocket
 from agent.docker.process import environment
 from agent.one_pass.memory import only_looking
@@ -66,7 +68,8 @@ from agent.probe.probe import proxy_for
 from agent.see.docker_bridge import docker_bridge
 from agent.see.netlink import NetlinkFailed
 from agent.see.ways import way_now
-from agent.service.status_file import read
+from agent.service.status_file import Status, read
+from agent.service.status_page import still_used
 from agent.system.clock import SYSTEM_CLOCK
 from agent.system.files import is_folder, is_there
 from agent.system.process_start import started
@@ -136,6 +139,7 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
     needed: tuple[Needed, ...] = ()
     unknown_to_containers: tuple[InContainers, ...] = ()
     relay: RelaySeen | None = None
+    waiting: Waiting | None = None
     pacs = Pacs()
     try:
         if policy is None:
@@ -156,6 +160,7 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
             logins = await _logins(policy, clients, seen)
             unknown_to_containers = await _in_containers(paths, policy, seen)
             needed = await _needed(policy, world, seen)
+            waiting = _waiting(paths, seen, choosing.conditions)
             pacs = await _pacs(paths, policy, seen)
             relay = await _relay(world, seen)
             seats = await _seats(paths, policy, seen)
@@ -173,6 +178,8 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
         conditions=tuple(dict.fromkeys((*said, *_of_the_service(paths)))),
         is_docker_failing=is_docker_failing,
         pause=await asyncio.to_thread(_pause, paths) if any(one.code is Code.PAUSED for one in said) else Pause(),
+        still_used=_still_used(paths),
+        waiting=waiting,
         refused=passwords,
         proxies=await asyncio.to_thread(_on_this_host, paths, asked),
         hosts=await _hosts(asked, policy or Policy(), runs_with),
@@ -247,6 +254,18 @@ async def _is_docker_failing(policy: Policy, world: TheWorld, seen: Seen, *, is_
     if name not in verdicts:  # no upstream of this network, or one that comes later
         verdicts = await world.prober.verdicts([policy.upstreams[name]], lambda _: False)
     return not verdicts[name].is_ok
+
+
+def _waiting(paths: Paths, seen: Seen, conditions: Sequence[Condition]) -> Waiting | None:
+    """As it is now, else as the running agent has it, which knows how long the last restart is ago."""
+    if not isinstance(seen, Planned) or seen.plan.restart is None or any(one.code is Code.PAUSED for one in conditions):
+        return None
+    due = seen.plan.restart
+    if due.when is not When.NOW:
+        return Waiting(because=due.holds, is_overrulable=due.is_overrulable)
+    status = _status(paths)
+    docker = status.docker if status is not None else None
+    return Waiting(because=docker.deferred) if docker is not None and docker.deferred else None
 
 
 def _passwords(policy: Policy, seen: Seen) -> Iterator[Refused]:
@@ -412,10 +431,20 @@ def _left(seen: Seen) -> Iterator[Left]:
         yield Left(whose=skipped.name, why=skipped.why, is_skipped=True)
 
 
-def _of_the_service(paths: Paths) -> Iterator[Condition]:
+def _status(paths: Paths) -> Status | None:
+    """What the running agent shows."""
     found = read(paths.status)
-    if found is not None and found.is_running and found.status is not None:
-        yield from (one for one in found.status.conditions if one.code in _OF_THE_SERVICE)
+    return found.status if found is not None and found.is_running else None
+
+
+def _still_used(paths: Paths) -> str:
+    status = _status(paths)
+    return still_used(status) if status is not None else ""
+
+
+def _of_the_service(paths: Paths) -> Iterator[Condition]:
+    if (status := _status(paths)) is not None:
+        yield from (one for one in status.conditions if one.code in _OF_THE_SERVICE)
 
 
 def _pause(paths: Paths) -> Pause:

@@ -42,6 +42,7 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
     policy: str = "/etc/docker-proxy-agent/config.toml"
     reality: Reality | None = None
     pause: Pause = Pause()
+    still_used: str = ""  # which policy the agent uses while the one in the file is refused
     is_docker_failing: bool = False  # what it runs with does not work here
 
 
@@ -102,11 +103,15 @@ def _why(condition: Condition, around: Around) -> str:
             return f"in every network Docker {goes}: pulls fail where that does not work"
         case Code.NOT_EFFECTIVE:
             return _without(reality) or "Docker does not get what this network needs, so pulls may fail"
-        case Code.PAUSED | Code.PINNED | Code.PINNED_BUT_FAILING if is_failing:
+        case Code.PAUSED | Code.PINNED_BUT_FAILING if is_failing:
             return _without(reality) or "Docker has settings that do not work in this network: pulls fail"
         case Code.PINNED_BUT_FAILING:
             return "clients and new containers have it already, Docker from its next restart on: what they load fails"
-        case Code.PAUSED | Code.PINNED:
+        case Code.POLICY_ERROR:
+            return around.still_used
+        case Code.PINNED:
+            return "it is used in other networks, too, where it may not work"
+        case Code.PAUSED:
             return "in other networks, too, Docker keeps what it has now, which may not work there"
         case Code.UNREACHABLE:
             return "pulls fail; Docker keeps the settings that it has"
