@@ -83,7 +83,7 @@ def choose(
         if verdict.is_ok:
             return Choice(Ending.CHOSEN, _reason(network, place, verdicts, passed_over), name)
         if verdict.is_soft and patience_s > 0:
-            return Choice(Ending.WAITING, f"{name} may work soon: {verdict.outcome.value} so far")
+            return Choice(Ending.WAITING, f"{name} does not work yet: {verdict.outcome.value}")
         if verdict.outcome is Outcome.REFUSED and name in starting:
             return Choice(Ending.WAITING, f"{name} may still be starting: refused")
     if any(name in verdicts and verdicts[name].outcome is Outcome.PORTAL for name in network.use):
@@ -184,7 +184,7 @@ def _unproved(network: Network, history: History, probing: Probing) -> Mapping[s
     """By name, why a preferred upstream that came back is not taken yet: it must prove itself."""
     before = network.use[: network.use.index(history.chosen)] if history.chosen in network.use else ()
     return {
-        name: f"works again, for {streak.worked_s:.0f} of {probing.failback:.0f} s"
+        name: f"works again, and is used once it has for {probing.failback:.0f} s"
         for name in before
         if (streak := history.streaks.get(name)) is not None and streak.is_ok and not is_proved(streak, probing)
     }

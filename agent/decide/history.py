@@ -38,11 +38,6 @@ class Streak(msgspec.Struct, frozen=True):
     def is_ok(self) -> bool:
         return self.verdict.is_ok
 
-    @property
-    def worked_s(self) -> float:
-        """For how long it is known to work: from the first to the last probe of the streak."""
-        return self.seen - self.since if self.is_ok else 0.0
-
 
 class History(msgspec.Struct, frozen=True):
     """What is remembered within one network; at the start, nothing."""

@@ -97,7 +97,16 @@ def _by_hand(reality: Reality, met: Busy) -> str:
     stops = (*((met.counted,) if met.containers and not met.is_keeping else ()), *met.units, *met.goes_along)
     costs = (*((f"stops {named(stops)}",) if stops else ()), *((f"breaks off {met.transfer}",) if met.transfer else ()))
     which = f", which {' and '.join(costs)}" if costs else ""
-    return f"systemctl restart {reality.unit_name}{which}"
+    return f"systemctl restart {reality.unit_name}{which}{_to_keep_them(reality, met)}"
+
+
+def _to_keep_them(reality: Reality, met: Busy) -> str:
+    """Without the agent, who does this by itself."""
+    if not met.containers or met.is_keeping or met.cannot_keep:
+        return ""
+    them = "it" if met.containers == 1 else "them"
+    first = f'set "live-restore": true in {reality.daemon_json_path}, and run: systemctl reload {reality.unit_name}'
+    return f". To keep {them}, first {first}"
 
 
 def _edit(path: str, text: str | None, owned: OwnedDaemonJson | None, reality: Reality) -> tuple[Edit, ...]:

@@ -26,6 +26,15 @@ class Allowed(msgspec.Struct, frozen=True):
 
     at: float
     because: str
+    is_for_a_person: bool = False  # who is told how not to wait
+
+    def waits(self, at: str) -> str:
+        """Why it has to wait, and until when: a moment, since what counts down stands still where it is read later.
+
+        `at`: the same as a time of day.
+        """
+        how = "; not to wait: docker-proxy-agent apply --now" if self.is_for_a_person else ""
+        return f"{self.because}: not before {at}{how}"
 
     def is_now(self, now: float) -> bool:
         return now >= self.at
@@ -55,7 +64,7 @@ def allowed_at(  # noqa: PLR0913 - each is a part of the rule
     if is_by_change(last_start, shaken, changed):
         at = shaken.allowed_at(changed, now)
         if at > now:
-            return Allowed(at, _for_a_person(f"{shaken.waiting}: {at - now:.0f} s left", asked))
+            return Allowed(at, shaken.waiting, asked is Asked.PERSON)
         if last_start is not None:
             return Allowed(now, "the network changed since Docker was last started")
     if last_start is None:
@@ -63,9 +72,5 @@ def allowed_at(  # noqa: PLR0913 - each is a part of the rule
     turn = last_start + min_interval_s
     if now >= turn:
         return Allowed(now, f"the last start of Docker is {now - last_start:.0f} s ago")
-    because = f"one restart in {min_interval_s:.0f} s within one network (docker.min_interval): {turn - now:.0f} s left"
-    return Allowed(turn, _for_a_person(because, asked))
-
-
-def _for_a_person(because: str, asked: Asked) -> str:
-    return f"{because}; not to wait: docker-proxy-agent apply --now" if asked is Asked.PERSON else because
+    because = f"one restart in {min_interval_s:.0f} s within one network (docker.min_interval)"
+    return Allowed(turn, because, asked is Asked.PERSON)

@@ -236,6 +236,9 @@ class Relayed(msgspec.Struct, frozen=True):
     state: RelayState | None = None  # what it says of itself; None: it does not run, or that does not count
     fault: AgentError | None = None  # why it could not be told, or kept
     is_assumed: bool = False  # it is to be tried first, and is taken for one that works
+    # Where containers were given it (`host:port`):
+    leaving: tuple[str, ...] = ()  # it listens there only as long as Docker has it
+    gone: tuple[str, ...] = ()  # nobody listens there any more
 
     @property
     def address(self) -> Settings:
@@ -327,6 +330,11 @@ def ports_of(where: Sequence[str]) -> tuple[int, ...]:
     """At which it listens there for dockerd."""
     ports = (one.removeprefix(f"{LOOPBACK}:") for one in where if one.startswith(f"{LOOPBACK}:"))
     return tuple(int(port) for port in ports if port.isdecimal())
+
+
+def ends_of_containers(where: Iterable[str]) -> frozenset[str]:
+    """Those of these addresses that a container can be given."""
+    return frozenset(one for one in where if one.rpartition(":")[0] not in (LOOPBACK, f"[{LOOPBACK_IPV6}]"))
 
 
 def bridge_of(where: Sequence[str]) -> str | None:

@@ -9,7 +9,7 @@ Not known here: how a thing is made again (`make_again.py`), and how it was look
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -86,8 +86,24 @@ def _by_hand(name: str, pair: Pair) -> Iterable[str]:
     return (spelled for spelled, value in zip(NAMES[name], (pair.upper, pair.lower), strict=True) if value)
 
 
-def condition(carried: Sequence[Carried], expects: Expected | None) -> Condition | None:
+class Ends(msgspec.Struct, frozen=True):
+    """Where a relay that the policy does not ask for any more is to containers, as `host:port`."""
+
+    leaving: Collection[str] = ()  # it is still there
+    gone: Collection[str] = ()  # nobody listens there any more
+
+
+_NO_ENDS: Final = Ends()
+
+
+def condition(carried: Sequence[Carried], expects: Expected | None, ends: Ends = _NO_ENDS) -> Condition | None:
     """That running containers carry other settings; None: none does, or it is not known."""
+    if cut_off := _having(carried, ends.gone):
+        they = "they reach nothing until they are" if cut_off > 1 else "it reaches nothing until it is"
+        return Condition(Code.CONTAINERS_CUT_OFF, f"{_made(cut_off)}, where nobody listens: {they} made again", SEE)
+    if leaving := _having(carried, ends.leaving):
+        they = "they reach nothing until they are" if leaving > 1 else "it reaches nothing until it is"
+        return Condition(Code.CONTAINERS_STALE, f"{_made(leaving)}: once that is off, {they} made again", SEE)
     if expects is None:
         return None
     stale = sum(difference(one, expects) is not None for one in carried)
@@ -97,3 +113,17 @@ def condition(carried: Sequence[Carried], expects: Expected | None) -> Condition
     if len(carried) >= MOST:
         text = f"at least {text}"
     return Condition(Code.CONTAINERS_STALE, f"{text} other proxy settings than a new one gets", SEE)
+
+
+def _having(carried: Iterable[Carried], ends: Collection[str]) -> int:
+    """How many have one of these addresses for a proxy."""
+    return sum(any(end in ends for end in _ends(one.meaning())) for one in carried) if ends else 0
+
+
+def _ends(said: Settings) -> Iterable[str]:
+    urls = (one for one in (said.http, said.https, said.all) if isinstance(one, ProxyUrl))
+    return (f"[{url.host}]:{url.port}" if ":" in url.host else f"{url.host}:{url.port}" for url in urls)
+
+
+def _made(count: int) -> str:
+    return f"{'1 container was' if count == 1 else f'{count} containers were'} made with the relay's address"

@@ -67,8 +67,9 @@ class RestartsMade(msgspec.Struct, frozen=True):
 
 
 class Since(msgspec.Struct, frozen=True):
-    """The upstream in use, and since when."""
+    """The upstream in use in a network, and since when."""
 
+    network: str
     name: str
     at: str
 

@@ -32,7 +32,7 @@ from agent.one_pass.refused_passwords import REFUSED, RefusedPasswords
 from agent.one_pass.relay_file import RelayFile
 from agent.one_pass.seen import Verdicts
 from agent.one_pass.shaken_file import KeptShaken, ShakenFile
-from agent.system.clock import SYSTEM_CLOCK
+from agent.system.clock import SYSTEM_CLOCK, time_of_day
 from agent.values.condition import Code, Condition
 from agent.values.dockerd import Cause, Reality
 from agent.values.listening import LocalProxy, loopback_addresses
@@ -436,7 +436,7 @@ class Memory:
         self._waits = rate.allowed_at(
             self._docker_started, changed, interval, now, asked=self.asked, shaken=self._shaken
         )
-        return "" if self._waits.is_now(now) else self._waits.because
+        return "" if self._waits.is_now(now) else self._waits.waits(time_of_day(self._waits.at))
 
     def next_at(self, *, is_restart_due: bool) -> float | None:
         """When to look again without being woken; None: only when woken."""

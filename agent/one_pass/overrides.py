@@ -84,15 +84,15 @@ class Overrides:
 
     def conditions(self, upstreams: Container[str], verdict_of: Callable[[str], Verdict | None]) -> Iterator[Condition]:
         """What is laid down. `verdict_of`: how an upstream does here; None: that is not known."""
-        wall, kept = time.time(), self._kept
+        kept = self._kept
         if self._file.problem is not None:
             error = self._file.problem
             yield Condition(Code.TARGET_FAILED, error.what, error.remedy, error.where)
         pin, _ = self.standing()
         if pin is not None and pin.upstream in upstreams and not pin.is_over(SYSTEM_CLOCK.boottime_s()):
-            yield _pinned(pin.upstream, _until(kept.pin_until, wall), verdict_of(pin.upstream))
+            yield _pinned(pin.upstream, in_words(kept.pin_until), verdict_of(pin.upstream))
         if self.is_paused:
-            text = f"paused{_until(kept.paused_until, wall)}: nothing is written or restarted"
+            text = f"paused{in_words(kept.paused_until)}: nothing is written or restarted"
             yield Condition(Code.PAUSED, text, "To end it: docker-proxy-agent resume")
 
     def _keep(self, **changes: object) -> None:
@@ -118,8 +118,9 @@ def pinned_but_failing(pin: Condition, verdict: Verdict) -> Condition:
     return msgspec.structs.replace(pin, code=Code.PINNED_BUT_FAILING, text=text)
 
 
-def _until(at: float | None, wall: float) -> str:
-    if at is None:
+def in_words(until: float | None) -> str:
+    """` until 14:00`, for a person; '' without an end."""
+    if until is None:
         return ""
-    form = "%H:%M" if at - wall < 86400 else "%Y-%m-%d %H:%M"
-    return f" until {time.strftime(form, time.localtime(at))}"
+    form = "%H:%M" if until - time.time() < 86400 else "%Y-%m-%d %H:%M"
+    return f" until {time.strftime(form, time.localtime(until))}"

@@ -35,6 +35,7 @@ from agent.decide.relay import (
     bridge_of,
     crowd_at,
     deaf,
+    ends_of_containers,
     first_of,
     fitting,
     follows,
@@ -106,6 +107,7 @@ class RelayMemory:
         self.failures = 0  # of connections, by its own count
         self.refusals = Refusals()
         self.fallen_back = FallenBack()
+        self.had: frozenset[str] = frozenset()  # where containers were given it
         self.unsaved = ""  # why it was given up, as long as that is not kept
 
 
@@ -256,6 +258,9 @@ class LocalRelay:
 
     def _as_it_stands(self) -> Relayed:
         memory, told = self._memory, self._orders()
+        where = frozenset(self._units.where() or ())
+        memory.had |= ends_of_containers(where)
+        left, is_off = tuple(sorted(memory.had - where)), memory.relaying.stage is Stage.OFF
         return Relayed(
             self._relay,
             memory.relaying,
@@ -263,6 +268,8 @@ class LocalRelay:
             upstream=first_of(told, self._unfolded().upstreams),
             generation=told.generation if told is not None else 0,
             state=memory.state,
+            leaving=tuple(sorted(memory.had & where)) if is_off else (),
+            gone=self._units.silent_at(left) if left else (),
         )
 
     # What it is told.

@@ -14,7 +14,7 @@ from agent.decide.pac import PacSeen, split_of
 from agent.decide.plan import Plan
 from agent.decide.recognise import Recognised
 from agent.decide.relay import Relayed
-from agent.decide.stale import condition, expected
+from agent.decide.stale import Ends, condition, expected
 from agent.docker.transaction import Applied
 from agent.targets.container import Carried
 from agent.values.condition import Code, Condition, down
@@ -167,10 +167,10 @@ class Pass(msgspec.Struct, frozen=True):
     @property
     def containers_stale(self) -> Condition | None:
         """That some were made with other settings than this choice means."""
-        clients = self.seen.clients
-        if clients is None or not isinstance(self.seen, Planned):
-            return None
-        return condition(self.carried, expected(clients.wanted, has_files=bool(clients.files)))
+        clients, relayed = self.seen.clients, self.seen.relayed
+        is_known = clients is not None and isinstance(self.seen, Planned)
+        expects = expected(clients.wanted, has_files=bool(clients.files)) if clients is not None and is_known else None
+        return condition(self.carried, expects, Ends(relayed.leaving, relayed.gone))
 
     @property
     def has_restarted(self) -> bool:

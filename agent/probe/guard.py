@@ -17,7 +17,7 @@ from agent.probe.exchange import DialogueFailed
 from agent.values.errors import AgentError
 from agent.values.listening import Listener, LocalProxy, Sockets, on_this_host
 from agent.values.vantage import HOST, Vantage
-from agent.values.verdict import Outcome
+from agent.values.verdict import IS_EXPECTED, Outcome
 
 
 class Guard(msgspec.Struct, frozen=True):
@@ -53,7 +53,7 @@ class Guard(msgspec.Struct, frozen=True):
             who = " and ".join(self.sockets.name(other) or f"user {other}" for other in others)
             unknown = " (there is no such user)" if uid is None else ""
             listens = "listen" if len(others) > 1 else "listens"
-            raise DialogueFailed(Outcome.REFUSED, f"{self.owner}'s is expected{unknown}; {who} {listens}")
+            raise DialogueFailed(Outcome.REFUSED, f"{self.owner}{IS_EXPECTED}{unknown}; {who} {listens}")
         return frozenset(found)
 
 

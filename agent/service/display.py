@@ -40,8 +40,10 @@ class Display:
     def note(self, done: Pass) -> None:
         """What a pass has changed that is shown for longer than the pass is."""
         seen = done.seen
-        if isinstance(seen, Planned) and (self._since is None or self._since.name != seen.upstream.name):
-            self._since = Since(seen.upstream.name, now_text())
+        if isinstance(seen, Planned):
+            since = Since(seen.recognised.network.name, seen.upstream.name, now_text())
+            if self._since is None or (since.network, since.name) != (self._since.network, self._since.name):
+                self._since = since
         outcome = done.outcome
         if outcome is not None and outcome.restarted_s is not None:
             self._restarts = RestartsMade(

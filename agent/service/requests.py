@@ -15,7 +15,7 @@ import msgspec
 from agent.audit.record import Record
 from agent.decide.pac import name_in_policy
 from agent.decide.rate import Asked
-from agent.one_pass.overrides import Overrides, clock
+from agent.one_pass.overrides import Overrides, clock, in_words
 from agent.one_pass.page import pass_lines
 from agent.one_pass.picture import Picture
 from agent.one_pass.screen import line
@@ -95,9 +95,9 @@ def obey(wish: Wish, overrides: Overrides, policy: Policy | None, record: Record
         case Command.PIN:
             if policy is None or wish.upstream not in policy.upstreams:
                 return Answer(1, (_cannot_pin(wish.upstream, policy),))
-            until = clock(overrides.pin(wish.upstream, wish.for_s))
-            record(Pinned(upstream=wish.upstream, until=until))
-            return [f"pinned to {wish.upstream}" + (f" until {until}" if until else "")]
+            until = overrides.pin(wish.upstream, wish.for_s)
+            record(Pinned(upstream=wish.upstream, until=clock(until)))
+            return [f"pinned to {wish.upstream}{in_words(until)}"]
         case Command.UNPIN:
             was = overrides.unpin()
             if was is None:
@@ -105,9 +105,9 @@ def obey(wish: Wish, overrides: Overrides, policy: Policy | None, record: Record
             record(Unpinned(upstream=was, because=REQUESTED))
             return [f"no longer pinned to {was}"]
         case Command.PAUSE:
-            until = clock(overrides.pause(wish.for_s))
-            record(Paused(until=until))
-            return ["paused" + (f" until {until}" if until else "") + ": nothing is written or restarted"]
+            until = overrides.pause(wish.for_s)
+            record(Paused(until=clock(until)))
+            return [f"paused{in_words(until)}: nothing is written or restarted"]
         case Command.RESUME:
             if not overrides.resume():
                 return ["it was not paused"]

@@ -24,12 +24,13 @@ from agent.one_pass.screen import INDENT, line
 from agent.service.status_file import Status
 from agent.values.condition import Code, Condition
 from agent.values.paths import FOLDER
-from agent.values.verdict import Outcome
+from agent.values.verdict import IS_EXPECTED, Outcome
 
 # These conditions can be the headline, the gravest first. They are then not repeated as a note.
 _HEADLINES: Final = (Code.ENGINE_DOWN, Code.PAUSED, Code.PORTAL, Code.UNREACHABLE, Code.POLICY_ERROR, Code.NO_POLICY)
 _OF_THE_POLICY: Final = frozenset({Code.POLICY_ERROR, Code.NO_POLICY})
 _LABELS: Final = {TargetState.RIGHT: "written", TargetState.PENDING: "to write", TargetState.KEPT: "kept"}
+_NAMING: Final = frozenset({State.STEADY, State.FAILED, State.DEFERRED})  # their headlines name an upstream
 _GIVEN: Final = "given"  # `Stage` in `decide/relay.py`
 _SHOWN_LAST: Final = 2  # events
 
@@ -71,7 +72,7 @@ def headline(status: Status, now: dt.datetime | None) -> str:
         return "nothing is touched" if status.state is State.OFFLINE else "no pass was made yet"
     upstream = status.upstream
     if status.state is State.WORKING:
-        return f"{place}at work"
+        return f"{place}a pass is under way"
     if status.state is State.DEFERRED:
         return _still(status.docker)
     if upstream.name is None:
@@ -166,7 +167,9 @@ def _docker(status: Status, docker: DockerShown, now: dt.datetime) -> str:
         parts = [docker.absence]
     elif chosen is not None and docker.in_use == chosen:
         is_relayed = status.relay is not None and status.relay.in_use
-        parts = [f"{docker.version} runs with {'the relay' if is_relayed else 'it'}"]
+        is_said = said_first(status) is None and status.state in _NAMING
+        with_it = "it" if is_said else _running(docker)
+        parts = [f"{docker.version} runs with {'the relay' if is_relayed else with_it}"]
     elif status.state is not State.DEFERRED:  # the headline says it
         parts = [f"{docker.version} runs with {_running(docker)}{_here(docker)}"]
     if docker.restarts and docker.last_restart is not None:
@@ -233,7 +236,9 @@ def _verdict(found: VerdictShown, now: dt.datetime) -> str:
     said = in_short(found)
     if found.at is not None:
         said += f", {ago(found.at, now)} ago"
-    return said + (_in_brackets(found.evidence) if found.verdict is Outcome.PORTAL else "")  # evidence: its address
+    # Its address; or whose it is, for which somebody might look at the program that is not to blame.
+    is_told = found.verdict is Outcome.PORTAL or IS_EXPECTED in found.evidence
+    return said + (_in_brackets(found.evidence) if is_told else "")
 
 
 def _clock(text: str) -> str:

@@ -38,6 +38,11 @@ def now_text() -> str:
     return rfc3339(time.time())
 
 
+def time_of_day(boottime_s: float) -> str:
+    """When that is, for a person, if nobody sets the clock until then."""
+    return time.strftime("%H:%M:%S", time.localtime(time.time() + boottime_s - SYSTEM_CLOCK.boottime_s()))
+
+
 def rfc3339(wall_s: float) -> str:
     """In UTC, to the second. `wall_s`: seconds since 1970."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(wall_s))

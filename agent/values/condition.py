@@ -45,6 +45,7 @@ class Code(enum.Enum):
     CLIENT_NO_CREDENTIALS = "client-no-credentials"
     CLIENT_NOT_EFFECTIVE = "client-not-effective"
     CONTAINERS_STALE = "containers-stale"
+    CONTAINERS_CUT_OFF = "containers-cut-off"
     RELAY_FAILED = "relay-failed"
     PAC_SPLIT = "pac-split"
 

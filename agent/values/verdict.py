@@ -10,6 +10,9 @@ from typing import Final
 
 import msgspec
 
+# In the evidence where another user listens: whose it should be stands before it, and who it is behind it.
+IS_EXPECTED: Final = "'s is expected"
+
 
 class Outcome(enum.Enum):
     """The ways in which a probe ends."""

@@ -30,6 +30,7 @@ from agent.one_pass.sockets import LocalSockets
 from agent.see.netlink_messages import Link
 from agent.service.requests import Command
 from agent.system.clock import SystemClock
+from agent.targets.container import carried
 from agent.values.errors import AgentError, TargetFailed
 from agent.values.listening import Backlog
 from agent.values.paths import Paths
@@ -525,15 +526,19 @@ async def test_relay_json_stays_when_the_agent_stops_and_the_next_one_goes_on_fr
 
 async def test_switched_off_docker_comes_first_and_then_it_is_stopped(laptop: Relayed) -> None:
     laptop.policy(WITH_RELAY)
+    laptop.dockerd.carried_by = (carried(["http_proxy=http://172.17.0.1:3130"]),)
     async with laptop.running() as hand:
         laptop.policy(OFF)
         await hand.wake(Reason.FILES)
         assert laptop.dockerd.runs_with == OFFICE
         assert laptop.units.downs == 0
+        assert "once that is off, it reaches nothing" in str(laptop.status()["conditions"])
 
+        laptop.units.silent = {*LISTENS}
         await hand.wake()
 
         assert laptop.units.downs == 1
+        assert [one["code"] for one in laptop.status()["conditions"]] == ["containers-cut-off"]
         assert not laptop.paths.relay_orders.exists()  # it holds passwords
 
         await hand.wake()

@@ -132,7 +132,10 @@ async def test_a_container_that_runs_defers_the_restart_and_now_does_it(dockerd:
     assert dockerd.files() == {}
     assert dockerd.starts == starts
     assert done.outcome.deferred == "1 container runs"
-    assert done.by_hand == "systemctl restart docker.service, which stops 1 container"
+    assert done.by_hand == (
+        "systemctl restart docker.service, which stops 1 container. To keep it, first set"
+        f' "live-restore": true in {dockerd.root}/etc/daemon.json, and run: systemctl reload docker.service'
+    )
     await restored(dockerd, is_asked_now=True)
     assert dockerd.runs_with == DIRECT
 
@@ -371,7 +374,7 @@ def test_each_docker_says_what_became_of_it() -> None:
         "removed      a",
         "restored     b",
         "docker       snap.service still runs with the settings that the agent gave it: 1 container runs",
-        "next         nothing restarts it later: restart it",
+        "next         nobody restarts it any more. Run: restart it",
         "docker       restarted, 1.2 s",
     ]
     assert not done.is_failed

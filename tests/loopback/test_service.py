@@ -205,6 +205,19 @@ async def test_it_follows_the_laptop_and_shows_it(laptop: Laptop) -> None:
     ]  # fmt: skip
 
 
+async def test_since_when_it_goes_by_an_upstream_is_told_of_this_place(laptop: Laptop) -> None:
+    laptop.policy('[[network]]\nname = "office"\nmatch.gateway = ["10.10.0.1"]\nuse = ["direct"]\n')
+    async with laptop.running() as hand:
+        await hand.wake()
+        at_the_office = laptop.status()["upstream"]
+        laptop.place.snapshot = at("10.20.0.1")
+        await hand.wake()
+        at_home = laptop.status()["upstream"]
+
+    assert at_the_office["name"] == at_home["name"] == "direct"
+    assert at_the_office["since"] < at_home["since"]
+
+
 async def test_what_a_log_said_that_is_gone_is_said_again_by_the_running_agent_and_by_the_next(laptop: Laptop) -> None:
     laptop.policy()
     laptop.place = Place(at("10.10.0.1"), laptop.dockerd, office="ok dns", direct="dns")
@@ -899,8 +912,8 @@ async def test_who_asks_is_answered_when_there_is_a_choice(laptop: Laptop) -> No
         await hand.wake(Reason.TIMER)
 
         answer = await asked
-        assert answer.lines[:2] == ("waited: office may work soon: timeout so far", "office via office")
-        assert laptop.said == ["waits: office may work soon: timeout so far"]
+        assert answer.lines[:2] == ("waited: office does not work yet: timeout", "office via office")
+        assert laptop.said == ["waits: office does not work yet: timeout"]
 
 
 async def test_what_docker_runs_with_is_shown_where_nothing_works(laptop: Laptop) -> None:

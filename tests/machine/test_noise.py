@@ -94,7 +94,7 @@ def test_a_wifi_that_changes_every_seven_seconds_costs_a_bounded_number_of_resta
     # To the office, back, and then not before it is the office to stay.
     assert docker_starts(laptop) == 1 + len(made) == 1 + 3, made
     assert made[2] - began_at >= 7 * 8 + 10, made
-    assert "the network is unsteady" in str([record["facts"] for record in laptop.audit.records()])
+    assert "the network keeps changing" in str([record["facts"] for record in laptop.audit.records()])
     assert "unsteady" in str(laptop.status()["conditions"])
     assert laptop.guest.heard() == ""
 

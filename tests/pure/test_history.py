@@ -39,7 +39,11 @@ def told(*probes: tuple[float, Verdict]) -> History:
 def test_streak(probes: list[tuple[float, Verdict]], since: float, failures: int, worked_s: float) -> None:
     streak = told(*probes).streaks["office"]
 
-    assert (streak.since, streak.failures, streak.worked_s) == (since, failures, worked_s)
+    assert (streak.since, streak.failures, streak.seen - streak.since if streak.is_ok else 0) == (
+        since,
+        failures,
+        worked_s,
+    )
     assert streak.has_worked is any(verdict.is_ok for _, verdict in probes)
     assert streak.has_failed is any(not verdict.is_ok for _, verdict in probes)
 

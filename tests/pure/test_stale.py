@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from agent.decide.clients import Intent, Wanted
-from agent.decide.stale import MOST, Difference, Expected, condition, difference, expected
+from agent.decide.stale import MOST, Difference, Ends, Expected, condition, difference, expected
 from agent.targets.container import Carried, carried, without_proxies
+from agent.values.condition import Code
 from agent.values.settings import DIRECT, Settings, settings
 
 OFFICE = "http://10.10.0.2:3128"
@@ -147,3 +148,33 @@ def test_where_more_run_than_are_looked_at_the_note_says_so() -> None:
 
 def test_what_is_not_known_is_not_said() -> None:
     assert condition((Carried(),), None) is None
+
+
+@pytest.mark.parametrize(
+    ("ends", "code", "says"),
+    [
+        (Ends(gone=("172.17.0.1:3130",)), Code.CONTAINERS_CUT_OFF,
+         "2 containers were made with the relay's address, where nobody listens: they reach nothing until they are made again"),
+        (Ends(leaving=("172.17.0.1:3130",)), Code.CONTAINERS_STALE,
+         "2 containers were made with the relay's address: once that is off, they reach nothing until they are made again"),
+        (Ends(gone=("172.17.0.1:3140",)), Code.CONTAINERS_STALE,
+         "2 containers still have other proxy settings than a new one gets"),
+    ],
+)  # fmt: skip
+def test_what_was_made_with_a_relay_that_is_gone_reaches_nothing(ends: Ends, code: Code, says: str) -> None:
+    relay = "http://172.17.0.1:3130"
+
+    found = condition([by_the_client(relay, relay)] * 2, Expected(DIRECT), ends)
+
+    assert found is not None
+    assert (found.code, found.text) == (code, says)
+    assert condition([Carried()], Expected(DIRECT), ends) is None
+
+
+def test_one_that_was_made_with_the_relay_is_told_of_as_one_whatever_else_is_known() -> None:
+    found = condition([by_the_client("http://[fd00::1]:3130")], None, Ends(gone=("[fd00::1]:3130",)))
+
+    assert found is not None
+    assert found.text.endswith(
+        "1 container was made with the relay's address, where nobody listens: it reaches nothing until it is made again"
+    )

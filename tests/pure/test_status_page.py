@@ -138,6 +138,23 @@ def test_a_refused_policy_does_not_hide_that_another_one_stays_in_force() -> Non
     assert [one.startswith(told) for one in shown if one.startswith("  policy ")] == [True]
 
 
+def test_while_paused_what_docker_runs_with_is_named() -> None:
+    paused = (Condition(Code.PAUSED, "paused: nothing is written or restarted"),)
+
+    _, docker, *_ = lines(msgspec.structs.replace(AT_THE_OFFICE, state=State.IDLE, conditions=paused), NOW)
+
+    assert docker.startswith("  docker       26.1.5 runs with corp;")
+
+
+def test_a_proxy_that_somebody_else_runs_is_not_only_refused() -> None:
+    theirs = verdict(Outcome.REFUSED, 1, "2026-03-01T11:59:48Z", "alice's is expected; root listens")
+    off = verdict(Outcome.REFUSED, 1, "2026-03-01T11:59:48Z", "nothing listens there")
+
+    shown = list(lines(msgspec.structs.replace(AT_THE_OFFICE, verdicts={"local": theirs, "app": off}), NOW))
+
+    assert "  upstreams    local refused, 12 s ago (alice's is expected; root listens) · app refused, 12 s ago" in shown
+
+
 def test_what_was_seen_of_the_proxy_of_clients_is_said_once() -> None:
     fact = "corp answers on 172.17.0.1, seen from the host"
     clients = ClientsShown(settings=IN_THE_OFFICE, why="corp is in use", fact=fact, writes=())

@@ -34,6 +34,8 @@ _FOLLOWING_FROM: Final = {
 # What keeps Docker at what it has, or the agent from an upstream that works. A pin to one that works does neither.
 _HOLDING: Final = frozenset({Code.PAUSED, Code.QUARANTINED})
 
+# What fails by them is no command of the agent, but what people do.
+_BREAKING: Final = frozenset({Code.PINNED_BUT_FAILING, Code.CONTAINERS_CUT_OFF})
 
 _NOTHING: Final = Around()
 
@@ -41,7 +43,7 @@ _NOTHING: Final = Around()
 def judge(conditions: Iterable[Condition], around: Around = _NOTHING) -> Iterator[Finding]:
     """Of one that keeps Docker at what does not work here it says so."""
     for one in conditions:
-        is_in_the_way = one.code is Code.PINNED_BUT_FAILING or (one.code in _HOLDING and around.is_docker_failing)
+        is_in_the_way = one.code in _BREAKING or (one.code in _HOLDING and around.is_docker_failing)
         words = told(one, around)
         yield Finding(
             code=Sign.CONDITION,

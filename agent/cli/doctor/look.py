@@ -102,7 +102,7 @@ _ENV_LIKE: Final = ("/etc/sysconfig/docker", "/etc/default/docker")  # Fedora's,
 _OF_THE_SERVICE: Final = frozenset(
     {
         Code.FILES_UNWATCHED, Code.GAVE_UP, Code.AUDIT_UNWRITABLE, Code.NOT_FINISHED, Code.QUARANTINED, Code.UNSTEADY,
-        Code.CONTAINERS_LOST, Code.CONTAINERS_STALE, Code.RELAY_FAILED,
+        Code.CONTAINERS_LOST, Code.CONTAINERS_STALE, Code.CONTAINERS_CUT_OFF, Code.RELAY_FAILED,
     }
 )  # fmt: skip
 _FILE_STATE: Final = "UnitFileState"

@@ -82,7 +82,8 @@ def _unknown(one: Host) -> Finding:
         what=f"no address is known of this {what}: {one.why_not}",
         why="every pull fails with: no such host, or only after a long wait",
         command=f"See: getent ahosts {one.name}. As long as that prints nothing, the name servers in "
-        "/etc/resolv.conf do not know it: its name may be wrong, or a VPN that does is down",
+        "/etc/resolv.conf do not know it: its name may be wrong, a VPN that does is down, "
+        "or here only a proxy resolves such names",
     )
 
 

@@ -23,6 +23,7 @@ _WHERE: Final = {
     Code.OUT_OF_REACH: _NETWORK, Code.QUARANTINED: _DOCKER, Code.BLOCKED: _DOCKER, Code.ENGINE_ABSENT: _DOCKER,
     Code.ENGINE_STOPPED: _DOCKER, Code.ENGINE_DOWN: _DOCKER, Code.ENGINE_SILENT: _DOCKER, Code.ENGINE_SLOW: _DOCKER,
     Code.UNSUPPORTED: _DOCKER, Code.NOT_EFFECTIVE: _DOCKER, Code.CONTAINERS_LOST: _CONTAINERS,
+    Code.CONTAINERS_CUT_OFF: _CONTAINERS,
     Code.CONTAINERS_STALE: _CONTAINERS, Code.CLIENT_UNREACHABLE: _CONTAINERS, Code.CLIENT_NOT_EFFECTIVE: _CONTAINERS,
     Code.RELAY_FAILED: "the relay",
 }  # fmt: skip
@@ -109,15 +110,16 @@ def _why(condition: Condition, around: Around) -> str:
             return "clients and new containers have it already, Docker from its next restart on: what they load fails"
         case Code.POLICY_ERROR:
             return around.still_used
-        case Code.PINNED:
-            return "it is used in other networks, too, where it may not work"
-        case Code.PAUSED:
-            return "in other networks, too, Docker keeps what it has now, which may not work there"
-        case Code.UNREACHABLE:
-            return "pulls fail; Docker keeps the settings that it has"
-        case Code.ENGINE_DOWN:
-            return "docker fails with: Cannot connect to the Docker daemon"
-    return ""
+    return _ALWAYS.get(condition.code, "")
+
+
+_ALWAYS: Final = {
+    Code.CONTAINERS_CUT_OFF: "whatever they load fails with: connection refused",
+    Code.PINNED: "it is used in other networks, too, where it may not work",
+    Code.PAUSED: "in other networks, too, Docker keeps what it has now, which may not work there",
+    Code.UNREACHABLE: "pulls fail; Docker keeps the settings that it has",
+    Code.ENGINE_DOWN: "docker fails with: Cannot connect to the Docker daemon",
+}
 
 
 def _without(reality: Reality | None) -> str:
