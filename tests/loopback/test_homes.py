@@ -134,6 +134,12 @@ async def homes() -> AsyncIterator[Homes]:
         yield homes
 
 
+def counting(starts: Path) -> Homes:
+    """With a `+` in that file for each helper that is started."""
+    *python, code, ours, msgspecs = helper_argv()
+    return Homes(argv=(*python, f"open({str(starts)!r}, 'a').write('+')\n{code}", ours, msgspecs))
+
+
 def looks(path: Path) -> tuple[int, int, int]:
     status = path.stat()
     return stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid

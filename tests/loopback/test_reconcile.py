@@ -15,8 +15,6 @@ import pytest
 
 from agent.audit.record import Record
 from agent.clients.clients import ClientFile, ClientsSeen
-from agent.clients.helper_process import helper_argv
-from agent.clients.homes import Homes
 from agent.decide.choose import PATIENCE_S
 from agent.decide.clients import Intent, Wanted
 from agent.decide.plan import Plan
@@ -47,7 +45,7 @@ from .listeners import needs_root
 from .servers import Says
 from .test_clients import People
 from .test_clients import upstream as through
-from .test_homes import house
+from .test_homes import counting, house
 
 __all__ = ["house"]  # the fixture
 
@@ -461,12 +459,10 @@ async def test_a_pass_starts_one_helper_for_each_user(dockerd: Dockerd, house: P
     StateFile(people.state / "client-writes.json", tuple[str, ...], 1).save(
         tuple(str(one.config) for one in people.accounts)
     )
-    *python, code, ours, msgspecs = helper_argv()
-    counted = f"open({str(starts)!r}, 'a').write('+')\n{code}"
     async with Says(waits=False) as proxy:
         place = Place(at("10.10.0.1"), dockerd, office="ok", direct="ok")
         place.policy = policy(POLICY.replace("http://office:3128", f"http://127.0.0.1:{proxy.port}"))
-        place.clients = people.clients(Homes(argv=(*python, counted, ours, msgspecs)))  # type: ignore[assignment]
+        place.clients = people.clients(counting(starts))  # type: ignore[assignment]
 
         done = await place.passed()
 

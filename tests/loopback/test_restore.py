@@ -38,6 +38,7 @@ from tests.share import fewer
 from .dockerd import Dockerd
 from .installation import DAEMON_JSON, Installation, is_offline, proxy
 from .test_clients import LOGGED_IN, TELLS_ALL, WITH_PASSWORD, People, as_an_earlier_version_kept_it, upstream
+from .test_homes import counting
 
 REPOSITORY = Path(__file__).parents[2]
 needs_a_network = pytest.mark.skipif(is_offline(), reason="offline, a pass does nothing")
@@ -48,13 +49,17 @@ FOREIGN = '{\n\t"proxies": {"http-proxy": "http://foreign:1"},   "debug":true\n}
 
 
 def restoring(
-    dockerd: Dockerd, people: People | None = None, docker: Docker = Docker(), relay_ports: tuple[int, ...] = ()
+    dockerd: Dockerd,
+    people: People | None = None,
+    docker: Docker = Docker(),
+    relay_ports: tuple[int, ...] = (),
+    homes: Homes | None = None,
 ) -> Restoring:
     def accounts(files: Iterable[str]) -> tuple[Account, ...]:
         wanted = set(files)
         return tuple(one for one in (people.accounts if people else ()) if str(one.config) in wanted)
 
-    return Restoring(dockerd.root / "state", docker, dockerd, Homes(), accounts, relay_ports=relay_ports)
+    return Restoring(dockerd.root / "state", docker, dockerd, homes or Homes(), accounts, relay_ports=relay_ports)
 
 
 async def restored(dockerd: Dockerd, *, is_asked_now: bool = False) -> Restored:
@@ -440,8 +445,10 @@ async def test_clients_files_and_folders(dockerd: Dockerd, tmp_path: Path) -> No
     await people.passed(upstream("http://office:3128", username="u", password=Secret("hunter2")))
     assert bob.stat().st_mode & 0o777 == 0o600
 
-    done = await restoring(dockerd, people).restore(dockerd.record(), is_asked_now=False)
+    homes = counting(starts := tmp_path / "starts")
+    done = await restoring(dockerd, people, homes=homes).restore(dockerd.record(), is_asked_now=False)
 
+    assert starts.read_text() == "+"  # for all that are one user's
     assert set(done.targets) == {str(alice), str(bob), str(carol)}
     assert not alice.parent.exists()
     assert carol.parent.is_dir()
