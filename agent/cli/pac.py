@@ -25,7 +25,7 @@ from agent.one_pass.pac_copies import PacCopies
 from agent.one_pass.pac_source import HostPacs
 from agent.one_pass.world import TheWorld, hub_and_mirrors
 from agent.probe.dial import HERE
-from agent.probe.pac_fetch import read_file, shown
+from agent.probe.pac_fetch import fetch_file, shown
 from agent.probe.pac_program import become_it
 from agent.service.status_page import ago
 from agent.values.errors import AgentError, NoPolicy
@@ -125,14 +125,17 @@ class _Asking:
     def __init__(self, paths: Paths, policy: Policy, snapshot: Snapshot, questions: tuple[PacQuestion, ...]) -> None:
         self.my_ip = my_ip(snapshot)
         self._paths = paths
+        self._timeout_s = float(policy.probe.timeout)
         self._snapshot = snapshot
         self._questions = questions
         self._source = HostPacs(paths, policy, HERE)
 
     async def named(self, pac: str) -> PacShown:
-        """By who asks."""
-        if pac != PacUrl.AUTO and "://" not in pac:
-            script = await asyncio.to_thread(read_file, _path(pac), is_asked_for=True)
+        """By who asks: a file may be anybody's then."""
+        path = PacUrl(pac).path
+        if path or (pac != PacUrl.AUTO and "://" not in pac):
+            file = str(self._paths.below(path)) if path else _path(pac)
+            script = await fetch_file(file, self._timeout_s, is_asked_for=True)
         else:
             script = await self._source.fetch(pac, None, self._snapshot.dns_search)
         return await self._shown(None, pac, script)

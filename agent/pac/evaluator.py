@@ -43,7 +43,10 @@ _REASON: Final = re.compile(r"JSERROR: (?:[^\n]*:\n *)?([^\n]*)")
 def main(engine_in: str = "") -> None:
     """Serve until the other end has closed. `engine_in`: the folder of pacparser, if Python does not look there."""
     ends_at = time.monotonic() + _LIVES_S
-    connection = socket.socket(fileno=os.dup(0))
+    try:
+        connection = socket.socket(fileno=os.dup(0))
+    except OSError:
+        sys.exit("pac: --evaluator is for its systemd unit, which gives it a connection. Try: docker-proxy-agent pac")
     _leave_the_streams()
     if engine_in:
         sys.path.append(engine_in)

@@ -93,7 +93,7 @@ async def fetch(
     if isinstance(place, str):
         return PacFault(Outcome.ERROR, f"{shown(url)}: {place}")
     if place.scheme == "file":
-        return await _FILES.read(str(by.below(place.target)), by.timeout_s)
+        return await fetch_file(str(by.below(place.target)), by.timeout_s)
     unchanged = earlier if earlier and earlier.url == url else None
     try:
         async with asyncio.timeout(by.timeout_s):
@@ -102,6 +102,11 @@ async def fetch(
         return PacFault(failure.outcome, failure.evidence)
     except TimeoutError:
         return PacFault(Outcome.TIMEOUT, f"{watch.doing}: not done after {by.timeout_s:g} s")
+
+
+async def fetch_file(path: str, timeout_s: float, *, is_asked_for: bool = False) -> PacScript | PacFault:
+    """As `read_file`, with an end."""
+    return await _FILES.read(path, timeout_s, is_asked_for=is_asked_for)
 
 
 def place_of(url: str) -> PacPlace | str:
@@ -339,7 +344,7 @@ class _Files:
     def __init__(self) -> None:
         self._hanging: set[str] = set()
 
-    async def read(self, path: str, timeout_s: float) -> PacScript | PacFault:
+    async def read(self, path: str, timeout_s: float, *, is_asked_for: bool) -> PacScript | PacFault:
         where = escaped(path)
         if path in self._hanging or len(self._hanging) >= _MOST_HANGING:
             return PacFault(Outcome.TIMEOUT, f"reading {where}: an earlier read still hangs")
@@ -348,7 +353,7 @@ class _Files:
         self._hanging.add(path)
 
         def run() -> None:
-            read = read_file(path)
+            read = read_file(path, is_asked_for=is_asked_for)
             self._hanging.discard(path)
             with contextlib.suppress(RuntimeError):  # the loop ended while it hung
                 loop.call_soon_threadsafe(lambda: None if found.done() else found.set_result(read))

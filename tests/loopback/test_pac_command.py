@@ -62,6 +62,16 @@ def test_the_policys_pac_is_asked_about_its_registries(tmp_path: Path, office: P
     ]
 
 
+@pytest.mark.parametrize("named", ["{}", "file://{}"])
+def test_a_file_that_a_person_names_may_be_anybodys(office: Path, named: str) -> None:
+    office.chmod(0o666)
+
+    done = ran("pac", "--pac", named.format(office), "ghcr.io")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[1:] == ["  https://ghcr.io/  a:8080, then socks5://c:1080, then direct"]
+
+
 def test_what_is_no_way_is_said(office: Path) -> None:
     done = ran("pac", "--pac", str(office), "odd.example", "broken.example", "http://x.example/v2/", "--json")
 

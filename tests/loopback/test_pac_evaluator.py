@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -192,6 +193,17 @@ async def test_without_an_engine_it_says_how_to_have_one() -> None:
     assert found == PacFault(
         Outcome.ERROR,
         f"evaluating the PAC file: pacparser is not installed. Run: {pac_program.how_to_install(is_there=False)}",
+    )
+
+
+def test_started_by_hand_it_says_whom_it_is_for() -> None:
+    done = subprocess.run(
+        pac_program.argv(), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=30
+    )
+
+    assert done.returncode == 1
+    assert done.stderr == (
+        "pac: --evaluator is for its systemd unit, which gives it a connection. Try: docker-proxy-agent pac\n"
     )
 
 
