@@ -108,7 +108,7 @@ TRIED: Final[Mapping[str, str]] = {
     "sudo systemctl enable --now docker-proxy-agent": HERE,
     "sudo apt remove docker-proxy-agent": _DEB,
     "sudo apt purge docker-proxy-agent": _DEB,
-    "sudo apt install debhelper dh-python": _FETCHES,
+    "sudo apt install debhelper dh-python python3-venv make": _FETCHES,
     "make deb": "tests/machine/test_deb.py::test_a_debian_developer_finds_nothing_to_say_and_the_same_bytes_twice",
     "make deb VERSION=0.1.0+mine1": "as `make deb`: the machine tests build two versions (lab/deb.py)",
     "docker-proxy-agent install --user": _OWN,
