@@ -297,7 +297,9 @@ async def test_a_password_that_a_pacs_proxy_refuses_is_sent_once_unless_it_is_kn
             with pytest.raises(NotOpened) as refused:
                 await relay.opening.open(docker(f"host{number}.test", 443), ways)
             assert refused.value.refusal.status == 502
-        assert one.refused_logins == (4 if works else 1)
+            said = "its password was refused before" if number and not works else "407"
+            assert said in refused.value.refusal.reason
+        assert (one.refused_logins, one.accepted) == ((4, 4) if works else (1, 1))  # it is not even connected to
         if works is None:
             with pytest.raises(NotOpened):
                 await relay.opening.open(docker("one.test", 443), Ways(orders))  # told anew, it is tried anew
