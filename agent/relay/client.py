@@ -37,9 +37,9 @@ class Client:
         self.connected = connected
         self._loop = asyncio.get_running_loop()
 
-    async def read(self) -> bytes:
+    async def read(self, most: int = _READ) -> bytes:
         """At least one byte; b"" at the end. OSError if it broke off."""
-        return await self._loop.sock_recv(self.connected, _READ)
+        return await self._loop.sock_recv(self.connected, most)
 
     async def write(self, data: bytes) -> None:
         await self._loop.sock_sendall(self.connected, data)

@@ -107,6 +107,9 @@ class Draining:
 
     def add(self, one: Open) -> None:
         self._open.add(one)
+        if self._narrowed and one.end is not None:  # as the others, from its first byte
+            narrow(_sockets(one), share(len(self._open)))
+            self._narrowed.add(one)
         if self._sweeping is None:
             self._sweeping = self._loop.call_later(self._sweep_s, self._sweep)
         if self._weighing is None and len(self._open) > _FEW:
@@ -214,9 +217,10 @@ class Draining:
             self._narrowed.clear()
         if not self._narrowed:
             self._share = size
-        for one in self._open - self._narrowed:
+        open_ = {one for one in self._open if one.end is not None}  # what is not open yet is narrow already
+        for one in open_ - self._narrowed:
             narrow(_sockets(one), size)
-        self._narrowed = set(self._open)
+        self._narrowed = open_
 
     def _widen(self) -> None:
         for one in self._narrowed:

@@ -44,6 +44,7 @@ _REFUSED: Final = 128
 _LEAST: Final = 64  # if as many wait as may
 _TURNED_AWAY: Final = 64  # that are told why and may take their time to hear it; others are told and closed
 _CROWD: Final = "too many connect at once"
+_HEAD: Final = 8 * 1024  # bytes, read at once: what comes after a head waits in the kernel, which bounds it
 _PAUSE_S: Final = 0.1  # if there are no descriptors left
 
 
@@ -232,6 +233,7 @@ class Serving:
             return
         task = self._loop.create_task(self._serve(one.connected, one.source, peer, is_roots))
         self._tasks[task] = peer, one.own[0]
+        task.add_done_callback(functools.partial(self._leave, one))
 
     def _source_of(self, peer: str, own: str) -> Source | None:
         """None: nobody who may."""
@@ -282,6 +284,7 @@ class Serving:
     async def _serve(self, connected: socket.socket, source: Source, peer: str, is_roots: Callable[[], bool]) -> None:
         visit = _Visit(self, connected, source, peer=peer, is_roots=is_roots)
         del is_roots  # a tunnel that is open for hours has no use for it, and it keeps two addresses
+        self.draining.add(visit)
         try:
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SENDING)
@@ -301,11 +304,13 @@ class Serving:
             what = f"a connection broke off by an error of the relay's own: {unexpected(error)}"
             self._noted.note(Kind.BROKEN, what)
         finally:
-            connected.close()
-            self._limits.leave(peer, is_container=source is Source.CONTAINERS)
-            task = asyncio.current_task()
-            if task is not None:
-                self._tasks.pop(task, None)
+            self.draining.discard(visit)
+
+    def _leave(self, one: _Arrived, task: asyncio.Task[None]) -> None:
+        """Also if it was cancelled before it began."""
+        one.connected.close()
+        self._limits.leave(one.peer[0], is_container=one.source is Source.CONTAINERS)
+        self._tasks.pop(task, None)
 
 
 @functools.lru_cache
@@ -468,19 +473,21 @@ class _Carried(Opened):
 class _ByOrders:
     """How a request's end is reached, counted."""
 
-    def __init__(self, serving: Serving, client: socket.socket, by_orders: ByOrders, *, is_here: bool) -> None:
+    def __init__(self, serving: Serving, visit: _Visit, by_orders: ByOrders, *, is_here: bool) -> None:
         self._serving = serving
-        self._client = client
+        self._visit = visit
         self._is_here = is_here
         self._by_orders = by_orders
         self.carried: _Carried | None = None  # the last
 
     async def open(self, request: Request) -> Opened:
+        self._visit.wait()
         try:
             opened = await self._by_orders.open(request)
-            self.carried = _Carried(self._serving, self._client, opened, is_here=self._is_here)
+            self.carried = _Carried(self._serving, self._visit.client, opened, is_here=self._is_here)
         finally:
             self._serving.note()
+        self._serving.draining.discard(self._visit)
         return self.carried
 
     def keep(self, *, is_kept: bool) -> None:
@@ -501,7 +508,10 @@ class _ByOrders:
 class _Visit:
     """One client's connection."""
 
-    __slots__ = ("_asked", "_began", "_client", "_is_roots", "_loop", "_peer", "_serving", "_source")
+    __slots__ = (
+        "_asked", "_began", "_client", "_is_roots", "_loop", "_peer", "_serving", "_source", "_task",
+        "end", "is_half_closed", "touched",
+    )  # fmt: skip
 
     def __init__(
         self, serving: Serving, connected: socket.socket, source: Source, *, peer: str, is_roots: Callable[[], bool]
@@ -514,6 +524,24 @@ class _Visit:
         self._asked: Conversation | None = None  # while it may still be answered
         self._began = time.time()
         self._loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task()
+        # As `Open` of draining, while no way is open: what it sends meanwhile is held.
+        self.end: socket.socket | None = None
+        self.is_half_closed = False
+        self.touched = self._loop.time()
+
+    @property
+    def client(self) -> socket.socket:
+        return self._client.connected
+
+    def wait(self) -> None:
+        """For a way to open."""
+        self.touched = self._loop.time()
+        self._serving.draining.add(self)
+
+    def finish(self, how: Ended) -> None:  # noqa: ARG002 - a Protocol's
+        if self._task is not None:
+            self._task.cancel()
 
     async def begun(self) -> tuple[_Carried, bytes, Connect] | None:
         """An open tunnel, and what the client has sent into it already; None: it is served, or gone.
@@ -546,7 +574,7 @@ class _Visit:
         try:
             async with asyncio.timeout(within_s) as limit:
                 while (event := conversation.next_event()) is None:
-                    conversation.receive(await self._client.read())
+                    conversation.receive(await self._client.read(_HEAD))
                     if conversation.phase is Phase.HEAD and within_s > head_s:
                         within_s = head_s
                         limit.reschedule(self._loop.time() + head_s)
@@ -584,6 +612,7 @@ class _Visit:
             await self._part(conversation, failure.refusal)
             return None
         is_here = self._source is Source.LOOPBACK
+        serving.draining.discard(self)
         carried = _Carried(serving, self._client.connected, opened, is_here=is_here)
         try:
             await self._client.write(conversation.established())
@@ -601,7 +630,7 @@ class _Visit:
             serving.opening, serving.ways_now, source=self._source, peer=self._peer, is_roots=self._is_roots
         )
         is_here = self._source is Source.LOOPBACK
-        opener = _ByOrders(serving, self._client.connected, by_orders, is_here=is_here)
+        opener = _ByOrders(serving, self, by_orders, is_here=is_here)
         forwarding = Forwarding(conversation, self._client, opener, shared=serving.shared)
         try:
             while isinstance(event, Request):

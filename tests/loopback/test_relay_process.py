@@ -28,6 +28,7 @@ from agent.relay.process import given, listening
 from agent.relay.pump import Ended
 from agent.relay.serving import Patience, Serving, Told, _Carried
 from agent.relay.tally import Tally
+from agent.relay.weight import OPENING, held_by
 from agent.relay.where import Near
 from agent.relay.who import Who
 from agent.see import netlink
@@ -732,6 +733,38 @@ async def test_dockerd_does_not_wait_for_the_connections_of_others_that_came_bef
         finally:
             for each in theirs:
                 each.close()
+
+
+async def test_what_is_sent_before_a_way_is_open_is_bounded_and_weighed() -> None:
+    """Nobody reads it: a thousand of them would else hold what the relay has for all."""
+    goes_on = asyncio.Event()
+
+    async def slowly(host: str, port: int) -> Sequence[Address]:
+        async with asyncio.timeout(PATIENCE_S):
+            await goes_on.wait()
+        return await looked_up(host, port)
+
+    async with echo() as end, begun(slowly, Orders(1, (DIRECT,)), []) as (one, port):
+        client = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
+        client.setblocking(False)
+        client.send(f"CONNECT hub.test:{end.port} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        await until_awaited(PATIENCE_S, lambda: one.opening._names._running, "that it is looked up")
+        (waits,) = one.draining._open
+        sent = 0
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                sent += client.send(bytes(65536))
+
+        assert (waits.client.getpeername(), waits.end) == (client.getsockname(), None)
+        assert 0 < held_by([waits.client]) <= 4 * OPENING
+        goes_on.set()
+        head = b"HTTP/1.1 200 Connection established\r\n\r\n"
+        got = 0
+        async with asyncio.timeout(PATIENCE_S):
+            while got < len(head) + sent:
+                got += len(await asyncio.get_running_loop().sock_recv(client, 1 << 20))
+        assert waits not in one.draining._open
+        client.close()
 
 
 async def test_whoever_was_accepted_when_it_stops_is_served_still() -> None:
