@@ -377,6 +377,7 @@ def orders(  # noqa: PLR0913 - named at its one call
     *,
     ca_file: str = "",
     internal: tuple[str, ...] = (),
+    told: tuple[str, ...] | None = None,
     verdicts: Mapping[str, Verdict] = _NO_VERDICTS,
     pac: RelayPac | None = None,
 ) -> Orders:
@@ -392,6 +393,7 @@ def orders(  # noqa: PLR0913 - named at its one call
         max_connections=relay.max_connections,
         ca_file=ca_file,
         internal=internal,
+        told=told,
         pac=pac,
     )
 

@@ -288,13 +288,14 @@ class LocalRelay:
         ca_file = self._policy.probe.ca_file
         ca_there = str(self._paths.below(ca_file)) if ca_file else ""
         before = self._orders()
-        internal = self._internal(before)
+        internal, told = self._of_bridges(before)
         wanted = orders(
             self._unfolded(),
             names,
             await self._owners(names),
             ca_file=ca_there,
             internal=internal,
+            told=told,
             verdicts=chosen.verdicts,
             pac=self._pac(chosen),
         )
@@ -316,19 +317,22 @@ class LocalRelay:
             )
 
     async def _learn_bridges(self) -> bool:
-        """Whether others are internal now."""
+        """Whether there is news of them."""
         if self._bridges is None or Listen.BRIDGE not in self._relay.listen:
             return False
-        before = self._bridges.internal
+        before = self._bridges.internal, self._bridges.told
         await self._bridges.look()
-        return self._bridges.internal != before
+        return (self._bridges.internal, self._bridges.told) != before
 
-    def _internal(self, before: Orders | None) -> tuple[str, ...]:
-        """As it was told before as long as Docker has said nothing: its containers may run without it."""
+    def _of_bridges(self, before: Orders | None) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
+        """Those that lead nowhere, and those of which that is known.
+
+        As it was told before as long as Docker has said nothing: its containers may run without it.
+        """
         found = self._bridges.internal if self._bridges is not None else None
-        if found is not None:
-            return found
-        return before.internal if before is not None else ()
+        if self._bridges is not None and found is not None:
+            return found, self._bridges.told
+        return (before.internal, before.told) if before is not None else ((), None)
 
     def _pac(self, chosen: Chosen) -> RelayPac | None:
         policy = self._unfolded()

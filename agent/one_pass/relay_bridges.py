@@ -17,6 +17,7 @@ from agent.see import netlink
 from agent.see.netlink import NetlinkFailed
 from agent.see.netlink_messages import Link
 from agent.system.clock import SYSTEM_CLOCK, Clock
+from agent.values.relay import bridge_of
 
 LISTED_WITHIN_S: Final = 60.0
 _MOST: Final = 1000
@@ -27,6 +28,7 @@ Ask = Callable[[], Awaitable[Mapping[str, bool] | None]]
 class _Known(msgspec.Struct, frozen=True):
     since: float  # CLOCK_BOOTTIME
     is_internal: bool | None = None  # None: Docker does not list it
+    is_old: bool = False  # it was there before the first look: Docker would list it
 
 
 class Bridges:
@@ -51,6 +53,18 @@ class Bridges:
             return None
         return tuple(sorted(name for (_, name), one in self._known.items() if one.is_internal))[:_MOST]
 
+    @property
+    def told(self) -> tuple[str, ...] | None:
+        """Those of which it is known whether they lead out, as `bridge_of` names them; None: not known yet.
+
+        Who is not listed after a while is none of Docker's.
+        """
+        if self._known is None:
+            return None
+        now = self._clock.boottime_s()
+        told = (bridge for bridge, one in self._known.items() if one.is_old or not _is_open(one, now))
+        return tuple(bridge_of(*bridge) for bridge in sorted(told))[:_MOST]
+
     async def look(self) -> None:
         """Learn of those that are new, and forget those that are gone."""
         try:
@@ -64,9 +78,10 @@ class Bridges:
                 return
         listed = await self._ask()
         if listed is not None:
+            is_first = self._known is None
+            found = {bridge: known.get(bridge, _Known(now, is_old=is_first)) for bridge in there}
             self._known = {
-                bridge: _Known(known[bridge].since if bridge in known else now, listed.get(bridge[1]))
-                for bridge in there
+                bridge: msgspec.structs.replace(one, is_internal=listed.get(bridge[1])) for bridge, one in found.items()
             }
 
 

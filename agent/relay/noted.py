@@ -22,6 +22,7 @@ class Kind(enum.Enum):
     NOT_ACCEPTED = enum.auto()
     BROKEN = enum.auto()
     TOO_HEAVY = enum.auto()
+    UNTOLD = enum.auto()
 
 
 class Noted:

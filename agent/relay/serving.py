@@ -32,7 +32,7 @@ from agent.relay.refusals import Refusal
 from agent.relay.tally import Tally
 from agent.relay.ways import Way, Ways
 from agent.relay.weight import OPENING, SENDING, widen
-from agent.relay.who import End, Who
+from agent.relay.who import End, Untold, Who
 from agent.system.clock import rfc3339
 from agent.values.relay import LogMode, Orders, Source
 
@@ -43,6 +43,9 @@ _ASKED_FOR: Final = 16
 _REFUSED: Final = 128
 _LEAST: Final = 64  # if as many wait as may
 _TURNED_AWAY: Final = 64  # that are told why and may take their time to hear it; others are told and closed
+# The agent is woken within a second, or five if it was just before, and asks Docker. Clients wait for longer.
+WORD_WITHIN_S: Final = 8.0
+_MOST_AT_A_BRIDGE: Final = 256
 _CROWD: Final = "too many connect at once"
 _HEAD: Final = 8 * 1024  # bytes, read at once: what comes after a head waits in the kernel, which bounds it
 _PAUSE_S: Final = 0.1  # if there are no descriptors left
@@ -65,6 +68,17 @@ class _Arrived(msgspec.Struct, frozen=True):
     source: Source
     peer: End
     own: End
+
+
+_Unjudged = tuple[socket.socket, End, End]  # from there, to this end of ours
+
+
+class _Waiting:
+    """At one bridge."""
+
+    def __init__(self, timer: asyncio.TimerHandle) -> None:
+        self.timer = timer
+        self.connections: list[_Unjudged] = []
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -108,6 +122,7 @@ class Serving:
         self._loop = asyncio.get_running_loop()
         self._arrivals = Arrivals(self._are_roots, _is_gone)
         self._is_due = False  # the next turn of those
+        self._waiting_at: dict[str, _Waiting] = {}  # bridges that the agent has said nothing of yet
         self._listening: list[socket.socket] = []
         self._tasks: dict[asyncio.Task[None], tuple[str, str]] = {}  # from which address, to which of ours
         self._leaving: set[asyncio.Task[None]] = set()
@@ -126,10 +141,12 @@ class Serving:
         if orders is not None:
             self._limits.most = orders.max_connections
             self.writes_down = orders.log is LogMode.CONNECTIONS
-            are_others = self._who.keep_out(orders.internal) or orders.sources != self._sources
+            are_others = self._who.keep_out(orders.internal, orders.told) or orders.sources != self._sources
             self._sources = orders.sources
             if are_others:
                 self._end_who_may_not()
+                for bridge in tuple(self._waiting_at):
+                    self._judge(bridge)
 
     def ways_now(self) -> Ways:
         """Raises NotOpened."""
@@ -151,6 +168,11 @@ class Serving:
     async def aclose(self) -> None:
         """End all that is open."""
         self.stop_listening()
+        for waiting in self._waiting_at.values():
+            waiting.timer.cancel()
+            for connected, *_ in waiting.connections:
+                connected.close()
+        self._waiting_at.clear()
         self._is_stopping = True
         self.draining.finish(Ended.STOPPED)
         for task in (*self._tasks, *self._leaving):
@@ -190,12 +212,48 @@ class Serving:
 
     def _receive(self, connected: socket.socket, peer: End, own: End) -> int:
         """How much that took."""
-        source = self._source_of(peer[0], own[0])
+        try:
+            source = self._source_of(peer[0], own[0])
+        except Untold as untold:
+            self._let_wait(untold.bridge, (connected, peer, own))
+            return _ASKED_FOR
         if source is None:
             self._refuse(connected, peer[0])
             return _REFUSED
         self._arrivals.add(_Arrived(connected, source, peer, own))
         return 1 if source is Source.LOOPBACK else _ASKED_FOR
+
+    def _let_wait(self, bridge: str, one: _Unjudged) -> None:
+        """For the agent's word: it is woken by that somebody waits. Not a byte is read."""
+        waiting = self._waiting_at.get(bridge)
+        if waiting is None:
+            timer = self._loop.call_later(WORD_WITHIN_S, self._let_in, bridge)
+            waiting = self._waiting_at[bridge] = _Waiting(timer)
+            self.tally.note_untold(bridge)
+            self.note()
+        if len(waiting.connections) >= _MOST_AT_A_BRIDGE:
+            self._refuse(one[0], one[1][0])
+        else:
+            waiting.connections.append(one)
+
+    def _judge(self, bridge: str) -> None:
+        """Once more: there is news. Who has to wait still does so no longer for that."""
+        waiting = self._waiting_at[bridge]
+        connections, waiting.connections = waiting.connections, []
+        for one in connections:
+            self._receive(*one)
+        if not waiting.connections:
+            waiting.timer.cancel()
+            del self._waiting_at[bridge]
+            self.tally.note_told(bridge)
+        self._take_turn()
+
+    def _let_in(self, bridge: str) -> None:
+        """The agent says nothing: it is stopped, or paused, or Docker does not answer it."""
+        self._who.let_in(bridge)
+        name = bridge.partition(" ")[2]
+        self._noted.note(Kind.UNTOLD, f"let in by bridge {name}: the agent has not said whether it leads nowhere")
+        self._judge(bridge)
 
     def _take_turn(self) -> None:
         is_crowd = len(self._arrivals) > FEW
@@ -236,18 +294,25 @@ class Serving:
         task.add_done_callback(functools.partial(self._leave, one))
 
     def _source_of(self, peer: str, own: str) -> Source | None:
-        """None: nobody who may."""
+        """None: nobody who may. Raises Untold."""
         source = self._who.source(peer, own)
         return source if source in self._sources else None
+
+    def _may(self, peer: str, own: str) -> bool:
+        """Of one that was let in."""
+        try:
+            return self._source_of(peer, own) is not None
+        except Untold:
+            return True
 
     def _end_who_may_not(self) -> None:
         """By the orders of now: whoever came before they were written."""
         for one in self._arrivals.all():
-            if self._source_of(one.peer[0], one.own[0]) is None:
+            if not self._may(one.peer[0], one.own[0]):
                 self._refuse(one.connected, one.peer[0])
             else:
                 self._arrivals.add(one)
-        came = {ends: self._source_of(*ends) is not None for ends in set(self._tasks.values())}
+        came = {ends: self._may(*ends) for ends in set(self._tasks.values())}
         ending = {task for task, ends in self._tasks.items() if not came[ends]}
         for carried in tuple(self.live):
             if carried.task in ending and not carried.is_kept:

@@ -15,6 +15,7 @@ from agent.probe.stream import StreamFailed
 from agent.values.relay import (
     LONGEST_TEXT,
     MOST_REFUSED,
+    MOST_UNTOLD,
     MOST_UPSTREAMS,
     Carried,
     RefusedSource,
@@ -50,6 +51,7 @@ class Tally:
         self._by_upstream: dict[str, _Counted] = {}
         self._failed: UpstreamFailed | None = None
         self._refused: OrderedDict[str, int] = OrderedDict()
+        self._untold: dict[str, None] = {}
         self._generation = 0
         self._problem = ""
         self._started_s = time.clock_gettime(time.CLOCK_BOOTTIME)
@@ -99,6 +101,18 @@ class Tally:
             self._refused_at = now
             self.news += 1
 
+    def note_untold(self, bridge: str) -> None:
+        """Somebody comes by it, and the agent has not said yet whether its network leads out."""
+        if bridge not in self._untold and len(self._untold) < MOST_UNTOLD:
+            self._untold[bridge] = None
+            self.changes += 1
+            self.news += 1
+
+    def note_told(self, bridge: str) -> None:
+        if bridge in self._untold:
+            del self._untold[bridge]
+            self.changes += 1
+
     def totals(self) -> dict[str, tuple[int, int, int, int]]:
         """By upstream: connections, those that failed, bytes from clients, bytes to clients."""
         return {
@@ -122,6 +136,7 @@ class Tally:
             carried=tuple(carried[-MOST_UPSTREAMS:]),
             failed=self._failed,
             refused=tuple(RefusedSource(source, times) for source, times in reversed(self._refused.items())),
+            untold=tuple(escaped(bridge, LONGEST_TEXT) for bridge in self._untold),
             turned_away=turned_away,
             problem=self._problem,
         )

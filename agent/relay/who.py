@@ -4,7 +4,8 @@ A gateway's address answers on every interface (FACTS 211), also to a guest of t
 spoke to says nothing. A connection exists only once our answers reach the peer; so the way that they take tells where
 it is, whatever it calls itself. Asked at each connection, so that a network that was a container's a moment ago and is
 the café's now is not believed. A network that Docker keeps from the world stays so: which bridge is of one, the agent
-says. Only what kind of interface it is, is kept: a yes for a minute, a no for a second.
+says, and before it has said anything of a bridge, whoever comes by that is not let in (`Untold`). Only what kind of
+interface it is, is kept: a yes for a minute, a no for a second.
 
 Whoever is not let in may ask as often as he likes, and nothing else is done meanwhile. So it costs the same however
 many containers there are: the kernel is asked for one interface, and for a bridge's ports once in a second.
@@ -23,7 +24,7 @@ import msgspec
 from agent.see import netlink
 from agent.see.netlink import NetlinkFailed
 from agent.see.netlink_messages import Link, Route
-from agent.values.relay import Source
+from agent.values.relay import Source, bridge_of
 
 KEPT_S: Final = 60.0
 NO_KEPT_S: Final = 1.0
@@ -33,6 +34,14 @@ _DOCKERDS: Final = "127.0.0.1"
 
 
 End = tuple[str, int]  # of a connection: address and port
+
+
+class Untold(Exception):
+    """The agent has not said yet whether what is behind this bridge may come in."""
+
+    def __init__(self, bridge: str) -> None:
+        super().__init__(bridge)
+        self.bridge = bridge
 
 
 class Kernel(Protocol):
@@ -53,6 +62,7 @@ class _Looked(msgspec.Struct, frozen=True):
 
     is_of_containers: bool  # a bridge that only containers are on, and that leads out
     is_of_guests: bool  # only guests of this host are behind it: containers, virtual machines
+    untold: str = ""  # the bridge, if it is of containers and of an unknown network
 
 
 _NEITHER: Final = _Looked(is_of_containers=False, is_of_guests=False)
@@ -72,17 +82,27 @@ class Who:
         self._clock = clock
         self._kept: dict[int, _Kept] = {}
         self._internal: frozenset[str] = frozenset()
+        self._told: frozenset[str] | None = None  # None: all
+        self._let_in: set[str] = set()
 
-    def keep_out(self, internal: Iterable[str]) -> bool:
-        """Nobody comes in by these bridges from now on. Whether they are others than before."""
-        before, self._internal = self._internal, frozenset(internal)
-        if before == self._internal:
+    def keep_out(self, internal: Iterable[str], told: Iterable[str] | None = None) -> bool:
+        """Nobody comes in by these bridges from now on, nor by one that is not `told`. Whether that is news."""
+        before = self._internal, self._told
+        self._internal, self._told = frozenset(internal), None if told is None else frozenset(told)
+        if before == (self._internal, self._told):
             return False
         self._kept.clear()
         return True
 
+    def let_in(self, bridge: str) -> None:
+        """Nobody says anything of it."""
+        if len(self._let_in) >= _KEPT:
+            self._let_in.clear()
+        self._let_in.add(bridge)
+        self._kept.clear()
+
     def source(self, peer: str, listener: str) -> Source | None:
-        """As whom this address comes, to that address of ours; None: nobody who may.
+        """As whom this address comes, to that address of ours; None: nobody who may. Raises Untold.
 
         Whoever comes from this host to the bridge's address counts as a container: slirp4netns and pasta make the
         connections of a rootless container or a virtual machine from here, and keep it from loopback only.
@@ -123,7 +143,10 @@ class Who:
         way = self._kernel.way_to(peer)
         if way is None or len(way.hops) != 1 or way.hops[0].gateway is not None:
             return None
-        return Source.CONTAINERS if self._of(way.hops[0].interface).is_of_containers else None
+        looked = self._of(way.hops[0].interface)
+        if looked.untold:
+            raise Untold(looked.untold)
+        return Source.CONTAINERS if looked.is_of_containers else None
 
     def _of(self, interface: int) -> _Looked:
         now = self._clock()
@@ -148,10 +171,14 @@ class Who:
         if not kinds <= {_VETH, _TUN} or self._leads_out(interface):
             return _NEITHER, NO_KEPT_S
         is_let_in = kinds == {_VETH} and link.name not in self._internal
-        looked = _Looked(is_of_containers=is_let_in, is_of_guests=True)
+        looked = _Looked(is_of_containers=is_let_in, is_of_guests=True, untold=self._untold(link) if is_let_in else "")
         if not kinds:  # the first container may come at any moment, and nobody else comes from there
             return looked, 0.0
         return looked, KEPT_S if looked.is_of_containers else NO_KEPT_S
+
+    def _untold(self, link: Link) -> str:
+        bridge = bridge_of(link.index, link.name)
+        return "" if self._told is None or bridge in self._told or bridge in self._let_in else bridge
 
     def _is_a_guests(self, link: Link) -> bool:
         """As Calico and systemd-nspawn give one: no bridge, but a route of its own. Its users are none of Docker's.

@@ -22,6 +22,7 @@ LARGEST_ORDERS: Final = 1024 * 1024  # bytes; 200 upstreams have 60 KB
 LARGEST_STATE: Final = 64 * 1024
 MOST_UPSTREAMS: Final = 200  # that state.json speaks of
 MOST_REFUSED: Final = 50
+MOST_UNTOLD: Final = 50
 LONGEST_TEXT: Final = 400
 
 _AGAIN: Final = "It is written by the running agent: docker-proxy-agent status"
@@ -83,7 +84,13 @@ class Orders(msgspec.Struct, frozen=True):
     max_connections: int = 1024
     ca_file: str = ""  # besides the system's: who may sign an https proxy's certificate
     internal: tuple[str, ...] = ()  # bridges of networks that lead nowhere: nobody is let in from there
+    told: tuple[str, ...] | None = None  # bridges of which that is known, as `bridge_of` names them; None: of all
     pac: RelayPac | None = None  # None: `upstreams` are for everything
+
+
+def bridge_of(index: int, name: str) -> str:
+    """The same name may be another network's by and by."""
+    return f"{index} {name}"
 
 
 class _Upstream(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -117,6 +124,7 @@ class _Orders(msgspec.Struct, forbid_unknown_fields=True):
     max_connections: int
     ca_file: str
     internal: tuple[str, ...] = ()  # an agent of before did not write it
+    told: tuple[str, ...] | None = None  # nor this
     pac: _Pac | None = None  # nor this
 
 
@@ -240,6 +248,7 @@ class RelayState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     carried: Annotated[tuple[Carried, ...], msgspec.Meta(max_length=MOST_UPSTREAMS)] = ()
     failed: UpstreamFailed | None = None
     refused: Annotated[tuple[RefusedSource, ...], msgspec.Meta(max_length=MOST_REFUSED)] = ()  # the latest first
+    untold: Annotated[tuple[_Text, ...], msgspec.Meta(max_length=MOST_UNTOLD)] = ()  # bridges that somebody waits at
     turned_away: _Count = 0  # connections beyond the limits
     problem: _Text = ""  # why there are no orders, or why they are not the newest; '': none
 

@@ -181,7 +181,7 @@ async def test_docker_is_given_the_relay_once_it_works_and_never_restarted_again
             laptop.place.snapshot = at("10.10.0.1")
             await hand.wake()
             assert names(laptop.orders) == ["office", "direct"]
-            assert laptop.orders.generation == 1 + 2 * moves
+            assert laptop.orders.generation == 2 + 2 * moves  # the second told of the bridges
 
         assert laptop.dockerd.starts == starts
         assert laptop.status()["state"] == "steady"
@@ -195,7 +195,7 @@ async def test_docker_is_given_the_relay_once_it_works_and_never_restarted_again
     (enabled,) = laptop.facts("relay-enabled")
     assert tuple(enabled["listens"]) == LISTENS
     assert laptop.facts("relay-switched")[1] == {
-        "upstream": "direct", "previous_upstream": "office", "network": "elsewhere", "others": [], "generation": 2,
+        "upstream": "direct", "previous_upstream": "office", "network": "elsewhere", "others": [], "generation": 3,
     }  # fmt: skip
 
 
@@ -220,6 +220,38 @@ async def test_it_is_told_which_networks_lead_nowhere_also_while_docker_says_not
             await hand.wake()
         told = laptop.orders
         assert (told.internal, told.generation) == ((), generation + 1)
+
+
+async def test_it_is_told_of_a_new_network_when_somebody_waits_there(laptop: Relayed) -> None:
+    docker0, back = bridge(3, "docker0"), bridge(5, "br-back")
+    laptop.there, laptop.listed = (docker0,), {"docker0": False}
+    laptop.policy(WITH_RELAY)
+    async with laptop.running() as hand:
+        await hand.wake()
+        assert told_of(laptop.orders) == ("3 docker0",)
+
+        laptop.there, laptop.listed = (docker0, back), {"docker0": False, "br-back": True}
+        says(laptop, RelayState(laptop.orders.generation, untold=("5 br-back",)))
+        asked = len(laptop.place.asked)
+        await hand.wake(Reason.RELAY)
+        assert told_of(laptop.orders) == ("3 docker0", "5 br-back")
+        assert laptop.orders.internal == ("br-back",)
+        assert len(laptop.place.asked) == asked  # no upstream
+
+    laptop.restarted()
+    laptop.listed = None
+    async with laptop.running() as hand:
+        laptop.place.snapshot = HOME
+        await hand.wake()
+        assert told_of(laptop.orders) == ("3 docker0", "5 br-back")
+
+
+def told_of(orders: Orders) -> tuple[str, ...]:
+    return orders.told or ()
+
+
+def bridge(index: int, name: str) -> Link:
+    return Link(index, name, has_carrier=True, has_neighbours=True, kind="bridge")
 
 
 async def test_nothing_is_asked_of_networks_for_a_relay_that_no_container_reaches(laptop: Relayed) -> None:
@@ -314,7 +346,7 @@ async def test_nobody_brings_it_down_by_connecting_to_it_all_the_time(laptop: Re
         laptop.place.becomes(relay="timeout")
         laptop.backlog = Backlog(1, waiting=4097, most=4096)
         for ahead_s in range(61, 361, 20):
-            says(laptop, RelayState(1, turned_away=ahead_s))
+            says(laptop, RelayState(laptop.orders.generation, turned_away=ahead_s))
             laptop.clock.ahead_s = ahead_s
             await hand.wake(Reason.TIMER)
             assert "4097 connections waited" in " ".join(one["text"] for one in laptop.status()["conditions"])
@@ -331,7 +363,7 @@ async def test_one_that_does_nothing_is_not_excused_by_those_who_wait_for_it(lap
     async with laptop.running() as hand:
         laptop.place.becomes(relay="timeout")
         laptop.backlog = Backlog(1, waiting=4097, most=4096)
-        says(laptop, RelayState(1))
+        says(laptop, RelayState(laptop.orders.generation))
         for ahead_s in (61, 80, 100, 120):  # as it says something then, the first is excused
             laptop.clock.ahead_s = ahead_s
             await hand.wake(Reason.TIMER)
@@ -896,7 +928,7 @@ async def test_a_relay_that_goes_by_old_orders_is_started_anew_and_then_left(lap
         await hand.wake(Reason.TIMER)
         assert laptop.units.anew == [Anew.SERVICE]
         (said,) = [one for one in laptop.status()["conditions"] if one["code"] == "relay-failed"]
-        assert "goes by generation 1 of what it was told, and not by 2" in said["text"]
+        assert "goes by generation 2 of what it was told, and not by 3" in said["text"]
 
         for ahead_s in (9, 12):
             laptop.clock.ahead_s = ahead_s

@@ -14,7 +14,7 @@ from typing import Final
 import pytest
 
 from agent.system.files import read_file, replace_file
-from agent.values.relay import Orders, RelayState, RelayUpstream, orders_file, state_in
+from agent.values.relay import Orders, RelayState, RelayUpstream, bridge_of, orders_file, state_in
 from tests.loopback.test_see_namespaces import IP, Namespace
 from tests.waiting import until
 
@@ -269,6 +269,27 @@ def test_who_comes_by_a_bridge_that_leads_nowhere_is_not_let_in_and_what_was_ope
         assert laptop.tries(laptop.host, "10.0.0.9") == "200 hello"
     finally:
         laptop.obeys(Orders(3, (RelayUpstream("direct"),)))
+    assert laptop.tries(laptop.container, "10.0.0.9") == "200 hello"
+
+
+def test_who_comes_by_a_bridge_that_nobody_has_told_of_waits_for_word(laptop: Laptop) -> None:
+    """Docker has just made the network, and a container of it is there at once."""
+    direct = (RelayUpstream("direct"),)
+    told = bridge_of(int(laptop.host.python("import socket; print(socket.if_nametoindex('docker0'))")), "docker0")
+    try:
+        for generation, internal, answer in ((10, ("docker0",), "closed"), (11, (), "200 hello")):
+            laptop.obeys(Orders(generation, direct, told=()))
+            asking = laptop.start(
+                laptop.container, CLIENT, "172.17.0.1", "10.0.0.9", "8080", "", str(WITHIN_S), waits=False
+            )
+            until(WITHIN_S, lambda: laptop.state().untold == (told,), "that it is said who waits")
+            assert asking.poll() is None
+            laptop.obeys(Orders(generation + 10, direct, internal=internal, told=(told,)))
+
+            assert asking.communicate(timeout=WITHIN_S)[0].strip() == answer
+            until(WITHIN_S, lambda: not laptop.state().untold, "that nobody waits any more")
+    finally:
+        laptop.obeys(Orders(30, direct))
     assert laptop.tries(laptop.container, "10.0.0.9") == "200 hello"
 
 

@@ -62,6 +62,9 @@ async def test_it_wakes_by_a_failure_and_by_who_is_refused_and_by_no_number(fold
 
         folder.says(RelayState(1, failed=failed(1).failed, refused=(RefusedSource("192.0.2.7"),)))
         assert await folder.wakeups.next(30) == RELAY
+
+        folder.says(RelayState(1, failed=failed(1).failed, refused=(RefusedSource("192.0.2.7"),), untold=("5 br-1",)))
+        assert await folder.wakeups.next(30) == RELAY
     finally:
         watch.close()
 

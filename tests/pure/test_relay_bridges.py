@@ -46,6 +46,10 @@ class Setting(SystemClock):
         await self.bridges.look()
         return self.bridges.internal
 
+    async def told(self) -> tuple[str, ...]:
+        await self.bridges.look()
+        return self.bridges.told or ()
+
 
 async def test_those_are_known_that_docker_says_lead_nowhere() -> None:
     setting = Setting(DOCKER0, FRONT, BACK, docker0=False, br_1=False, br_2=True)
@@ -107,6 +111,23 @@ async def test_nothing_is_known_before_docker_has_answered_and_nothing_is_lost_w
     assert await setting.looked() == ("br-2",)
     setting.is_silent = True
     assert await setting.looked() == ("br-2",)
+
+
+async def test_of_which_it_is_known_whether_they_lead_out() -> None:
+    setting = Setting(DOCKER0, bridge(9, "virbr0"), docker0=False)
+    assert await setting.told() == ("3 docker0", "9 virbr0")  # Docker would list what was there before
+
+    setting.there = (DOCKER0, FRONT, BACK)
+    setting.listed = {"docker0": False, "br-1": False}
+    assert await setting.told() == ("3 docker0", "4 br-1")
+    setting.listed = {"docker0": False, "br-1": False, "br-2": True}
+    assert await setting.told() == ("3 docker0", "4 br-1", "5 br-2")
+    assert setting.bridges.internal == ("br-2",)
+
+    setting.there = (*setting.there, bridge(10, "lxcbr0"))
+    assert "10 lxcbr0" not in await setting.told()
+    setting.now += LISTED_WITHIN_S
+    assert "10 lxcbr0" in await setting.told()  # it is none of Docker's
 
 
 class Says:

@@ -6,7 +6,8 @@ from agent.probe.stopwatch import Step
 from agent.probe.stream import StreamFailed
 from agent.relay.state_file import bounded
 from agent.relay.tally import FAILED_IS_NEWS_S, REFUSED_IS_NEWS_S, Tally
-from agent.values.relay import MOST_REFUSED, MOST_UPSTREAMS, state_in
+from agent.values.relay import MOST_REFUSED, MOST_UNTOLD, MOST_UPSTREAMS, state_in
+from agent.values.secret import escaped
 from agent.values.verdict import Outcome, Timings
 
 
@@ -98,3 +99,16 @@ def test_the_state_can_be_read_whatever_upstreams_are_called() -> None:
     assert read.generation == 4
     assert read.failed is not None
     assert "secret" not in read.failed.evidence
+
+
+def test_who_waits_for_word_of_a_network_is_news_once() -> None:
+    tally = Tally()
+    for _ in range(3):
+        tally.note_untold("5 br-\x1b1")
+    assert (tally.news, tally.state(0).untold) == (1, (escaped("5 br-\x1b1"),))
+
+    tally.note_told("5 br-\x1b1")
+    assert (tally.news, tally.state(0).untold) == (1, ())
+    for number in range(2 * MOST_UNTOLD):
+        tally.note_untold(f"{number} br")
+    assert len(tally.state(0).untold) == MOST_UNTOLD

@@ -9,10 +9,10 @@ from typing import Final
 import msgspec
 import pytest
 
-from agent.relay.who import KEPT_S, NO_KEPT_S, End, Who
+from agent.relay.who import KEPT_S, NO_KEPT_S, End, Untold, Who
 from agent.see.netlink import NetlinkFailed
 from agent.see.netlink_messages import Hop, Link, Route
-from agent.values.relay import Source
+from agent.values.relay import Source, bridge_of
 
 WLAN, BRIDGE, LAN_BRIDGE, EMPTY, UPLINK, MACHINES, OWN_VETH, LXC, PAIR = 2, 3, 4, 5, 6, 7, 8, 9, 18
 BRIDGES = "172.17.0.1"  # what is listened at
@@ -155,6 +155,28 @@ def test_who_is_kept_from_the_world_is_not_let_in_from_the_moment_on_when_that_i
     assert who.source("172.17.0.2", BRIDGES) is None
     assert who.is_guest("172.17.0.2")
     assert not who.keep_out([f"if{BRIDGE}"])  # nothing new
+
+
+def test_before_it_is_known_whether_a_bridge_leads_out_nobody_comes_in_by_it() -> None:
+    who, bridge = Who(Host(), lambda: 0.0), bridge_of(BRIDGE, f"if{BRIDGE}")
+    assert who.keep_out([], told=[])
+    with pytest.raises(Untold) as untold:
+        who.source("172.17.0.2", BRIDGES)
+    assert untold.value.bridge == bridge
+    assert who.source("172.17.0.1", BRIDGES) is Source.CONTAINERS  # this host
+    assert who.source("10.5.0.2", BRIDGES) is None  # none of containers, whoever tells
+    assert who.is_guest("172.17.0.2")
+
+    assert who.keep_out([], told=[bridge])
+    assert who.source("172.17.0.2", BRIDGES) is Source.CONTAINERS
+    assert who.keep_out([f"if{BRIDGE}"], told=[bridge])
+    assert who.source("172.17.0.2", BRIDGES) is None
+
+    assert who.keep_out([], told=[bridge_of(BRIDGE + 100, f"if{BRIDGE}")])  # it has been made anew
+    with pytest.raises(Untold):
+        who.source("172.17.0.2", BRIDGES)
+    who.let_in(bridge)
+    assert who.source("172.17.0.2", BRIDGES) is Source.CONTAINERS
 
 
 def test_nobody_is_let_in_while_the_kernel_cannot_be_asked() -> None:

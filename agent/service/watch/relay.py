@@ -1,4 +1,5 @@
-"""Wakes when the relay says that an upstream cannot be opened, that somebody is refused, or nothing any more.
+"""Wakes when the relay says that an upstream cannot be opened, that somebody is refused or waits for word of a network,
+or nothing any more.
 
 What it says is another user's text, and it may say something every second: it wakes at most once in a while, and by
 a change of these alone. Not known here: how the file is read (`one_pass/relay_report.py`), and what a pass makes of it.
@@ -22,8 +23,8 @@ APART_S: Final = 5.0  # two wake-ups: each is a probe of the upstreams
 
 _LOOKS_S: Final = 1.0  # the relay says something once a second at most
 
-_Said = tuple[int, frozenset[str]] | None
-_GONE: Final[_Said] = (-1, frozenset())  # that its folder went is not told yet
+_Said = tuple[int, frozenset[str], frozenset[str]] | None
+_GONE: Final[_Said] = (-1, frozenset(), frozenset())  # that its folder went is not told yet
 
 
 class RelayWatch:
@@ -116,4 +117,5 @@ class RelayWatch:
 def _said(state: RelayState | None) -> _Said:
     if state is None:
         return None
-    return (state.failed.number if state.failed is not None else 0), frozenset(one.source for one in state.refused)
+    number = state.failed.number if state.failed is not None else 0
+    return number, frozenset(one.source for one in state.refused), frozenset(state.untold)
