@@ -70,6 +70,15 @@ class _Arrived(msgspec.Struct, frozen=True):
     own: End
 
 
+class _Guest(msgspec.Struct, frozen=True):
+    """Whom a task serves; as long as a tunnel is open, this is kept."""
+
+    connected: socket.socket
+    source: Source
+    peer: str  # its address
+    own: str  # of ours, to which it came
+
+
 _Unjudged = tuple[socket.socket, End, End]  # from there, to this end of ours
 
 
@@ -124,7 +133,7 @@ class Serving:
         self._is_due = False  # the next turn of those
         self._waiting_at: dict[str, _Waiting] = {}  # bridges that the agent has said nothing of yet
         self._listening: list[socket.socket] = []
-        self._tasks: dict[asyncio.Task[None], tuple[str, str]] = {}  # from which address, to which of ours
+        self._tasks: dict[asyncio.Task[None], _Guest] = {}
         self._leaving: set[asyncio.Task[None]] = set()
 
     @property
@@ -290,8 +299,8 @@ class Serving:
                 self._turn_away_at_once(one.connected, why)
             return
         task = self._loop.create_task(self._serve(one.connected, one.source, peer, is_roots))
-        self._tasks[task] = peer, one.own[0]
-        task.add_done_callback(functools.partial(self._leave, one))
+        self._tasks[task] = _Guest(one.connected, one.source, peer, one.own[0])
+        task.add_done_callback(self._leave)
 
     def _source_of(self, peer: str, own: str) -> Source | None:
         """None: nobody who may. Raises Untold."""
@@ -312,8 +321,8 @@ class Serving:
                 self._refuse(one.connected, one.peer[0])
             else:
                 self._arrivals.add(one)
-        came = {ends: self._may(*ends) for ends in set(self._tasks.values())}
-        ending = {task for task, ends in self._tasks.items() if not came[ends]}
+        came = {ends: self._may(*ends) for ends in {(one.peer, one.own) for one in self._tasks.values()}}
+        ending = {task for task, one in self._tasks.items() if not came[one.peer, one.own]}
         for carried in tuple(self.live):
             if carried.task in ending and not carried.is_kept:
                 ending.discard(carried.task)
@@ -371,11 +380,11 @@ class Serving:
         finally:
             self.draining.discard(visit)
 
-    def _leave(self, one: _Arrived, task: asyncio.Task[None]) -> None:
+    def _leave(self, task: asyncio.Task[None]) -> None:
         """Also if it was cancelled before it began."""
+        one = self._tasks.pop(task)
         one.connected.close()
-        self._limits.leave(one.peer[0], is_container=one.source is Source.CONTAINERS)
-        self._tasks.pop(task, None)
+        self._limits.leave(one.peer, is_container=one.source is Source.CONTAINERS)
 
 
 @functools.lru_cache
