@@ -43,8 +43,6 @@ _ASKED_FOR: Final = 16
 _REFUSED: Final = 128
 _LEAST: Final = 64  # if as many wait as may
 _TURNED_AWAY: Final = 64  # that are told why and may take their time to hear it; others are told and closed
-# The agent is woken within a second, or five if it was just before, and asks Docker. Clients wait for longer.
-WORD_WITHIN_S: Final = 8.0
 _MOST_AT_A_BRIDGE: Final = 256
 _CROWD: Final = "too many connect at once"
 _HEAD: Final = 8 * 1024  # bytes, read at once: what comes after a head waits in the kernel, which bounds it
@@ -52,10 +50,12 @@ _PAUSE_S: Final = 0.1  # if there are no descriptors left
 
 
 class Patience(msgspec.Struct, frozen=True):
-    """How long clients may take."""
+    """How long clients may take, and the agent."""
 
     head_s: float = 10.0  # for the head of a request, and for its first byte on a new connection
     next_s: float = 60.0  # for the next request on a connection that has been served
+    # To say what a bridge is: it is woken within a second, or five if it was just before. Clients wait for longer.
+    word_s: float = 8.0
 
 
 PATIENCE: Final = Patience()
@@ -236,7 +236,7 @@ class Serving:
         """For the agent's word: it is woken by that somebody waits. Not a byte is read."""
         waiting = self._waiting_at.get(bridge)
         if waiting is None:
-            timer = self._loop.call_later(WORD_WITHIN_S, self._let_in, bridge)
+            timer = self._loop.call_later(self.patience.word_s, self._let_in, bridge)
             waiting = self._waiting_at[bridge] = _Waiting(timer)
             self.tally.note_untold(bridge)
             self.note()

@@ -26,7 +26,7 @@ from agent.relay.noted import Noted
 from agent.relay.open import Opening
 from agent.relay.process import given, listening
 from agent.relay.pump import Ended
-from agent.relay.serving import Patience, Serving, Told, _Carried
+from agent.relay.serving import PATIENCE, Patience, Serving, Told, _Carried
 from agent.relay.tally import Tally
 from agent.relay.weight import OPENING, held_by
 from agent.relay.where import Near
@@ -34,11 +34,12 @@ from agent.relay.who import Who
 from agent.see import netlink
 from agent.values.errors import AgentError
 from agent.values.listening import Backlog
-from agent.values.relay import LogMode, Orders, RelayUpstream, Source, orders_file
+from agent.values.relay import LogMode, Orders, RelayUpstream, Source, bridge_of, orders_file
 from agent.values.secret import Secret
 from agent.values.settings import Credentials, ProxyUrl, Scheme
 from tests.loopback.relays import DIRECT, PATIENCE_S, Client, relay
 from tests.loopback.servers import HttpProxy, Registry, Says, Server, closed_port
+from tests.pure.test_relay_who import BRIDGE, Host
 from tests.waiting import until_awaited
 
 ROOT: Final = Path(__file__).parents[2]
@@ -660,12 +661,14 @@ async def serving(resolve: Resolve, orders: Orders, said: list[str]) -> AsyncIte
 
 
 @contextlib.asynccontextmanager
-async def begun(resolve: Resolve, orders: Orders, said: list[str]) -> AsyncIterator[tuple[Serving, int]]:
+async def begun(
+    resolve: Resolve, orders: Orders, said: list[str], *, who: Who | None = None, patience: Patience = PATIENCE
+) -> AsyncIterator[tuple[Serving, int]]:
     """The same, and what serves."""
     draining, tally = Draining(), Tally()
     told = Told(Noted(said.append), lambda: None, lambda _line: None)
     opening = Opening(tally, Near(netlink.leads_here, Who().is_guest), resolve=resolve)
-    one = Serving(opening, tally, who=Who(), draining=draining, told=told)
+    one = Serving(opening, tally, who=who or Who(), draining=draining, told=told, patience=patience)
     one.obey(orders)
     with socket.create_server(("127.0.0.1", 0), backlog=1000) as listens:
         listens.setblocking(False)
@@ -765,6 +768,31 @@ async def test_what_is_sent_before_a_way_is_open_is_bounded_and_weighed() -> Non
                 got += len(await asyncio.get_running_loop().sock_recv(client, 1 << 20))
         assert waits not in one.draining._open
         client.close()
+
+
+async def test_while_the_agent_says_nothing_of_a_network_it_counts_as_one_that_leads_out() -> None:
+    said: list[str] = []
+    bridge = bridge_of(BRIDGE, f"if{BRIDGE}")
+    orders = Orders(1, (DIRECT,), told=())
+    async with begun(looked_up, orders, said, who=Who(Host()), patience=Patience(word_s=0.2)) as (one, _):
+        for number in range(2):
+            with socket.create_server(("127.0.0.1", 0)) as listens:
+                client = socket.create_connection(listens.getsockname())
+                connected, _ = listens.accept()
+            for each in (client, connected):
+                each.setblocking(False)
+            client.send(b"GET / HTTP/1.1\r\n\r\n")
+            one._receive(connected, ("172.17.0.2", 40000), ("172.17.0.1", 3130))
+            one._take_turn()
+            assert one.tally.state(0).untold == ((bridge,) if not number else ())
+            assert one.is_idle is (not number)  # from then on nobody waits there
+
+            async with asyncio.timeout(PATIENCE_S):
+                assert (await asyncio.get_running_loop().sock_recv(client, 100)).startswith(b"HTTP/1.1 400 ")
+            assert one.tally.state(0).untold == ()
+            client.close()
+
+    assert said == [f"let in by bridge if{BRIDGE}: the agent has not said whether it leads nowhere"]
 
 
 async def test_whoever_was_accepted_when_it_stops_is_served_still() -> None:
