@@ -46,6 +46,16 @@ class Directly:
         raise AssertionError(evidence)
 
 
+class Bare(Directly):
+    """As most ways are: a socket from which the rest of a large body goes on without a copy."""
+
+    async def open(self, request: Request) -> Opened:
+        connected = socket.socket()
+        connected.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(connected, (request.host, request.port))
+        return Opened(Way("direct"), connected)
+
+
 class Relay:
     """As the process will be, for whole URLs only. Keeps how each connection ended."""
 
@@ -325,8 +335,12 @@ async def test_large_bodies_go_both_ways() -> None:
         assert heard.partition(b"\r\n\r\n")[2] == LARGE
 
 
-async def test_large_answers_follow_each_other_on_one_connection() -> None:
-    relay = Relay()
+either_way = pytest.mark.parametrize("opener", [Directly(), Bare()], ids=["copied", "poured"])
+
+
+@either_way
+async def test_large_answers_follow_each_other_on_one_connection(opener: Opener) -> None:
+    relay = Relay(opener)
     async with Origin(answer(LARGE), answer(LARGE), answer(b"end")) as origin, relay.connected() as client:
         await say(client, asking(origin) * 3)
 
@@ -336,8 +350,9 @@ async def test_large_answers_follow_each_other_on_one_connection() -> None:
         assert origin.accepted == 1
 
 
-async def test_after_a_large_answer_the_server_may_close() -> None:
-    relay = Relay()
+@either_way
+async def test_after_a_large_answer_the_server_may_close(opener: Opener) -> None:
+    relay = Relay(opener)
     last = answer(LARGE, b"Connection: close\r\n")
     async with Origin(last, stays=False) as origin, relay.connected() as client:
         for _ in range(2):
@@ -347,16 +362,18 @@ async def test_after_a_large_answer_the_server_may_close() -> None:
         assert origin.accepted == 2
 
 
-async def test_half_a_large_answer_is_no_answer() -> None:
-    relay = Relay()
+@either_way
+async def test_half_a_large_answer_is_no_answer(opener: Opener) -> None:
+    relay = Relay(opener)
     async with Origin(answer(LARGE)[:-1], stays=False) as origin, relay.connected() as client:
         await say(client, asking(origin))
         with pytest.raises(ConnectionResetError):
             await hear(client)
 
 
-async def test_who_goes_in_the_middle_of_a_large_answer_is_not_waited_for() -> None:
-    relay = Relay()
+@either_way
+async def test_who_goes_in_the_middle_of_a_large_answer_is_not_waited_for(opener: Opener) -> None:
+    relay = Relay(opener)
     async with Origin(answer(LARGE) + LARGE) as origin:
         async with relay.connected() as client:
             await say(client, asking(origin))
@@ -365,8 +382,9 @@ async def test_who_goes_in_the_middle_of_a_large_answer_is_not_waited_for() -> N
     assert relay.ended == [Result.RESET]
 
 
-async def test_who_reads_slowly_gets_all_of_a_large_answer() -> None:
-    relay = Relay(look_s=0.01)  # so it is looked often, and nobody is given up
+@either_way
+async def test_who_reads_slowly_gets_all_of_a_large_answer(opener: Opener) -> None:
+    relay = Relay(opener, look_s=0.01)  # so it is looked often, and nobody is given up
     async with Origin(answer(LARGE)) as origin, relay.connected() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         await say(client, asking(origin))

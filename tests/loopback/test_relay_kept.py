@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import stat
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from agent.audit.spans import Known, Lane
@@ -24,6 +26,7 @@ from agent.one_pass.ports import Works
 from agent.one_pass.reconcile import look
 from agent.one_pass.relay import AsIfItWorked, LocalRelay, RelayMemory
 from agent.one_pass.relay_bridges import Bridges
+from agent.one_pass.relay_file import RelayFile
 from agent.one_pass.relay_units import Anew
 from agent.one_pass.seen import Pass, Planned
 from agent.one_pass.sockets import LocalSockets
@@ -34,7 +37,7 @@ from agent.targets.container import carried
 from agent.values.errors import AgentError, TargetFailed
 from agent.values.listening import Backlog
 from agent.values.paths import Paths
-from agent.values.policy import Policy, Upstream
+from agent.values.policy import Listen, Policy, Relay, Upstream
 from agent.values.policy_text import parse
 from agent.values.reason import Reason
 from agent.values.relay import Carried, Orders, RefusedSource, RelayState, UpstreamFailed, orders_in, state_file
@@ -64,6 +67,8 @@ class Ups:
         self.is_full = False  # the disk
         self.silent: set[str] = set()  # nobody listens there
         self.came_up: Callable[[], None] = lambda: None
+        self.is_stopped, self.goes_on = asyncio.Event(), asyncio.Event()  # while it is brought up
+        self.goes_on.set()
         self.heard_anew: set[str] = set()  # … until it is brought down and up
         self._where: tuple[str, ...] | None = None
 
@@ -80,6 +85,8 @@ class Ups:
             raise TargetFailed("50-docker-proxy-agent.conf", "no space left")
         if self.fails:
             raise AgentError("docker-proxy-relay.socket", self.fails)
+        self.is_stopped.set()
+        await self.goes_on.wait()
         user_is_there()
         self.silent -= self.heard_anew if anew is Anew.ALL else set()
         self.anew += [] if anew is Anew.NOTHING else [anew]
@@ -123,6 +130,7 @@ class Relayed(Laptop):
         self.listed: dict[str, bool] | None = {}  # by Docker
         self.backlog: Backlog | None = None
         self.kind = LocalRelay
+        self.layout = self.paths.layout
         self.clients = Given()
         self.place.clients = self.clients
         self.place.becomes(relay="ok")
@@ -130,7 +138,7 @@ class Relayed(Laptop):
     def world(self, paths: Paths, policy: Policy) -> Place:
         place = super().world(paths, policy)
         place.relay = self.kind(
-            self.paths,
+            msgspec.structs.replace(self.paths, layout=self.layout),
             policy,
             prober=place,
             sockets=LocalSockets(ThisSystem(paths.root)),
@@ -387,6 +395,32 @@ async def test_another_policy_tries_it_again(laptop: Relayed) -> None:
         await hand.wake(Reason.FILES)
 
         assert laptop.dockerd.runs_with == RELAY
+
+
+async def test_another_port_must_answer_before_docker_is_told_of_it(laptop: Relayed) -> None:
+    laptop.policy(WITH_RELAY)
+    async with laptop.running() as hand:
+        assert laptop.dockerd.runs_with == RELAY
+
+        laptop.place.becomes(relay="refused")
+        laptop.policy(WITH_RELAY.replace("enable = true", "enable = true\nport = 3140"))
+        await hand.wake(Reason.FILES)
+
+        assert "3140" not in str(laptop.dockerd.runs_with)
+        laptop.place.becomes(relay="ok")
+        laptop.clock.ahead_s = 3
+        await hand.wake(Reason.TIMER)
+        assert "3140" in str(laptop.dockerd.runs_with)
+
+
+def test_what_is_given_up_is_one_port_and_where_it_listens(tmp_path: Path) -> None:
+    file = RelayFile(tmp_path)
+    assert file.save(Relay(port=3130), "it hangs")
+
+    assert file.load(Relay(port=3130, max_connections=9)) == "it hangs"
+    assert file.load(Relay(port=3140)) == file.load(Relay(listen=(Listen.LOOPBACK,))) == ""
+    file.forget()
+    assert file.load(Relay(port=3130)) == ""
 
 
 async def test_a_relay_that_does_not_come_up_is_said_with_why(laptop: Relayed) -> None:
@@ -707,8 +741,14 @@ async def test_that_it_was_given_up_is_kept_as_soon_as_that_can_be(laptop: Relay
         assert "relay-failed" in laptop.conditions()
 
 
-async def test_a_docker_in_a_network_of_its_own_has_no_relay_and_that_is_said(laptop: Relayed) -> None:
-    laptop.place.vantage = Vantage(is_host=False, gateway="10.0.2.2")  # as a rootless one has
+@pytest.mark.parametrize("is_rootless", [False, True])
+async def test_a_docker_in_a_network_of_its_own_has_no_relay_and_that_is_said(
+    laptop: Relayed, *, is_rootless: bool
+) -> None:
+    if is_rootless:  # whatever is known of where it runs
+        laptop.layout = msgspec.structs.replace(laptop.layout, bridge_is_here=False)
+    else:
+        laptop.place.vantage = Vantage(is_host=False, gateway="10.0.2.2")
     laptop.policy(WITH_RELAY)
     async with laptop.running():
         assert laptop.dockerd.runs_with == OFFICE
@@ -767,6 +807,34 @@ async def test_a_relay_that_cannot_be_told_costs_docker_nothing(laptop: Relayed,
     async with laptop.running():
         assert laptop.dockerd.runs_with == OFFICE
         assert code in laptop.conditions()
+
+
+async def test_a_relay_that_is_stopped_to_listen_elsewhere_is_started_there_whatever_comes_meanwhile(
+    laptop: Relayed,
+) -> None:
+    """As another move, which ends a pass."""
+    units = laptop.units
+
+    class CutShort(LocalRelay):
+        async def serve(self, chosen: Chosen, works: Works, *, may_start: bool) -> Seen:
+            if not may_start or units.is_stopped.is_set():
+                return await super().serve(chosen, works, may_start=may_start)
+            units.goes_on.clear()
+            serving = asyncio.create_task(super().serve(chosen, works, may_start=may_start))
+            await units.is_stopped.wait()
+            serving.cancel()
+            asyncio.get_running_loop().call_soon(units.goes_on.set)
+            await asyncio.gather(serving, return_exceptions=True)
+            assert serving.cancelled()
+            assert units.where() == LISTENS
+            return await super().serve(chosen, works, may_start=may_start)
+
+    laptop.kind = CutShort
+    laptop.policy(WITH_RELAY)
+    async with asyncio.timeout(20), laptop.running():
+        assert units.is_stopped.is_set()
+        assert laptop.conditions() == []
+        assert laptop.dockerd.runs_with == RELAY
 
 
 def says(laptop: Relayed, state: RelayState) -> None:

@@ -12,6 +12,7 @@ import resource
 import select
 import signal
 import socket
+import stat
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
@@ -83,6 +84,9 @@ async def test_bytes_of_an_open_tunnel_are_counted_while_it_is_open(tmp_path: Pa
         one.running._state.write()
 
         assert (one.state().connections, one.state().carried[0].bytes_down) == (1, 5)
+        assert await client.echoes()
+        one.running._state.write()
+        assert one.state().carried[0].bytes_down == 10
         (carried,) = one.running._serving.live
         assert carried.connected.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1  # nobody else would ask
         client.close()
@@ -300,6 +304,9 @@ async def test_who_has_too_many_is_told_why_and_the_others_are_served(
         assert one.state().turned_away == 1
         for each in (*held, other):
             each.close()
+        await until_awaited(PATIENCE_S, lambda: one.running._serving.is_idle, "that they have left")
+        for each in [await one.tunnel("127.0.0.1", end.port) for _ in range(2)]:
+            each.close()
 
 
 async def test_however_many_are_turned_away_at_once_each_is_told_why(
@@ -432,11 +439,18 @@ async def test_connections_are_written_down_if_asked_for_without_paths_and_heade
             await client.heard(2)
             await until_awaited(PATIENCE_S, lambda: one.log.exists() and one.log.read_text().count("\n") == 2, "lines")
             client.close()
+            client = await one.client()
+            await client.connect("127.0.0.1", nobody := closed_port())
+            await client.rest()
+            client.close()
 
-        first, second = map(json.loads, one.log.read_text().splitlines())
+        assert stat.S_IMODE(one.log.stat().st_mode) == 0o640
+        first, second, third = map(json.loads, one.log.read_text().splitlines())
         assert (first["source"], first["host"], first["port"]) == ("127.0.0.1", "127.0.0.1", end.port)
         assert (first["upstream"], first["up"], first["down"], first["result"]) == ("direct", 5, 5, "closed")
         assert (second["port"], second["result"]) == (server.port, "next")
+        assert (third["port"], third["upstream"], third["up"], third["down"]) == (nobody, "direct", 0, 0)
+        assert "nothing listens there" in third["result"]
         assert "secret" not in one.log.read_text()
         assert PASSWORD not in one.log.read_text()
 

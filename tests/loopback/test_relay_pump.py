@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import random
 import socket
 import struct
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 import pytest
 
 from agent.probe.stream import Via, open_stream
 from agent.relay.pour import Pouring
-from agent.relay.pump import Ended, Pipes, TlsTunnel, Tunnel
+from agent.relay.pump import CHUNK, Direction, Ended, Pipes, TlsTunnel, Tunnel
 from agent.values.settings import Scheme
 from tests.loopback.certificates import server_tls, trust
 from tests.loopback.servers import HttpProxy, Says
@@ -269,6 +270,26 @@ async def test_a_pipe_with_bytes_in_it_is_never_given_to_another_tunnel() -> Non
     pipes.close()
 
 
+@contextmanager
+def always_ready(folder: Path) -> Iterator[tuple[int, socket.socket]]:
+    """A file has always more, and what takes it always room; sockets have so only now and then."""
+    path = folder / "large"
+    path.touch()
+    os.truncate(path, 16 * CHUNK)
+    with path.open("rb") as source, Path(os.devnull).open("wb") as sink:
+        yield source.fileno(), cast("socket.socket", sink)
+
+
+async def test_however_much_is_there_others_have_their_turn_after_four_megabytes(tmp_path: Path) -> None:
+    async with tunnel() as ends:
+        with always_ready(tmp_path) as (source, sink):
+            direction = Direction(ends.tunnel, source, sink)
+
+            direction._readable()
+
+            assert direction.moved == 4 * 1024**2
+
+
 async def test_it_goes_on_with_the_small_pipes_that_a_user_with_many_gets() -> None:
     pipes = Pipes(size=4096)
     async with tunnel(pipes) as ends:
@@ -302,3 +323,17 @@ async def test_through_tls_to_a_proxy(tmp_path: Path, last: str) -> None:
             client.close()
         async with asyncio.timeout(PATIENCE_S):
             assert await running is (Ended.BROKEN if last == "client" else Ended.STOPPED)
+
+
+async def test_a_server_behind_tls_that_has_said_all_is_heard_to_its_end(tmp_path: Path) -> None:
+    """Though the client has not closed, and may never."""
+    end = Says(b"all of it", waits=False)
+    async with end, HttpProxy({"end.test:443": end}, tls=server_tls("localhost")) as proxy:
+        via = Via(proxy.url(Scheme.HTTPS, "localhost"), trust(tmp_path).context())
+        stream = await open_stream("end.test", 443, via)
+        client, ours = _pair()
+        running = asyncio.create_task(TlsTunnel(ours, stream).run())
+        with client:
+            assert await received(client, 1000) == b"all of it"
+        async with asyncio.timeout(PATIENCE_S):
+            assert await running is Ended.CLOSED

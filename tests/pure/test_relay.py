@@ -365,6 +365,19 @@ def test_what_it_is_told() -> None:
     )
 
 
+@pytest.mark.parametrize("outcome", [Outcome.PROXY_AUTH, Outcome.PORTAL])
+def test_it_gets_no_password_that_was_refused_also_where_there_is_no_other_way(outcome: Outcome) -> None:
+    without = url("http://proxy:3128")
+    corp = Upstream("corp", without, without, username="alice", password=Secret("pass"))
+    policy = Policy(relay=ON, upstreams={"corp": corp})
+
+    (told,) = orders(policy, ("corp",), {}, verdicts={"corp": Verdict(outcome)}).upstreams
+
+    assert (told.http, told.https) == (without, without)
+    assert told.https is not None
+    assert told.https.credentials is None
+
+
 def test_another_generation_is_a_later_one_and_the_same_is_not_written_again() -> None:
     wanted = Orders(0, (RelayUpstream("direct"),))
 

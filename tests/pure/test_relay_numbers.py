@@ -20,7 +20,7 @@ from agent.relay.serving import PATIENCE
 from agent.relay.state_file import GROWN_WITHIN_S, NEWS_WITHIN_S
 from agent.relay.strict import MOST_LINES
 from agent.relay.weight import MARKS
-from agent.relay.who import KEPT_S
+from agent.relay.who import KEPT_S, NO_KEPT_S
 from agent.service.watch.relay import APART_S
 from agent.values.policy import Relay
 
@@ -49,7 +49,7 @@ NOBODY_ANSWERS_S = KEEPALIVE[socket.TCP_KEEPIDLE] + KEEPALIVE[socket.TCP_KEEPINT
         ("all containers together three", Limits(1024).most_of_containers == 768),
         ("60 at once, 12 for one source, 24 for all containers", (MOST, MOST_OF_ONE) == (60, 12)),
         ("the journal has a line a minute", NOTED_EVERY_S == 60),
-        ("asked again after a minute. Everybody else is refused", KEPT_S == 60),
+        ("asked again after a minute, and after a no in a second", (KEPT_S, NO_KEPT_S) == (60, 1)),
         ("at most once a second, and how much it has carried every 10 s", (NEWS_WITHIN_S, GROWN_WITHIN_S) == (1, 10)),
         ("at most once in five seconds, and records who was refused", APART_S == 5),
         ("If three probes in a row fail while the upstream itself works", MOST_FAILURES == 3),
