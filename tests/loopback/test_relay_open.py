@@ -412,6 +412,17 @@ async def test_the_relay_is_not_its_own_upstream() -> None:
     assert "the relay itself" in told.value.refusal.reason
 
 
+async def test_nor_is_it_led_to_itself() -> None:
+    """It would ask itself again and again, until all connections are in use."""
+    async with echo() as relay:
+        opening = Opening(Failures(), NOTHING_NEAR, (relay.port,))
+        with pytest.raises(NotOpened) as told:
+            await opening.open(docker("127.0.0.1", relay.port), Ways(Orders(1, (DIRECT,))))
+        assert relay.accepted == 0
+
+    assert (told.value.refusal.status, told.value.refusal.reason) == (403, "that is the relay itself")
+
+
 @pytest.mark.parametrize("uid", [os.getuid() + 1, None])
 async def test_a_password_is_not_sent_to_another_users_listener(uid: int | None) -> None:
     setting = Setting()

@@ -412,3 +412,11 @@ def test_at_which_port_docker_has_it() -> None:
     assert port_had([DOCKER_DIRECT], (3130, 3140)) is None
     assert Relayed(Relay(port=3150), earlier=3140).port_in(*has(3140)) == 3140
     assert Relayed(Relay(port=3150)).port_in(*has(3140)) is None
+
+
+@pytest.mark.parametrize("stage", list(Stage))
+def test_docker_and_clients_have_its_address_only_once_it_has_worked(stage: Stage) -> None:
+    relayed = Relayed(ON, Relaying(stage))
+
+    assert (relayed.for_docker is not None) is (stage is Stage.GIVEN)
+    assert (relayed.for_clients is not None) is (stage is Stage.GIVEN)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agent.relay.conversation import HEAD_LIMIT, Connect, Conversation, Event, Gone, Phase, Piece, Request, RequestEnd
-from agent.relay.refusals import Refusal, forbidden
+from agent.relay.refusals import Refusal, forbidden, malformed, no_way, not_ready, too_late, too_many
 from agent.relay.strict import MOST_LINES
 
 
@@ -87,6 +87,22 @@ def test_a_refusal_is_said_in_the_status_line_and_in_the_body() -> None:
     assert f"\r\nContent-Length: {len(body)}\r\n".encode() in head
     assert body.startswith(b"docker-proxy-agent: 127.0.0.1 is this host itself\n")
     assert conversation.phase is Phase.OVER
+
+
+@pytest.mark.parametrize(
+    ("refusal", "status", "remedy"),
+    [
+        (no_way("corp", "nothing listens there"), 502, "See: sudo docker-proxy-agent status\n"),
+        (not_ready("no upstream is chosen here"), 503, "See: sudo docker-proxy-agent status\n"),
+        (too_many("all 1024 connections are in use"), 503, "Try again in a while, or raise max_connections"),
+        (too_late("corp", "not done within 10 s"), 504, "See: sudo docker-proxy-agent status\n"),
+        (forbidden("10.0.0.7 is this host"), 403, "see docs/relay.md"),
+        (malformed("not HTTP"), 400, "use it as http_proxy"),
+    ],
+)
+def test_a_refusal_says_what_to_do(refusal: Refusal, status: int, remedy: str) -> None:
+    assert refusal.status == status
+    assert remedy in refusal.body.decode()
 
 
 def test_nothing_in_a_reason_ends_the_status_line() -> None:
