@@ -86,7 +86,8 @@ class Ups:
         if self.fails:
             raise AgentError("docker-proxy-relay.socket", self.fails)
         self.is_stopped.set()
-        await self.goes_on.wait()
+        async with asyncio.timeout(20):
+            await self.goes_on.wait()
         user_is_there()
         self.silent -= self.heard_anew if anew is Anew.ALL else set()
         self.anew += [] if anew is Anew.NOTHING else [anew]
@@ -821,7 +822,8 @@ async def test_a_relay_that_is_stopped_to_listen_elsewhere_is_started_there_what
                 return await super().serve(chosen, works, may_start=may_start)
             units.goes_on.clear()
             serving = asyncio.create_task(super().serve(chosen, works, may_start=may_start))
-            await units.is_stopped.wait()
+            async with asyncio.timeout(20):
+                await units.is_stopped.wait()
             serving.cancel()
             asyncio.get_running_loop().call_soon(units.goes_on.set)
             await asyncio.gather(serving, return_exceptions=True)
@@ -831,7 +833,7 @@ async def test_a_relay_that_is_stopped_to_listen_elsewhere_is_started_there_what
 
     laptop.kind = CutShort
     laptop.policy(WITH_RELAY)
-    async with asyncio.timeout(20), laptop.running():
+    async with laptop.running():
         assert units.is_stopped.is_set()
         assert laptop.conditions() == []
         assert laptop.dockerd.runs_with == RELAY
