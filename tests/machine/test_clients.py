@@ -290,7 +290,7 @@ def test_no_login_is_lost_while_apply_changes_its_mind(laptop: Laptop) -> None:
                 ran = laptop.agent("apply")
                 results.append(str(ran) if not ran.ok else "")
         finally:
-            laptop.run("touch", "/run/enough")
+            laptop.run("touch", ENOUGH)
 
     applying = threading.Thread(target=apply_again_and_again)
     applying.start()
@@ -308,6 +308,7 @@ def test_no_login_is_lost_while_apply_changes_its_mind(laptop: Laptop) -> None:
     assert "proxies" in config(laptop, "/home/bob")
 
 
+ENOUGH = "/run/enough"  # logins go on until it is there
 LOGINS = """
 import json, os, tempfile, time
 path = os.path.expanduser("~/.docker/config.json")
