@@ -1,4 +1,4 @@
-"""A day of a laptop: installed as README says, one policy file, through all places, with a pull after each move that works."""
+"""A day of a laptop: one policy file, through all places, with a pull after each move that works."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from .lab.laptop import Laptop
 from .lab.places import IMAGE, REGISTRY
 from .test_apply import PASSWORD_FILE
 from .test_boot import docker_starts
-from .test_install import bare, make
 from .test_roam import is_elsewhere_than, is_in_state, is_there, restarted, trixie
 from .test_service import NAME
 
-__all__ = ["bare"]
 TURN_S = 70  # so many moves within little time are an unsteady network: it has to stand for 40 s at last, and then some
 ELSEWHERE = "elsewhere on earth"
 
@@ -97,10 +95,9 @@ def through_all_places(laptop: Laptop) -> None:
 
 @pytest.mark.long
 @trixie
-def test_a_day_through_all_places_with_the_fewest_restarts_and_a_story_to_tell(bare: Laptop) -> None:
-    laptop = bare
+def test_a_day_through_all_places_with_the_fewest_restarts_and_a_story_to_tell(laptop: Laptop) -> None:
     laptop.plug("home")
-    assert "no policy yet" in make(laptop, "install")
+    assert "no policy yet" in laptop.agent("install").stdout
     laptop.write(PASSWORD_FILE, laptop.office.squid.password, mode=0o600)
     laptop.policy(policy(laptop))
     arrived(laptop, ELSEWHERE, "direct", "")

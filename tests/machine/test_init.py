@@ -9,11 +9,8 @@ from typing import Any
 from .lab.box import Ran
 from .lab.laptop import POLICY, Laptop
 from .lab.places import HUB, HUB_IMAGE
-from .test_install import bare, make
 from .test_roam import is_there
 from .test_vpn import BOTH_HALVES
-
-__all__ = ["bare"]
 
 CONF = "/etc/systemd/system/docker.service.d/http-proxy.conf"
 PASSWORD_FILE = "/etc/docker-proxy-agent/corp-proxy.password"
@@ -62,8 +59,7 @@ def pulls_by_the_office(laptop: Laptop, network: str) -> None:
         assert of_client(laptop, user)["proxies"]["default"]["httpsProxy"] == NAMED
 
 
-def test_init_and_nothing_else_typed_makes_docker_pull_in_every_place(bare: Laptop) -> None:
-    laptop = bare
+def test_init_and_nothing_else_typed_makes_docker_pull_in_every_place(laptop: Laptop) -> None:
     laptop.run("usermod", "--append", "--groups", "docker", "bob")
     for user in ("alice", "bob"):
         laptop.write(f"/home/{user}/.docker/config.json", LOGGED_IN, mode=0o600, owner=user)
@@ -74,7 +70,7 @@ def test_init_and_nothing_else_typed_makes_docker_pull_in_every_place(bare: Lapt
     assert not laptop.docker.pull(HUB_IMAGE).ok  # which is why somebody looks for the agent
     laptop.plug("office")
 
-    assert "sudo docker-proxy-agent init\n" in make(laptop, "install")
+    assert "sudo docker-proxy-agent init\n" in laptop.agent("install").stdout
     init(laptop, "--write")
 
     assert networks(laptop)["office"]["match"] == {"dns_search": ["corp.example"]}
