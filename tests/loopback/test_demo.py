@@ -111,7 +111,7 @@ def test_every_place_is_seen_and_nothing_stays_behind(directory: Path) -> None:
     assert "guest proxy-denied · corp ok" in out
     assert "5 passes and 2 restarts, all as they should be" in out
     assert PASSWORD.reveal() not in out
-    assert all(len(line) <= 100 for line in out.splitlines())
+    assert [line for line in out.replace(str(directory), "/tmp").splitlines() if len(line) > 100] == []
     assert "\x1b" not in out
     assert list(directory.iterdir()) == []
     assert processes_below(directory) == []
