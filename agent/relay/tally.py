@@ -112,6 +112,7 @@ class Tally:
         if bridge in self._untold:
             del self._untold[bridge]
             self.changes += 1
+            self.news += 1
 
     def totals(self) -> dict[str, tuple[int, int, int, int]]:
         """By upstream: connections, those that failed, bytes from clients, bytes to clients."""

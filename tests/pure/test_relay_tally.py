@@ -108,7 +108,7 @@ def test_who_waits_for_word_of_a_network_is_news_once() -> None:
     assert (tally.news, tally.state(0).untold) == (1, (escaped("5 br-\x1b1"),))
 
     tally.note_told("5 br-\x1b1")
-    assert (tally.news, tally.state(0).untold) == (1, ())
+    assert (tally.news, tally.state(0).untold) == (2, ())
     for number in range(2 * MOST_UNTOLD):
         tally.note_untold(f"{number} br")
     assert len(tally.state(0).untold) == MOST_UNTOLD
