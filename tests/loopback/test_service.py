@@ -28,7 +28,7 @@ from agent.service.service import Service
 from agent.service.status_file import read
 from agent.service.unfinished import FINISH_AGAIN_S
 from agent.service.watch.unwatched import Unwatched
-from agent.system.clock import SYSTEM_CLOCK
+from agent.system.clock import SYSTEM_CLOCK, now_text
 from agent.system.notify import Notify
 from agent.system.process_start import boot_id
 from agent.system.state_file import StateFile
@@ -210,6 +210,7 @@ async def test_since_when_it_goes_by_an_upstream_is_told_of_this_place(laptop: L
     async with laptop.running() as hand:
         await hand.wake()
         at_the_office = laptop.status()["upstream"]
+        await until_awaited(5, lambda: now_text() > at_the_office["since"], "the next second")
         laptop.place.snapshot = at("10.20.0.1")
         await hand.wake()
         at_home = laptop.status()["upstream"]
