@@ -33,7 +33,6 @@ from agent.clients.homes import Homes
 from agent.clients.users import Threshold
 from agent.system.files import LARGEST, Changed, Identity, LocalDisk, read_file, replace_file
 from agent.values.errors import TargetFailed
-from tests.in_memory import in_memory
 from tests.share import fewer
 from tests.waiting import until_awaited
 
@@ -96,7 +95,7 @@ class Person(msgspec.Struct, frozen=True):
 @pytest.fixture
 def house() -> Iterator[Path]:
     """A folder for homes that every user can reach; pytest's own are for one user alone."""
-    house = Path(tempfile.mkdtemp(prefix="homes-", dir=in_memory()))
+    house = Path(tempfile.mkdtemp(prefix="homes-"))
     house.chmod(0o755)
     yield house
     shutil.rmtree(house)

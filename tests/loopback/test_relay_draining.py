@@ -114,6 +114,7 @@ def deaf(connected: socket.socket) -> None:
     connected.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
 
 
+@pytest.mark.needs_root  # some kernels let nobody else put a filter on a socket
 async def test_what_is_not_confirmed_for_too_long_is_ended() -> None:
     draining = Draining(lambda _: True, sweep_s=0.05, silent_ms=200)
     gone, there = One(), One()
