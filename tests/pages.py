@@ -78,6 +78,7 @@ _THERE_AND_BACK: Final = "tests/machine/test_install.py::test_there_and_back_aga
 _DEB: Final = "tests/machine/test_deb.py::test_installed_by_apt_it_serves_in_every_place_and_leaves_what_was_there"
 _OWN: Final = "tests/machine/test_own_docker.py::test_uninstall_leaves_nothing_of_it_but_the_policy_and_the_log"
 _NAMED: Final = "named as what somebody does, and not told to be typed"
+_WORDS: Final = "attach,build,compose build,compose restart,compose up -d,exec,history,info,inspect,pull,run,start"
 _FETCHES: Final = "fetches a package of Debian's"
 _CI: Final = "it is the tests: .ci/run"
 
@@ -177,20 +178,16 @@ TRIED: Final[Mapping[str, str]] = {
     "timedatectl": "asks a service that a box cannot have: it has no clock of its own",
     "resolvectl status": "asks systemd-resolved, which a box does not have",
     "docker login": "tests/machine/test_clients.py::test_a_docker_login_of_the_real_cli_keeps_the_proxies",
-    "docker compose up -d --no-deps --force-recreate SERVICE": "needs Compose, which a box does not have",
+    "docker compose up -d --no-deps --force-recreate SERVICE": "Compose is not in the box; what `stale` prints of it: "
+    "tests/machine/test_stale.py",
+    "docker exec CONTAINER env": HERE,
+    "docker ps --all --quiet | xargs docker inspect --format '{{.Name}} {{.Config.Env}}' "
+    "| grep -i 'proxy=[^ ]*@'": HERE,
+    "journalctl -u docker --since 9:10": HERE,
     "sudo docker-proxy-agent audit --since 9:10 --until 9:20": HERE,
-    **dict.fromkeys(
-        (
-            "docker inspect",
-            "docker history",
-            "docker compose up -d",
-            "docker build",
-            "docker run",
-            "docker compose build",
-            "sudo docker",
-        ),
-        _NAMED,
-    ),
+    "sudo docker-proxy-agent audit --event docker-restarted": HERE,
+    **dict.fromkeys((f"docker {word}" for word in _WORDS.split(",")), _NAMED),
+    **dict.fromkeys(("sudo docker", "systemctl show docker", "sudo --preserve-env=http_proxy,https_proxy"), _NAMED),
 }
 
 

@@ -85,7 +85,7 @@ def _a_certificate_that_nobody_believes(laptop: Laptop, hand: Hand) -> None:
 
 
 def _a_container_with_the_proxy_of_another_place(laptop: Laptop, hand: Hand) -> None:
-    old = "http://proxy.corp.example:3128"
+    old = "http://alice:hunter2@proxy.corp.example:3128"
     container = laptop.docker.start_container(*(f"--env={name}={old}" for name in ("http_proxy", "HTTP_PROXY")))
     fetch = "wget -q -O - http://10.99.0.10/hello"
     said = laptop.docker.cli("exec", container.name, *fetch.split(), check=False).stderr
@@ -94,6 +94,8 @@ def _a_container_with_the_proxy_of_another_place(laptop: Laptop, hand: Hand) -> 
     hello = hand.types("docker exec --env http_proxy= --env https_proxy=", CONTAINER=container.name, COMMAND=fetch)
 
     assert hello == "hello from the internet\n"
+    assert f"HTTP_PROXY={old}\n" in hand.types("docker exec CONTAINER env", CONTAINER=container.name)
+    assert f"/{container.name} " in hand.types("docker ps --all --quiet")
     laptop.docker.cli("rm", "--force", container.name)
     laptop.run("docker", "build", "--quiet", "--tag", "leaky", "-", input=LEAKY)
     assert "hunter2" in hand.types("docker history --no-trunc", IMAGE="leaky")
@@ -158,9 +160,11 @@ def _what_it_says(laptop: Laptop, hand: Hand) -> None:
     assert "The network changed: office" in hand.types("journalctl -u docker-proxy-agent")
     assert len(hand.types("journalctl -u docker-proxy-agent -n 20").split("\n")) <= 21
     assert "docker.service" in hand.types("journalctl -u docker")
+    hand.types("journalctl -u docker --since 9:10")
     hand.types("journalctl -u docker-proxy-relay")
     assert "docker-restarted" in hand.types("sudo docker-proxy-agent audit --last 20")
     hand.types("sudo docker-proxy-agent audit --since 9:10 --until 9:20")
+    assert "docker-restarted" in hand.types("sudo docker-proxy-agent audit --event docker-restarted")
     hand.types("sudo docker-proxy-agent audit report --since monday -o week.html")
     assert laptop.read(f"{FOLDER}/week.html").startswith("<!")
     assert 'name = "office2"' in hand.types("sudo docker-proxy-agent init --add-network office2")

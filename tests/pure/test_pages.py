@@ -13,6 +13,7 @@ import pytest
 
 from agent.cli.commands import COMMANDS
 from agent.cli.words import tree
+from agent.values.condition import Code
 from agent.values.policy import Policy, Problems
 from agent.values.policy_text import parse
 from tests.pages import FENCED, INLINE, PAGES, TRIED, block_typed, blocks, first_line, how_tried, typed
@@ -188,3 +189,11 @@ def test_what_is_no_link_no_policy_and_no_command_is_found() -> None:
     assert not is_understood(" frobnicate --now")
     assert not is_understood(" apply --later")
     assert is_understood(" apply --now")
+
+
+def test_troubleshooting_says_of_every_condition_what_to_do() -> None:
+    table = PAGES["docs/troubleshooting.md"].partition("### Every code that `status` prints")[2].partition("\n#")[0]
+
+    assert sorted(re.findall(r"`([a-z-]+)`(?=[^|]* \|.*\|$)", table, re.MULTILINE)) == sorted(
+        code.value for code in Code
+    )
