@@ -139,7 +139,7 @@ wheelhouse:
 	get --requirement requirements/build.txt --requirement requirements/pages.txt && \
 	for python in $(PYTHONS); do get --python-version $$python --requirement requirements/run.txt || exit 1; done
 
-# The newest of everything that `make install` needs, with hashes. One file is for every Python: where they need different
+# The newest of everything that `make install` and the tests need, with hashes; the tests run with what is installed. One file is for every Python: where they need different
 # versions, it says so.
 lock:
 	tools=$$(mktemp -d) && trap 'rm -rf "$$tools"' EXIT && $(PYTHON) -m venv "$$tools" && \
@@ -147,6 +147,7 @@ lock:
 	compile() { "$$tools/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 		--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' --upgrade "$$@"; } && \
 	compile pyproject.toml --output-file requirements/run.txt && \
+	compile pyproject.toml --extra dev --constraint requirements/run.txt --output-file requirements/dev.txt && \
 	for name in build pages; do compile requirements/$$name.in --output-file requirements/$$name.txt || exit 1; done
 
 # As root. Again is an upgrade. WHEELHOUSE=folder: without a network.
@@ -191,10 +192,11 @@ uninstall:
 	@rm -f $(LINK) $(addprefix $(SHARED)/,$(PAGES))
 	@cd $(SHARED) && rmdir --ignore-fail-on-non-empty $(FOLDERS) 2>/dev/null || true
 
-$(READY): pyproject.toml requirements/build.txt
+# The tests' packages are pinned, too: what somebody releases tonight fails nobody's tests tomorrow.
+$(READY): pyproject.toml requirements/build.txt requirements/dev.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --require-hashes --requirement requirements/build.txt
-	$(BIN)/pip install --quiet --no-build-isolation --editable '.[dev]'
+	$(BIN)/pip install --quiet --require-hashes --requirement requirements/build.txt --requirement requirements/dev.txt
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
 clean:

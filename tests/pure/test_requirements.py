@@ -21,8 +21,10 @@ PINNED: Final = re.compile(
 
 
 def asked_for(name: str) -> list[Requirement]:
-    if name == "run":
-        return [Requirement(line) for line in PROJECT["project"]["dependencies"]]
+    needs = PROJECT["project"]["dependencies"]
+    if name in {"run", "dev"}:
+        tests = PROJECT["project"]["optional-dependencies"]["dev"]
+        return [Requirement(line) for line in (needs if name == "run" else needs + tests)]
     lines = (FOLDER / f"{name}.in").read_text().splitlines()
     return [Requirement(line) for line in lines if line and not line.startswith("#")]
 
@@ -40,10 +42,16 @@ def test_everything_that_is_needed_is_pinned_with_hashes_and_nothing_else_is_sai
     assert left == ""
 
 
-def test_there_is_one_for_each_step_of_make_install() -> None:
+def test_the_tests_run_with_what_is_installed() -> None:
+    run, dev = ({package: version for package, version, _ in PINNED.findall(LOCKS[name])} for name in ("run", "dev"))
+
+    assert {package: dev[package] for package in run} == run
+
+
+def test_there_is_one_for_each_step_of_make_install_and_one_for_the_tests() -> None:
     asked = set(re.findall(r"requirements/(\w+)\.txt", (ROOT / "Makefile").read_text()))
 
-    assert asked == {*LOCKS} == {"build", "pages", "run"}
+    assert asked == {*LOCKS} == {"build", "dev", "pages", "run"}
 
 
 def test_what_builds_the_product_is_among_what_is_pinned_for_it() -> None:
