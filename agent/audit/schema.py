@@ -6,6 +6,7 @@ how many are left out (`values/shown.py`); the schema allows both.
 
 from __future__ import annotations
 
+import inspect
 import types
 import typing
 from collections.abc import Sequence
@@ -113,6 +114,8 @@ def _shown(hint: Any) -> Any:
 def _cuttable(part: dict[str, Any]) -> dict[str, Any]:
     """Each fact may be cut, and each list may end with what was left out."""
     found = dict(part)
+    if "description" in found:  # a docstring, whose indentation msgspec keeps or not, by its version
+        found["description"] = inspect.cleandoc(found["description"])
     if "properties" in found:
         found["properties"] = {name: _or(_listed(one), _CUT) for name, one in found["properties"].items()}
     return found
