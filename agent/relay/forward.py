@@ -453,18 +453,33 @@ class Forwarding:
         return True
 
     async def _heard(self, opened: Opened) -> bytes | Failed:
+        """The read is not given up to look: what had come in that very moment would be lost."""
         await self._down.over()
-        while True:
+        ending: list[_ClientLost | _GivenUp] = []
+        timer: asyncio.TimerHandle
+
+        def look() -> None:
+            nonlocal timer
             try:
-                async with asyncio.timeout(self._shared.look_s) as limit:
-                    data = await opened.read()
-            except OSError:
-                if not limit.expired():  # a socket's own TimeoutError, too
-                    return Failed("broke off")
                 self._look()
+            except (_ClientLost, _GivenUp) as end:
+                ending.append(end)
+                limit.reschedule(self._loop.time())
             else:
-                self._touched = self._loop.time()
-                return data
+                timer = self._loop.call_later(self._shared.look_s, look)
+
+        timer = self._loop.call_later(self._shared.look_s, look)
+        try:
+            async with asyncio.timeout(None) as limit:
+                data = await opened.read()
+        except OSError:
+            if not limit.expired():  # a socket's own TimeoutError, too
+                return Failed("broke off")
+            raise ending[0] from None
+        finally:
+            timer.cancel()
+        self._touched = self._loop.time()
+        return data
 
     def _look(self) -> None:
         """Nothing has come for a while. Raises what ends the exchange."""
