@@ -15,8 +15,8 @@ _OF_THE_AGENT: Final = re.compile(rf"(?:\bsudo )?\bdocker-proxy-agent ({'|'.join
 _OF_SYSTEMD: Final = re.compile(r"(?:\bsudo )?\b(systemctl|journalctl) (?:--user )?")
 
 
-# Not in a usage, nor where it only says which command complains, nor for its help.
-_NO_ORDER: Final = r"(?!(?: \w+)?:)(?!(?: \w+)? --help\b)"
+# Not in a usage, nor where it only says which command complains, nor for its help; and `audit schema` reads no log.
+_NO_ORDER: Final = r"(?!(?: \w+)?:)(?!(?: \w+)? --help\b)(?!(?<=\baudit) schema\b)"
 _NEEDS_ROOT: Final = re.compile(
     r"(?<!\bsudo )(?<!\busage: )(?<![\w./-])(?:"
     rf"docker-proxy-agent (?:{'|'.join(name for name, one in COMMANDS.items() if one.needs_root)})\b{_NO_ORDER}"

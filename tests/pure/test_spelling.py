@@ -58,6 +58,8 @@ def test_anything_else_stays(text: str) -> None:
         ("Try: sudo docker-proxy-agent plan", "Try: sudo docker-proxy-agent plan"),
         ("See: docker-proxy-agent status", "See: docker-proxy-agent status"),
         ("Run: docker-proxy-agent demo", "Run: docker-proxy-agent demo"),
+        ("Run: docker-proxy-agent audit who", "Run: sudo docker-proxy-agent audit who"),
+        ("Run: docker-proxy-agent audit schema", "Run: docker-proxy-agent audit schema"),
         (
             "systemctl daemon-reload; systemctl restart docker",
             "sudo systemctl daemon-reload; sudo systemctl restart docker",
