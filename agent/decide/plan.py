@@ -19,7 +19,7 @@ import msgspec
 from agent.decide import foreign
 from agent.decide.effective import effective, prospective
 from agent.decide.overruled import overruled, would_get
-from agent.decide.restart import Restarting, When, busy, hangs_on_urgency, restarting
+from agent.decide.restart import Restarting, When, busy, counts_always, hangs_on_urgency, restarting
 from agent.decide.urgent import Urgency, is_another_secret
 from agent.targets import daemon_json, drop_in
 from agent.targets.refused import CannotExpress, NotJson, TextRefused
@@ -167,7 +167,7 @@ def plan(  # noqa: PLR0913 - each is a part of what is compared
             reality,
             holding.not_taken,
             ends=holding.ends,
-            believes_transfer=holding.believes_transfer,
+            believes_transfer=holding.believes_transfer or counts_always(policy.restart, reality.transfer),
             take_along=policy.take_along,
         )
     except TextRefused as error:

@@ -191,6 +191,11 @@ class InFlight(msgspec.Struct, frozen=True):
         return self.since is not None and now - self.since < BELIEVED_S
 
 
+def counts_always(mode: Restart, transfer: str) -> bool:
+    """A build under `when-idle`, however long it takes: it is known by its process, which no log driver has."""
+    return mode is Restart.WHEN_IDLE and transfer == BUILD
+
+
 def cannot_keep(reality: Reality) -> str:
     """Why live-restore cannot be switched on for a restart of this dockerd; '' if it can (FACTS 15)."""
     engine = reality.engine

@@ -174,6 +174,25 @@ def test_of_what_holds_a_restart_back_the_line_names_what_counts() -> None:
     assert line(Docker(restart=Restart.WHEN_IDLE), Holding(unsteady)).startswith("1 container runs; ")
 
 
+@pytest.mark.parametrize(
+    ("mode", "transfer", "when"),
+    [
+        (Restart.WHEN_IDLE, "a build", When.LATER),
+        (Restart.WHEN_IDLE, "a pull or push", When.NOW),
+        (Restart.PROTECT, "a build", When.NOW),
+    ],
+)
+def test_what_goes_on_for_more_than_an_hour_is_waited_for_only_if_it_is_a_build_under_when_idle(
+    mode: Restart, transfer: str, when: When
+) -> None:
+    reality, holding = docker_with(transfer=transfer), Holding(believes_transfer=False)
+
+    made = plan(OFFICE, reality, Docker(restart=mode), OwnedDaemonJson(), is_asked_now=False, holding=holding)
+
+    assert made.restart is not None
+    assert made.restart.when is when
+
+
 def test_only_what_docker_does_not_run_with_is_written_ahead() -> None:
     busy = docker_with(engine=engine(containers=1))
     waits = planned(OFFICE, busy)
