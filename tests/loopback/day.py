@@ -299,7 +299,7 @@ async def morning(day: Day) -> None:
         log = day.paths.audit_log
         day.lab.note("deleted", records=len(log.read_text().splitlines()))
         log.unlink()
-        day.waits("unsteady")
+        day.waits("the network keeps changing")
         await day.moves("office")  # the third within a minute
         await day.ordered(Command.APPLY, is_now=True)
     day.time_passes()

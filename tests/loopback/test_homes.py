@@ -902,8 +902,11 @@ async def test_helpers_that_are_kept_make_room_for_those_that_work(
             sys.executable, "-I", "-S", "-c",
             f"""
 import os, sys
+def words(pid):
+    try: return open(f"/proc/{{pid}}/cmdline").read()
+    except OSError: return ""  # it has ended meanwhile
 children = open(f"/proc/{{os.getppid()}}/task/{{os.getppid()}}/children").read().split()
-here = [pid for pid in children if {str(log)!r} in open(f"/proc/{{pid}}/cmdline").read()]
+here = [pid for pid in children if {str(log)!r} in words(pid)]
 with open({str(log)!r}, "a") as file: file.write(f"{{len(here)}} ")
 sys.stdin.readline()
 for _ in sys.stdin: print('{{"type": "NoFile"}}', flush=True)
