@@ -575,13 +575,13 @@ class LocalDaemon:
         return await with_sizes(self._engine, found, names)
 
     def known(self) -> Reality | None:
-        if self._last is None or self._glance(self._last[0]) != self._last[1]:
+        if self._last is None or self._glance(self._last[0], self._starts()) != self._last[1]:
             self._last = None
             return None
         return self._last[0]
 
     async def reality(self, *desired: Settings) -> Reality:
-        before = self._on_disk()
+        before, starts = self._on_disk(), self._starts()
         found = await self._look.reality(*desired)
         self._config_file.note(found)
         self._standpoint.note(found)
@@ -593,7 +593,7 @@ class LocalDaemon:
         # Nor is one that was started, or whose files were written, in the middle of the look: no glance would tell.
         is_one_moment = self._is_start(unit) and all(before[place] == after[place] for place in before.keys() & after)
         is_known = is_at_rest and is_one_moment and not found.is_place_unknown
-        self._last = (found, self._glance(found)) if is_known else None
+        self._last = (found, self._glance(found, starts)) if is_known else None
         self._has_answered = found.engine is not None and not found.is_silent
         self._carries, self._is_looked_at = None, self._has_answered
         return found
@@ -641,10 +641,16 @@ class LocalDaemon:
         places = self._paths.unit_places(self._service) if self._paths.is_real else ()
         return (*map(Path, (*files, *found.environment_files)), *places)
 
-    def _glance(self, found: Reality) -> Glance:
+    def _starts(self) -> str:
+        """Another value after each start of a unit, also one that failed at once and has left nothing."""
+        return str(identity_of(self._paths.below(self._paths.layout.starts)))
+
+    def _glance(self, found: Reality, starts: str) -> Glance:
         start = f"{self._supervisor.started()} {started(found.process) if found.process else ''}"
         if found.unit.phase in (Phase.ABSENT, Phase.MASKED):
             start += str(beside(self._paths))
+        elif not found.unit.is_running:
+            start += starts
         return glance(start, self._places_of(found))
 
     def owned(self, reality: Reality) -> OwnedDaemonJson:

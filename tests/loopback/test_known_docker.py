@@ -98,3 +98,20 @@ async def test_a_docker_that_is_down_is_known_until_it_is_started(
     another_dockerd()
 
     assert daemon.known() is None
+
+
+async def test_a_docker_that_is_down_is_looked_at_again_after_a_start_that_failed_at_once(tmp_path: Path) -> None:
+    """systemd has named that start and forgotten it before anybody looked."""
+    starts = tmp_path / "run/systemd/units"
+    starts.mkdir(parents=True)
+    async with laptop(tmp_path, Moving()) as daemon:
+        pass  # it is gone
+    for _ in range(2):
+        await daemon.reality()
+    assert daemon.known() is not None
+
+    link = starts / "invocation:docker.service"
+    link.symlink_to("4be1")
+    link.unlink()
+
+    assert daemon.known() is None

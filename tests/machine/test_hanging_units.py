@@ -234,5 +234,5 @@ def test_kept_is_what_ran_on_and_what_did_not_is_said(laptop: Laptop) -> None:
     laptop.until(lambda: "2 containers kept" in laptop.agent("status").stdout, within=10)
     lost = [one["text"] for one in laptop.status()["conditions"] if one["code"] == "containers-lost"]
     assert "container-4 and container-5" in str(lost)
-    assert laptop.status()["state"] == "steady"
+    laptop.until(lambda: laptop.status()["state"] == "steady", within=10)
     assert stopped.is_running()
