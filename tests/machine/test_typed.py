@@ -174,9 +174,10 @@ def _what_it_says(laptop: Laptop, hand: Hand) -> None:
         "\nURL=https://logs.corp.example:19532\n"
     )
 
-    hand.types("systemctl disable --now docker-proxy-relay.socket docker-proxy-relay.service")
+    assert "active (" in hand.types("systemctl status docker-proxy-relay.socket")
+    hand.types("sudo systemctl disable --now docker-proxy-relay.socket docker-proxy-relay.service")
     _plugged_in(laptop, is_relayed=False)
-    hand.types("docker-proxy-agent apply --now")
+    hand.types("sudo docker-proxy-agent apply --now")
     assert laptop.docker.reports(https=laptop.office.tinyproxy.url)
 
 
