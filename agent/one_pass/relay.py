@@ -327,12 +327,14 @@ class LocalRelay:
     def _of_bridges(self, before: Orders | None) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
         """Those that lead nowhere, and those of which that is known.
 
-        As it was told before as long as Docker has said nothing: its containers may run without it.
+        As it was told before as long as Docker has said nothing: its containers may run without it. If there is no
+        before, as at boot, nothing is known of any bridge, and who comes by one waits.
         """
-        found = self._bridges.internal if self._bridges is not None else None
-        if self._bridges is not None and found is not None:
-            return found, self._bridges.told
-        return (before.internal, before.told) if before is not None else ((), None)
+        internal, told = (before.internal, before.told) if before is not None else ((), None)
+        if self._bridges is None or Listen.BRIDGE not in self._relay.listen:
+            return internal, told
+        found = self._bridges.internal
+        return (found, self._bridges.told) if found is not None else (internal, told or ())
 
     def _pac(self, chosen: Chosen) -> RelayPac | None:
         policy = self._unfolded()
