@@ -1,14 +1,16 @@
 """Who has connected and is not served yet. Where many come at once, root's go first: dockerd's, the agent's.
 
 The kernel's own queue is served as it comes, and any user of this host may fill it. So it is emptied at once, and who
-has to wait waits here. As long as there are only a few, nobody is asked whose they are.
+has to wait waits here: by source, and each source in its turn, so that who comes once does not wait for all of one that
+comes all the time, nor is turned away for it. As long as there are only a few, nobody is asked whose they are.
 Not known here: sockets, how the kernel is asked, and what those are told who are too many.
 """
 
 from __future__ import annotations
 
 import enum
-from collections import deque
+import heapq
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Generic, TypeVar
 
@@ -36,15 +38,28 @@ class Turn(enum.Enum):
 class Arrivals(Generic[_One]):
     """Of one relay."""
 
-    def __init__(self, are_roots: Callable[[Sequence[_One]], Sequence[bool]], is_gone: Callable[[_One], bool]) -> None:
-        """`is_gone`: it has closed, and has left a line at most. To serve it takes as long as any other."""
+    def __init__(
+        self,
+        are_roots: Callable[[Sequence[_One]], Sequence[bool]],
+        is_gone: Callable[[_One], bool],
+        *,
+        whose: Callable[[_One], str],
+        has_its_share: Callable[[_One], bool],
+    ) -> None:
+        """`is_gone`: it has closed, and has asked for nothing. To serve it takes as long as any other.
+
+        `whose`: the source it counts for; `has_its_share`: that source has all that it may, and this one came too much.
+        """
         self._are_roots = are_roots
         self._is_gone = is_gone
+        self._whose = whose
+        self._has_its_share = has_its_share
         self._new: list[_One] = []
-        self._others: deque[_One] = deque()
+        self._others: OrderedDict[str, deque[_One]] = OrderedDict()  # by source, whose turn is next first
+        self._waiting = 0  # of these
 
     def __len__(self) -> int:
-        return len(self._new) + len(self._others)
+        return len(self._new) + self._waiting
 
     @property
     def room(self) -> int:
@@ -56,7 +71,7 @@ class Arrivals(Generic[_One]):
     def next_ones(self, most: int = MOST) -> Iterator[tuple[_One, Turn]]:
         """Those who wait no longer, root's first. At most so many others may still wait afterwards, or soon."""
         new, self._new = self._new, []
-        if len(new) + len(self._others) <= FEW:
+        if len(new) + self._waiting <= FEW:
             yield from ((one, Turn.OTHERS) for one in self._taken())
             yield from ((one, Turn.SERVED) for one in new)
             return
@@ -64,16 +79,17 @@ class Arrivals(Generic[_One]):
             if is_roots:
                 yield one, Turn.ROOTS
             else:
-                self._others.append(one)
+                self._others.setdefault(self._whose(one), deque()).append(one)
+                self._waiting += 1
         served = turned_away = 0
         while self._others and served < SERVED and turned_away < TURNED_AWAY:
-            one = self._others.popleft()
+            one = self._next()
             is_gone = self._is_gone(one)
             served, turned_away = served + (not is_gone), turned_away + is_gone
             yield one, Turn.TOO_MANY if is_gone else Turn.OTHERS
-        while len(self._others) > most and turned_away < TURNED_AWAY:
-            turned_away += 1
-            yield self._others.pop(), Turn.TOO_MANY
+        if self._waiting > most:
+            too_many = self._too_many(min(self._waiting - most, TURNED_AWAY - turned_away))
+            yield from ((one, Turn.TOO_MANY) for one in too_many)
 
     def all(self) -> Iterator[_One]:
         """They wait no longer, any of them."""
@@ -82,4 +98,31 @@ class Arrivals(Generic[_One]):
 
     def _taken(self) -> Iterator[_One]:
         while self._others:
-            yield self._others.popleft()
+            yield self._next()
+
+    def _next(self) -> _One:
+        """The one that has waited longest, of the source whose turn it is."""
+        whose, theirs = self._others.popitem(last=False)
+        one = theirs.popleft()
+        if theirs:
+            self._others[whose] = theirs
+        self._waiting -= 1
+        return one
+
+    def _too_many(self, count: int) -> Iterator[_One]:
+        """Each the newest of the source that has most waiting; of those that have their share already, if any have."""
+        ranked = [
+            (not self._has_its_share(theirs[-1]), -len(theirs), -place, whose)
+            for place, (whose, theirs) in enumerate(self._others.items())
+        ]
+        heapq.heapify(ranked)
+        for _ in range(count):
+            has_room, less, place, whose = heapq.heappop(ranked)
+            theirs = self._others[whose]
+            one = theirs.pop()
+            self._waiting -= 1
+            if theirs:
+                heapq.heappush(ranked, (has_room, less + 1, place, whose))
+            else:
+                del self._others[whose]
+            yield one

@@ -59,6 +59,14 @@ class Client:
             return int(_COUNT.unpack(fcntl.ioctl(self.connected, termios.FIONREAD, bytes(_COUNT.size)))[0])
         return 0
 
+    @property
+    def has_asked(self) -> bool:
+        """Whether the end of a head is among what waits to be read, and still does so afterwards."""
+        with contextlib.suppress(OSError):
+            waits = self.connected.recv(_READ, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+            return b"\n\r\n" in waits or b"\n\n" in waits
+        return False
+
     def say_at_once(self, data: bytes) -> None:
         """And close: whatever was sent before, and without waiting for anything."""
         with contextlib.suppress(OSError):

@@ -95,6 +95,7 @@ class Draining:
         self._account = KernelsAccount()
         self._weighing: asyncio.TimerHandle | None = None
         self._weighed_at = float("-inf")
+        self._held = 0  # bytes, then
         self._narrowed: set[Open] = set()
         self._share = 0  # bytes of a buffer of theirs
         self._sweep_s = sweep_s
@@ -136,10 +137,16 @@ class Draining:
         self._kernel.close()
         self._account.close()
 
-    @property
-    def is_much_held(self) -> bool:
-        """Whether there is no room for more. True also if that cannot be told."""
-        return self._account.may_exceed(self._marks.most)
+    def room(self) -> int:
+        """How many bytes those may hold who are not served yet.
+
+        What all TCP of this kernel holds may be anybody's: if that is much, what is open here is weighed.
+        """
+        if not self._account.may_exceed(self._marks.most):
+            return self._marks.most
+        if self._loop.time() - self._weighed_at >= _OFTEN_S:
+            self.weigh()
+        return max(0, self._marks.most - self._held)
 
     def _told(self) -> None:
         if self._kernel.drain() and self._looking is None:
@@ -186,7 +193,7 @@ class Draining:
             self._weighing.cancel()
             self._weighing = None
         held = self._weighed() if self._account.may_exceed(self._marks.much // 2) else 0
-        self._weighed_at = self._loop.time()
+        self._held, self._weighed_at = held, self._loop.time()
         if len(self._open) > _FEW:
             is_soon = held > self._marks.most // 2
             self._weighing = self._loop.call_later(_OFTEN_S if is_soon else _WEIGHED_S, self.weigh)

@@ -37,6 +37,11 @@ class Limits:
     def most_of_others(self) -> int:
         return max(1, self.most - self.most // _ROOTS_SHARE)
 
+    def has_its_share(self, source: str, *, is_container: bool) -> bool:
+        """Whether one more of it would be turned away though there is room for others."""
+        is_full = is_container and self.of_containers >= self.most_of_containers
+        return is_full or self._by_source.get(source, 0) >= self.most_of_one
+
     def admit(self, source: str, *, is_container: bool, is_roots: Callable[[], bool] = lambda: False) -> str:
         """Why there is no room for one more; '' if there was, and then it is counted until `leave`.
 

@@ -31,7 +31,7 @@ from agent.relay.pump import Carrying, Ended, Pipes, TlsTunnel, Tunnel, reset
 from agent.relay.refusals import Refusal
 from agent.relay.tally import Tally
 from agent.relay.ways import Way, Ways
-from agent.relay.weight import OPENING, SENDING, widen
+from agent.relay.weight import OPENING, SENDING, UNREAD, widen
 from agent.relay.who import End, Untold, Who
 from agent.system.clock import rfc3339
 from agent.values.relay import LogMode, Orders, Source
@@ -129,7 +129,7 @@ class Serving:
         self._limits = Limits(Orders(0).max_connections)
         self._sources: tuple[Source, ...] = tuple(Source)
         self._loop = asyncio.get_running_loop()
-        self._arrivals = Arrivals(self._are_roots, _is_gone)
+        self._arrivals = Arrivals(self._are_roots, _is_gone, whose=_whose, has_its_share=self._has_its_share)
         self._is_due = False  # the next turn of those
         self._waiting_at: dict[str, _Waiting] = {}  # bridges that the agent has said nothing of yet
         self._listening: list[socket.socket] = []
@@ -266,7 +266,7 @@ class Serving:
 
     def _take_turn(self) -> None:
         is_crowd = len(self._arrivals) > FEW
-        for one, turn in self._arrivals.next_ones(0 if is_crowd and self.draining.is_much_held else MOST):
+        for one, turn in self._arrivals.next_ones(min(MOST, self.draining.room() // UNREAD) if is_crowd else MOST):
             if turn is Turn.TOO_MANY:
                 self._limits.turned_away += 1
                 self._turn_away_at_once(one.connected, _CROWD)
@@ -285,6 +285,9 @@ class Serving:
         here = [(one.peer, one.own) for one in new if one.source is Source.LOOPBACK]
         of_here = iter(self._who.are_roots(here))
         return [one.source is Source.LOOPBACK and next(of_here) for one in new]
+
+    def _has_its_share(self, one: _Arrived) -> bool:
+        return self._limits.has_its_share(one.peer[0], is_container=one.source is Source.CONTAINERS)
 
     def _admit(self, one: _Arrived, turn: Turn) -> None:
         def is_roots() -> bool:
@@ -762,5 +765,13 @@ def _end(address: tuple[Any, ...]) -> End:
     return str(address[0]).partition("%")[0], int(address[1])
 
 
+def _whose(one: _Arrived) -> str:
+    """Its source: whoever is on this host has all addresses of loopback."""
+    return "" if one.source is Source.LOOPBACK else one.peer[0]
+
+
 def _is_gone(one: _Arrived) -> bool:
-    return Client(one.connected).sight() is not Sight.THERE
+    """Also without a reset: who sends no more, and has asked for something, reads the answer."""
+    client = Client(one.connected)
+    sight = client.sight()
+    return sight is Sight.GONE or (sight is Sight.HALF_CLOSED and not client.has_asked)

@@ -38,6 +38,7 @@ class Marks(NamedTuple):
 MARKS: Final = Marks()
 _LEFT: Final = 3 / 4  # of it, when some have ended
 OPENING: Final = 32 * 1024  # bytes of a client whose way is not open yet; the kernel doubles it
+UNREAD: Final = 4 * OPENING  # what such a one holds at most: one segment more may come than there is room for
 SENDING: Final = 200_000  # bytes to a client, which is near: one that does not read holds less
 _SHARED: Final = 128 * _MB  # by all, while they hold much
 _LEAST: Final = 16 * 1024  # the kernel doubles it, for what the data are kept in

@@ -16,7 +16,7 @@ import pytest_asyncio
 
 from agent.relay.draining import HALF_OPEN_S, IDLE_S, Draining, keep_alive
 from agent.relay.pump import Ended, reset
-from agent.relay.weight import SENDING, SO_BUF_LOCK, Marks, share
+from agent.relay.weight import SENDING, SO_BUF_LOCK, Marks, held_by, share
 from tests.waiting import until_awaited
 
 PATIENCE_S: Final = 20.0
@@ -245,6 +245,40 @@ async def test_while_much_is_held_buffers_have_their_share_and_then_again_what_t
         for one in made:
             one.client.close()
             one.end.close()
+
+
+async def test_what_others_of_this_kernel_hold_leaves_no_less_room_and_what_is_open_does() -> None:
+    marks = Marks(much=16_000_000, most=16_000_000, too_much=1 << 40)
+    draining = Draining(marks=marks)
+    made: list[One] = []
+    try:
+        while sum(held_by((one.client, one.end)) for one in made) <= 2 * marks.most:
+            made.append(_filled())
+            made[-1].touched += PATIENCE_S  # it is not taken for stuck, and ended
+
+        assert draining.room() == marks.most
+        draining.add(made[0])
+        draining._weighed_at = float("-inf")
+        assert draining.room() == max(0, marks.most - held_by((made[0].client, made[0].end))) < marks.most
+        for one in made[1:]:
+            draining.add(one)
+        draining._weighed_at = float("-inf")
+        assert draining.room() == 0
+    finally:
+        draining.close()
+        for one in made:
+            one.client.close()
+            one.end.close()
+
+
+def _filled() -> One:
+    """One whose client is sent all that it takes, and reads nothing."""
+    one = One()
+    one.end.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            one.end.send(bytes(65536))
+    return one
 
 
 def _receives(one: socket.socket) -> int:

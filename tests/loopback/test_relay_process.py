@@ -22,6 +22,7 @@ from typing import Final
 import pytest
 
 from agent.probe.dial import Address, Resolve
+from agent.relay.arrivals import SERVED
 from agent.relay.draining import Draining
 from agent.relay.noted import Noted
 from agent.relay.open import Opening
@@ -29,7 +30,7 @@ from agent.relay.process import given, listening
 from agent.relay.pump import Ended
 from agent.relay.serving import PATIENCE, Patience, Serving, Told, _Carried
 from agent.relay.tally import Tally
-from agent.relay.weight import OPENING, held_by
+from agent.relay.weight import UNREAD, Marks, held_by
 from agent.relay.where import Near
 from agent.relay.who import Who
 from agent.see import netlink
@@ -676,10 +677,16 @@ async def serving(resolve: Resolve, orders: Orders, said: list[str]) -> AsyncIte
 
 @contextlib.asynccontextmanager
 async def begun(
-    resolve: Resolve, orders: Orders, said: list[str], *, who: Who | None = None, patience: Patience = PATIENCE
+    resolve: Resolve,
+    orders: Orders,
+    said: list[str],
+    *,
+    who: Who | None = None,
+    patience: Patience = PATIENCE,
+    draining: Draining | None = None,
 ) -> AsyncIterator[tuple[Serving, int]]:
     """The same, and what serves."""
-    draining, tally = Draining(), Tally()
+    draining, tally = draining or Draining(), Tally()
     told = Told(Noted(said.append), lambda: None, lambda _line: None)
     opening = Opening(tally, Near(netlink.leads_here, Who().is_guest), resolve=resolve)
     one = Serving(opening, tally, who=who or Who(), draining=draining, told=told, patience=patience)
@@ -752,6 +759,53 @@ async def test_dockerd_does_not_wait_for_the_connections_of_others_that_came_bef
                 each.close()
 
 
+async def test_a_container_is_served_before_all_of_another_one_that_came_before_it() -> None:
+    host = Host()
+    host.ways["172.17.0.3"] = host.ways["172.17.0.2"]
+    async with begun(looked_up, Orders(1, (DIRECT,)), [], who=Who(host)) as (one, _):
+        clients = []
+        for peer in (*["172.17.0.2"] * 100, "172.17.0.3"):
+            with socket.create_server(("127.0.0.1", 0)) as listens:
+                clients.append(socket.create_connection(listens.getsockname()))
+                connected, _ = listens.accept()
+            connected.setblocking(False)
+            one._receive(connected, (peer, 40000), ("172.17.0.1", 3130))
+        one._take_turn()
+
+        assert (sum(guest.peer == "172.17.0.3" for guest in one._tasks.values()), len(one._tasks)) == (1, SERVED)
+        for each in clients:
+            each.close()
+
+
+async def test_a_crowd_waits_whatever_memory_others_hold_and_who_sends_no_more_is_served_as_well() -> None:
+    """A client may close its sending half once it has asked: it reads the answer."""
+    most = 64 * UNREAD
+    draining = Draining(marks=Marks(much=most, most=most, too_much=1 << 40))
+    held: list[socket.socket] = []
+    async with begun(looked_up, Orders(1, (DIRECT,)), [], who=Who(Host()), draining=draining) as (one, port):
+        try:
+            with socket.create_server(("127.0.0.1", 0)) as listens:
+                while held_by(held) <= 2 * most:
+                    held += socket.create_connection(listens.getsockname()), listens.accept()[0]
+                    held[-1].setblocking(False)
+                    with contextlib.suppress(BlockingIOError):
+                        while True:
+                            held[-1].send(bytes(65536))
+            clients = [socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) for _ in range(60)]
+            for each in clients:
+                each.setblocking(False)
+                each.send(b"GET / HTTP/1.1\r\n\r\n")
+                each.shutdown(socket.SHUT_WR)
+            for each in clients:
+                async with asyncio.timeout(PATIENCE_S):
+                    assert (await asyncio.get_running_loop().sock_recv(each, 13)) == b"HTTP/1.1 400 "
+                each.close()
+            assert one.turned_away == 0
+        finally:
+            for each in held:
+                each.close()
+
+
 async def test_what_is_sent_before_a_way_is_open_is_bounded_and_weighed() -> None:
     """Nobody reads it: a thousand of them would else hold what the relay has for all."""
     goes_on = asyncio.Event()
@@ -773,7 +827,7 @@ async def test_what_is_sent_before_a_way_is_open_is_bounded_and_weighed() -> Non
                 sent += client.send(bytes(65536))
 
         assert (waits.client.getpeername(), waits.end) == (client.getsockname(), None)
-        assert 0 < held_by([waits.client]) <= 4 * OPENING
+        assert 0 < held_by([waits.client]) <= UNREAD
         goes_on.set()
         head = b"HTTP/1.1 200 Connection established\r\n\r\n"
         got = 0

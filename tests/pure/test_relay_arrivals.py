@@ -8,11 +8,17 @@ from agent.relay.arrivals import FEW, HELD, MOST, SERVED, TURNED_AWAY, Arrivals,
 
 
 class Door:
-    """Connections by their names: `root…` are root's, `gone…` have closed."""
+    """Connections by their names: `root…` are root's, `gone…` have closed, and a container's begin with its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, *full: str) -> None:
+        """`full`: who has its share."""
         self.asked: list[str] = []
-        self.arrivals = Arrivals(self._are_roots, lambda one: one.startswith("gone"))
+        self.arrivals = Arrivals(
+            self._are_roots,
+            lambda one: one.startswith("gone"),
+            whose=whose,
+            has_its_share=lambda one: whose(one) in full,
+        )
 
     def _are_roots(self, names: Sequence[str]) -> list[bool]:
         self.asked += names
@@ -21,6 +27,10 @@ class Door:
     def come(self, *names: str) -> None:
         for name in names:
             self.arrivals.add(name)
+
+
+def whose(name: str) -> str:
+    return first if (first := name.partition(" ")[0]).isupper() else ""
 
 
 def others(count: int, what: str = "other") -> list[str]:
@@ -58,6 +68,44 @@ def test_each_is_asked_for_once_and_all_are_served_in_the_end() -> None:
         served += turn
 
     assert served == door.asked == others(100)
+
+
+def test_each_source_has_its_turn_however_many_another_has_waiting() -> None:
+    door = Door()
+    door.come(*others(500, "A"), *others(2, "B"), "C 0")
+
+    first = [name for name, _ in door.arrivals.next_ones()]
+
+    assert first == ["A 0", "B 0", "C 0", "A 1", "B 1", *others(SERVED - 3, "A")[2:]]
+    door.come(*others(2, "B"))
+    assert {"B 0", "B 1"} < {name for name, _ in door.arrivals.next_ones()}
+
+
+def test_of_too_many_the_newest_go_of_the_source_that_has_most_waiting() -> None:
+    door = Door()
+    door.come(*others(SERVED + 30, "A"), *others(SERVED + 20, "B"), "C 0", "C 1", "C 2", "C 3")
+    kept = 30
+
+    turned_away = [name for name, turn in door.arrivals.next_ones(kept) if turn is Turn.TOO_MANY]
+
+    of_a, of_b = (sum(name.startswith(one) for name in turned_away) for one in "AB")
+    assert of_a + of_b == len(turned_away) == SERVED + 54 - kept
+    assert {name for name in turned_away if name.startswith("A")} == set(others(SERVED + 30, "A")[-of_a:])
+    assert abs((SERVED + 30 - of_a) - (SERVED + 20 - of_b)) <= 2  # as many of both are left
+    assert len(door.arrivals) == kept
+
+
+def test_who_has_its_share_already_is_turned_away_before_those_who_have_more_waiting() -> None:
+    door = Door("A")
+    door.come(*others(20, "A"), *others(60, "B"))
+
+    turn = list(door.arrivals.next_ones(50))
+
+    assert [name for name, turn in turn if turn is Turn.TOO_MANY] == [
+        *others(20, "A")[: SERVED // 2 - 1 : -1],
+        *others(60, "B")[:-3:-1],
+    ]
+    assert len(door.arrivals) == 50
 
 
 def test_who_has_gone_meanwhile_costs_nobody_a_turn() -> None:

@@ -68,3 +68,18 @@ def test_root_has_more_than_a_source_may() -> None:
 
     assert limits.admit("127.0.0.1", is_container=False) != ""
     assert limits.admit("127.0.0.1", is_container=False, is_roots=lambda: True) == ""
+
+
+def test_a_source_has_its_share_when_it_is_turned_away_though_others_are_not() -> None:
+    limits = Limits(16)
+    of_one = [
+        (limits.has_its_share("172.17.0.2", is_container=True), limits.admit("172.17.0.2", is_container=True))
+        for _ in range(5)
+    ]
+
+    assert [(has, bool(why)) for has, why in of_one] == [(False, False)] * 4 + [(True, True)]
+    for number in range(8):
+        assert not limits.has_its_share("172.17.0.9", is_container=True)
+        assert limits.admit(f"172.17.1.{number}", is_container=True) == ""
+    assert limits.has_its_share("172.17.0.9", is_container=True)  # all of them together have theirs
+    assert not limits.has_its_share("127.0.0.1", is_container=False)
