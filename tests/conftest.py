@@ -7,6 +7,7 @@ import enum
 import fcntl
 import gc
 import os
+import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -33,6 +34,10 @@ os.unsetenv("COLUMNS")
 # Where pytest makes the folders of tests, if nothing else is wished.
 if (folder := in_memory()) is not None:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", folder)
+
+# A script that starts the tests behind itself (`make test &`) has them ignore Ctrl-C, and with them every program that
+# they start and tell to end by it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 HERE = Path(__file__)
 TURN = HERE.with_name("__init__.py")
