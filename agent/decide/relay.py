@@ -22,7 +22,7 @@ from agent.values.condition import Code, Condition
 from agent.values.errors import AgentError, Unexpected
 from agent.values.listening import Backlog
 from agent.values.machine_text import lines
-from agent.values.policy import Listen, Network, NoProxy, Policy, Relay, Upstream
+from agent.values.policy import Listen, Network, NoProxy, Policy, RegistryUrl, Relay, Upstream
 from agent.values.relay import (
     LARGEST_ORDERS,
     Orders,
@@ -75,6 +75,7 @@ class Relaying(msgspec.Struct, frozen=True):
     because: str = ""  # how the last probe through it failed; where it is given up or cannot be: why
     is_soft: bool = False  # that failure may pass by itself
     is_full: bool = False  # others kept it busy, which is no failure of its own
+    is_by_pac: bool = False  # it may have gone a way that a PAC names and nobody has tried, which is none either
 
     @property
     def is_used(self) -> bool:
@@ -146,12 +147,18 @@ def after(relaying: Relaying, through: Verdict, without: Verdict | None, now: fl
         because=f"{because}; {crowd}" if is_crowded else because,
         is_soft=through.outcome in _SOFT or is_crowded,
         is_full=is_crowded or is_full(through),
+        is_by_pac=False,
     )
     if asked.is_full or without is None or not without.is_ok:  # it says nothing of the relay
         return asked
     failures = relaying.failures + 1
     stage = Stage.FAILED if failures >= MOST_FAILURES else relaying.stage
     return msgspec.structs.replace(asked, stage=stage, failures=failures)
+
+
+def by_a_pac(relaying: Relaying, through: Verdict, now: float) -> Relaying:
+    """After a probe that says nothing of the relay, for each registry goes a way that a PAC names at that moment."""
+    return msgspec.structs.replace(after(relaying, through, None, now), is_by_pac=True)
 
 
 def is_the_last_try(relaying: Relaying) -> bool:
@@ -189,7 +196,16 @@ def may_be_by_another(through: Verdict, pac: RelayPac, said: Said) -> bool:
     """
     asked = (*(one.registry for one in said.answers), *said.unanswered)
     is_answer = through.outcome is Outcome.PROXY_DOWN
-    return is_answer and any(f"{one.host}:{one.port}" not in pac.settled for one in asked)
+    return is_answer and any(not _is_settled(one, pac) for one in asked)
+
+
+def settled_in(pac: RelayPac, said: Said) -> tuple[RegistryUrl, ...]:
+    """The registries that it leads by the chosen upstream, whatever the PAC says at that moment."""
+    return tuple(one.registry for one in said.answers if _is_settled(one.registry, pac))
+
+
+def _is_settled(registry: RegistryUrl, pac: RelayPac) -> bool:
+    return f"{registry.host}:{registry.port}" in pac.settled
 
 
 def anew(relaying: Relaying) -> Relaying:
@@ -211,6 +227,10 @@ def conditions(relaying: Relaying, *, is_enabled: bool) -> tuple[Condition, ...]
             return (
                 Condition(Code.RELAY_FAILED, text, "See who has them: sudo ss -tnp. Or raise relay.max_connections"),
             )
+        case Stage.TRIED | Stage.GIVEN if relaying.is_by_pac:
+            text = f"a probe through the relay failed, maybe by a way that only the PAC names: {relaying.because}"
+            remedy = "See: journalctl -u docker-proxy-relay; docker-proxy-agent pac"
+            return (Condition(Code.RELAY_FAILED, text, remedy),)
         case Stage.TRIED | Stage.GIVEN if relaying.failures:
             text = f"{relaying.failures} of {MOST_FAILURES} probes through the relay failed: {relaying.because}"
             return (Condition(Code.RELAY_FAILED, text, "See: journalctl -u docker-proxy-relay"),)

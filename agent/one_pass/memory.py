@@ -36,7 +36,7 @@ from agent.system.clock import SYSTEM_CLOCK, time_of_day
 from agent.values.condition import Code, Condition
 from agent.values.dockerd import Cause, Reality
 from agent.values.listening import LocalProxy, loopback_addresses
-from agent.values.policy import Network, Policy, Upstream
+from agent.values.policy import Network, Policy, RegistryUrl, Upstream
 from agent.values.settings import ProxyUrl
 from agent.values.snapshot import Snapshot
 from agent.values.vantage import HOST, Vantage
@@ -64,6 +64,9 @@ class _Nobody:
 
     async def verdicts(self, _: Sequence[Upstream], __: Callable[[Verdicts], bool]) -> Verdicts:
         return {}
+
+    async def verdict_by(self, _: Sequence[RegistryUrl], __: Upstream) -> Verdict:
+        return Verdict(Outcome.ERROR, "nobody can ask yet")
 
     @property
     def vantage(self) -> Vantage:

@@ -26,7 +26,7 @@ from agent.targets.container import Carried
 from agent.values.condition import Condition
 from agent.values.dockerd import FileFault, Reality, Running
 from agent.values.events import Facts
-from agent.values.policy import Network, Policy, Upstream
+from agent.values.policy import Network, Policy, RegistryUrl, Upstream
 from agent.values.reason import Reason
 from agent.values.relay import RelayState
 from agent.values.settings import Settings
@@ -50,6 +50,10 @@ class Prober(Protocol):
     """Probes upstreams side by side and stops as soon as the verdicts are enough."""
 
     async def verdicts(self, upstreams: Sequence[Upstream], is_enough: Callable[[Verdicts], bool]) -> Verdicts: ...
+    async def verdict_by(self, registries: Sequence[RegistryUrl], upstream: Upstream) -> Verdict:
+        """By these registries alone, and nothing that they lead to."""
+        ...
+
     @property
     def vantage(self) -> Vantage:
         """Where dockerd stands, by the last look at it."""

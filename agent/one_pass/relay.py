@@ -33,6 +33,7 @@ from agent.decide.relay import (
     as_upstream,
     begun,
     bridge_of,
+    by_a_pac,
     crowd_at,
     deaf,
     ends_of_containers,
@@ -48,6 +49,7 @@ from agent.decide.relay import (
     port_had,
     ports_of,
     relay_pac,
+    settled_in,
     ways_out,
 )
 from agent.docker.quarantine import Quarantine
@@ -75,7 +77,7 @@ from agent.values.events import (
 from agent.values.listening import Backlog, Sockets
 from agent.values.machine_text import lines
 from agent.values.paths import Paths
-from agent.values.policy import Listen, Places, Policy, Relay
+from agent.values.policy import Listen, Places, Policy, RegistryUrl, Relay, Upstream
 from agent.values.relay import Orders, RelayPac, RelayState, UpstreamFailed, orders_file, orders_in
 from agent.values.settings import Settings
 from agent.values.verdict import Outcome, Verdict
@@ -252,7 +254,7 @@ class LocalRelay:
             if await self._learn_bridges():  # which must not keep a switch waiting
                 await self._tell(names, chosen)
             if may_start and self._memory.relaying.is_used:
-                await self._keep(chosen.verdicts.get(names[0]), functools.partial(works, names[0]))
+                await self._keep(known[names[0]], chosen.verdicts.get(names[0]), functools.partial(works, names[0]))
                 self._is_kept = True
         return self._as_it_stands()
 
@@ -399,8 +401,8 @@ class LocalRelay:
 
     # Whether it works.
 
-    async def _keep(self, known: Verdict | None, works: Callable[[], Awaitable[Verdict]]) -> None:
-        """`known`: the verdict on the upstream without the relay."""
+    async def _keep(self, upstream: Upstream, known: Verdict | None, works: Callable[[], Awaitable[Verdict]]) -> None:
+        """`known`: the verdict on the upstream without the relay; `works`: one of now."""
         memory, relaying, wanted = self._memory, self._memory.relaying, self._wanted()
         now = self._clock.boottime_s()
         problem = deaf(self._orders(), memory.told_at, memory.state, now)
@@ -419,29 +421,44 @@ class LocalRelay:
                 silent = self._units.silent_at(wanted)
                 problem = problem or (f"it does not listen at {', '.join(silent)}" if silent else "")
         if is_asked:
-            crowd = ""
             if problem:
-                through = Verdict(Outcome.ERROR, problem)
+                through, crowd = Verdict(Outcome.ERROR, problem), ""
             else:
                 before = self._waiting()
                 through = await self._through()
                 crowd = self._crowd(before)
-            if self._may_be_by_another(through):
-                without = None
+            settled = self._settled(through)
+            if settled is None:
+                without = await works() if _is_worth_asking(through, known) else known
+                concluded = after(self._memory.relaying, through, without, self._clock.boottime_s(), crowd=crowd)
             else:
-                is_worth_asking = not through.is_ok and known is not None and known.is_ok
-                without = await works() if is_worth_asking else known
-            concluded = after(self._memory.relaying, through, without, self._clock.boottime_s(), crowd=crowd)
+                concluded = await self._concluded_by(settled, through, upstream, known)
             memory.state_asked = memory.state
             self._conclude(concluded)
         if fault is not None:
             raise fault
 
-    def _may_be_by_another(self, through: Verdict) -> bool:
+    def _settled(self, through: Verdict) -> tuple[RegistryUrl, ...] | None:
+        """The registries that tell whether the relay itself fails; None: any does."""
         told = self._orders()
         pac = told.pac if told is not None else None
         said = self._said(pac.name) if pac is not None else None
-        return pac is not None and said is not None and may_be_by_another(through, pac, said)
+        if pac is None or said is None or not may_be_by_another(through, pac, said):
+            return None
+        return settled_in(pac, said)
+
+    async def _concluded_by(
+        self, settled: tuple[RegistryUrl, ...], through: Verdict, upstream: Upstream, known: Verdict | None
+    ) -> Relaying:
+        """By these registries alone: for the others it may have gone where the PAC sends them."""
+        if not settled:
+            return by_a_pac(self._memory.relaying, through, self._clock.boottime_s())
+        before = self._waiting()
+        again = await self._prober.verdict_by(settled, as_upstream(self._relay.port))
+        crowd = self._crowd(before)
+        # Not by the verdict that is known: another registry may have been enough for that.
+        without = await self._prober.verdict_by(settled, upstream) if _is_worth_asking(again, known) else known
+        return after(self._memory.relaying, again, without, self._clock.boottime_s(), crowd=crowd)
 
     def _may_be_down(self, wanted: tuple[str, ...], problem: str) -> bool:
         relaying = self._memory.relaying
@@ -588,6 +605,11 @@ class LocalRelay:
         """Whether it goes by what it was told, by what it says."""
         state, told = self._memory.state, self._orders()
         return state is None or told is None or state.generation == told.generation
+
+
+def _is_worth_asking(through: Verdict, known: Verdict | None) -> bool:
+    """Whether the upstream is asked once more: not if it is known to fail, too."""
+    return not through.is_ok and known is not None and known.is_ok
 
 
 def _has_ipv6() -> bool:

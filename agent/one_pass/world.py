@@ -302,8 +302,20 @@ class Registries:
         return bool(addresses) and all(map(is_private, addresses))
 
     async def verdicts(self, upstreams: Sequence[Upstream], is_enough: Callable[[Verdicts], bool]) -> Verdicts:
+        return await self._verdicts(upstreams, is_enough, self._question())
+
+    async def verdict_by(self, registries: Sequence[RegistryUrl], upstream: Upstream) -> Verdict:
+        asked = msgspec.structs.replace(self._question(), registries=tuple(registries), realms=None, reach=())
+        found = (await self._verdicts([upstream], lambda _: False, asked))[upstream.name]
+        if found.outcome is Outcome.PROXY_AUTH and upstream.username:
+            self._heard[upstream.name] = found  # and it is not sent again
+        return found
+
+    async def _verdicts(
+        self, upstreams: Sequence[Upstream], is_enough: Callable[[Verdicts], bool], asked: Question
+    ) -> Verdicts:
         logins = self._logins.of(upstreams, self._policy.probe.timeout)
-        question = msgspec.structs.replace(self._question(), on_their_way=self._on_their_way, logins=logins)
+        question = msgspec.structs.replace(asked, on_their_way=self._on_their_way, logins=logins)
 
         async def ask(upstream: Upstream) -> Verdict:
             if upstream.is_pac:  # what it stands for is probed, not itself

@@ -122,3 +122,23 @@ async def test_one_that_was_refused_is_not_sent_to_what_the_pac_names_next(tmp_p
             assert verdicts[read.networks[0].use[0]].outcome is Outcome.PROXY_AUTH
 
     assert (first.refused_logins, second.refused_logins) == (1, 0)
+
+
+@pytest.mark.parametrize("login", [OURS, OTHERS])
+async def test_what_is_asked_by_one_registry_alone(tmp_path: Path, login: tuple[str, str]) -> None:
+    """A refused password is heard of all the same, and is not sent again."""
+    async with Registry() as registry:
+        end = f"registry.test:{registry.port}"
+        async with HttpProxy({end: registry}, login=login) as proxy:
+            read = named(f"http://{end}", proxy)
+            url = RegistryUrl.parse(f"http://{end}")
+            probe = msgspec.structs.replace(read.probe, registry=(url, RegistryUrl.parse("http://other.test")))
+            registries = Registries(Paths(tmp_path), msgspec.structs.replace(read, probe=probe))
+            upstream = read.upstreams[read.networks[0].use[0]]
+
+            async with asyncio.timeout(10):
+                verdict = await registries.verdict_by((url,), upstream)
+
+    is_ours = login == OURS
+    assert verdict.outcome is (Outcome.OK if is_ours else Outcome.PROXY_AUTH)
+    assert registries.take_heard() == ({} if is_ours else {upstream.name: verdict})

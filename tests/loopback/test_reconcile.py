@@ -32,7 +32,7 @@ from agent.values.condition import Code, Condition
 from agent.values.dockerd import Reality, Running
 from agent.values.errors import AgentError, UnitFailed
 from agent.values.listening import loopback_addresses
-from agent.values.policy import Policy, Upstream
+from agent.values.policy import Policy, RegistryUrl, Upstream
 from agent.values.policy_text import parse
 from agent.values.reason import Reason
 from agent.values.settings import DIRECT, Settings, settings
@@ -151,6 +151,12 @@ class Place:
             if is_enough(found):
                 break
         return found
+
+    async def verdict_by(self, registries: Sequence[RegistryUrl], upstream: Upstream) -> Verdict:
+        """As of the outcome `upstream by host`, where there is one."""
+        name = f"{upstream.name} by {' '.join(one.host for one in registries)}"
+        self.asked.append(name)
+        return Verdict(self._outcomes.get(name, self._outcomes[upstream.name])[0])
 
     async def silence(self, upstream: Upstream) -> str:
         self.connected.append(upstream.name)

@@ -13,12 +13,14 @@ from agent.one_pass.relay_bridges import Bridges
 from agent.one_pass.sockets import LocalSockets
 from agent.values.pac import PacFault
 from agent.values.paths import Paths
-from agent.values.policy import Policy
+from agent.values.policy import Policy, RegistryUrl
+from agent.values.reason import Reason
 from agent.values.relay import RelayState, UpstreamFailed, state_file
+from agent.values.settings import settings
 
-from .test_pac_pass import DOWN, HUB, Server
+from .test_pac_pass import DOWN, HUB, OWN, Server
 from .test_reconcile import Place
-from .test_relay_kept import HOME, PASSWORD, WITH_RELAY, Relayed, names
+from .test_relay_kept import HOME, PASSWORD, RELAY, WITH_RELAY, Relayed, names
 
 PAC = '[upstream.corp]\npac = "http://wpad.corp.example/wpad.dat"\nno_proxy = [".corp.example"]\n'
 POLICY = PAC + WITH_RELAY.replace('use = ["office"', 'use = ["corp", "office"')
@@ -32,6 +34,7 @@ class WithPac(Relayed):
         super().__init__(root)
         self.server = Server("PROXY a:8080; PROXY b:8080")
         self.pacs = PacMemory()
+        self.registries: tuple[RegistryUrl, ...] = (HUB,)
         self.place.becomes(**{A: "ok", B: "ok", "corp": "refused"})
 
     def world(self, paths: Paths, policy: Policy) -> Place:
@@ -40,7 +43,7 @@ class WithPac(Relayed):
             policy,
             paths.state,
             self.server,
-            registries=lambda: (HUB,),
+            registries=lambda: self.registries,
             told=self.hand.request,
             memory=self.pacs,
         )
@@ -131,3 +134,38 @@ async def test_a_proxy_that_is_no_upstream_is_no_reason_to_probe_them(
         laptop.paths.relay_state.write_bytes(state_file(RelayState(generation, pid=1, failed=failed)))
 
         assert laptop.place.relay.take_failure() is is_news
+
+
+@pytest.mark.parametrize("other", ["PROXY other:8080", "nonsense"])
+async def test_a_relay_that_answers_502_for_everything_is_given_up_also_where_a_pac_sends_registries_two_ways(
+    laptop: WithPac, other: str
+) -> None:
+    laptop.registries, laptop.server.by_host = (HUB, OWN), {"registry": other}
+    laptop.policy(POLICY)
+    async with laptop.running() as hand:
+        assert laptop.dockerd.runs_with == RELAY
+
+        laptop.place.becomes(relay="proxy-down")
+        for again in range(1, 4):
+            assert laptop.dockerd.runs_with == RELAY
+            laptop.clock.ahead_s = 61 * again
+            await hand.wake(Reason.TIMER)
+            assert "relay-failed" in laptop.conditions()
+        assert laptop.dockerd.runs_with == settings("http://a:8080", "http://a:8080", laptop.dockerd.runs_with.no_proxy)
+
+
+@pytest.mark.parametrize("name", ["relay", A])
+async def test_nor_is_it_where_the_other_way_or_the_upstream_fails(laptop: WithPac, name: str) -> None:
+    """The relay is asked for what goes by the upstream, and that for the same."""
+    hub = "by registry-1.docker.io"
+    laptop.registries, laptop.server.by_host = (HUB, OWN), {"registry": "PROXY other:8080"}
+    laptop.policy(POLICY)
+    async with laptop.running() as hand:
+        outcomes = {f"relay {hub}": "ok"} if name == "relay" else {f"{A} {hub}": "proxy-down"}
+        laptop.place.becomes(relay="proxy-down", **outcomes)
+        for again in range(1, 6):
+            laptop.clock.ahead_s = 61 * again
+            await hand.wake(Reason.TIMER)
+        assert f"relay {hub}" in laptop.place.asked
+        assert laptop.dockerd.runs_with == RELAY
+        assert "relay-failed" not in laptop.conditions()

@@ -22,6 +22,7 @@ from agent.decide.relay import (
     anew,
     begun,
     bridge_of,
+    by_a_pac,
     conditions,
     crowd_at,
     deaf,
@@ -38,6 +39,7 @@ from agent.decide.relay import (
     orders,
     port_had,
     ports_of,
+    settled_in,
     ways_out,
 )
 from agent.values.condition import Code
@@ -297,6 +299,24 @@ def test_what_a_pac_says_of_a_host_is_no_failure_of_the_relay(
     said = Said(tuple(Answered(one, read_answer("PROXY a:1")) for one in registries))
 
     assert may_be_by_another(Verdict(through), RelayPac("corp", "", settled=settled), said) is is_other
+
+
+def test_what_nobody_can_tell_from_the_pac_is_said_and_does_not_count() -> None:
+    down = Verdict(Outcome.PROXY_DOWN, "502 Bad Gateway to CONNECT")
+    hub, own = map(RegistryUrl.parse, ("https://hub.test", "https://own.test:5000"))
+    said = Said(tuple(Answered(one, read_answer("PROXY a:1")) for one in (hub, own)))
+    assert settled_in(RelayPac("corp", "", settled=("hub.test:443",)), said) == (hub,)
+
+    relaying = by_a_pac(Relaying(Stage.GIVEN), down, 7)
+    assert (relaying.stage, relaying.failures) == (Stage.GIVEN, 0)
+    (one,) = conditions(relaying, is_enabled=True)
+    assert (one.code, one.text) == (
+        Code.RELAY_FAILED,
+        "a probe through the relay failed, maybe by a way that only the PAC names: "
+        "proxy-down: 502 Bad Gateway to CONNECT",
+    )
+    assert not after(relaying, down, OK, 9).is_by_pac
+    assert codes(after(relaying, OK, OK, 9)) == []
 
 
 # What the relay is told.
