@@ -256,6 +256,9 @@ class LocalRelay:
             if may_start and self._memory.relaying.is_used:
                 await self._keep(known[names[0]], chosen.verdicts.get(names[0]), functools.partial(works, names[0]))
                 self._is_kept = True
+        else:
+            await self._learn_bridges()
+            self._tell_of_bridges()
         return self._as_it_stands()
 
     def _as_it_stands(self) -> Relayed:
@@ -301,11 +304,8 @@ class LocalRelay:
             verdicts=chosen.verdicts,
             pac=self._pac(chosen),
         )
-        if (written := follows(before, fitting(wanted), self._memory.latest)) is None:
+        if (written := self._put(before, wanted)) is None:
             return
-        self._write(orders_file(written))
-        self._memory.orders, self._memory.orders_on_disk = written, identity_of(self._paths.relay_orders)
-        self._memory.told_at, self._memory.latest = self._clock.boottime_s(), written.generation
         used = first_of(before, self._unfolded().upstreams)
         if used != names[0] or _others(before) != _others(written):
             self._note(
@@ -317,6 +317,20 @@ class LocalRelay:
                     generation=written.generation,
                 )
             )
+
+    def _put(self, before: Orders | None, wanted: Orders) -> Orders | None:
+        """What was written; None: it has these orders already."""
+        if (written := follows(before, fitting(wanted), self._memory.latest)) is not None:
+            self._write(orders_file(written))
+            self._memory.orders, self._memory.orders_on_disk = written, identity_of(self._paths.relay_orders)
+            self._memory.told_at, self._memory.latest = self._clock.boottime_s(), written.generation
+        return written
+
+    def _tell_of_bridges(self) -> None:
+        """Of them alone, where nothing is chosen: by a way that it has had before somebody may still come out."""
+        if (before := self._orders()) is not None:
+            internal, told = self._of_bridges(before)
+            self._put(before, msgspec.structs.replace(before, internal=internal, told=told))
 
     async def _learn_bridges(self) -> bool:
         """Whether there is news of them."""

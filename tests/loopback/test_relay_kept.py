@@ -275,6 +275,27 @@ async def test_before_docker_has_said_anything_who_comes_by_a_bridge_waits(lapto
         assert laptop.orders.internal == ("br-back",)
 
 
+async def test_it_is_told_of_a_new_network_also_where_nothing_is_chosen(laptop: Relayed) -> None:
+    docker0, back = bridge(3, "docker0"), bridge(5, "br-back")
+    laptop.there, laptop.listed = (docker0,), {"docker0": False}
+    laptop.policy(WITH_RELAY)
+    async with laptop.running() as hand:
+        await hand.wake()
+        before = laptop.orders
+        laptop.place.becomes(office="refused", direct="portal")
+        laptop.place.snapshot = HOME
+        await hand.wake()
+        assert laptop.status()["state"] == "waiting"
+        assert laptop.orders == before
+
+        laptop.there, laptop.listed = (docker0, back), {"docker0": False, "br-back": True}
+        says(laptop, RelayState(before.generation, untold=("5 br-back",)))
+        await hand.wake(Reason.RELAY)
+        assert laptop.orders == msgspec.structs.replace(
+            before, generation=before.generation + 1, internal=("br-back",), told=("3 docker0", "5 br-back")
+        )
+
+
 def told_of(orders: Orders) -> tuple[str, ...]:
     return orders.told or ()
 
