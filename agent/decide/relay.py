@@ -10,6 +10,7 @@ Not known here: how the relay is started, probed and told (`one_pass/relay.py`).
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
@@ -45,6 +46,9 @@ AGAIN_S: Final = 2.0  # as two probes of an upstream in use are apart
 # What may pass by itself is given longer: who keeps it busy for some seconds does not decide on a restart of Docker.
 SOFT_AGAIN_S: Final = 15.0
 _SOFT: Final = frozenset({Outcome.TIMEOUT, Outcome.PROXY_DOWN})
+_ANSWERED_503: Final = re.compile(
+    r"(?:\S+:\d+: )?503 "
+)  # which registry it was about stands before it, if there are more
 _UNANSWERED: Final = frozenset({Outcome.TIMEOUT, Outcome.ERROR})  # the latter by tcp_abort_on_overflow
 CROWD: Final = 64  # connections that wait to be accepted: it takes more at once
 MOST_OF_A_SCRIPT: Final = 400 * 1024  # bytes; in JSON they may be six times as many: see `fitting`
@@ -171,7 +175,7 @@ def is_full(through: Verdict) -> bool:
 
     It answers 503 for that, and where it has no orders, which `deaf` sees.
     """
-    return through.outcome is Outcome.PROXY_DOWN and through.evidence.startswith("503 ")
+    return through.outcome is Outcome.PROXY_DOWN and _ANSWERED_503.match(through.evidence) is not None
 
 
 def crowd_at(before: Backlog | None, after: Backlog | None) -> str:

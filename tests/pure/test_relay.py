@@ -94,6 +94,18 @@ def test_where_it_begins(is_in_docker: bool, gave_up: str, stage: Stage) -> None
             id="others-keep-it-busy",
         ),
         pytest.param(
+            Relaying(Stage.GIVEN), Verdict(Outcome.PROXY_DOWN, "[fd00::1]:443: 503 Busy to CONNECT"), OK,
+            Relaying(
+                Stage.GIVEN, 0, 7, "proxy-down: [fd00::1]:443: 503 Busy to CONNECT", is_soft=True, is_full=True
+            ),
+            id="of-more-than-one-registry",
+        ),
+        pytest.param(
+            Relaying(Stage.GIVEN), Verdict(Outcome.PROXY_DOWN, "hub.test:443: 502 503 to CONNECT"), OK,
+            Relaying(Stage.GIVEN, 1, 7, "proxy-down: hub.test:443: 502 503 to CONNECT", is_soft=True),
+            id="what-only-says-so",
+        ),
+        pytest.param(
             Relaying(Stage.GIVEN), TIMEOUT, OK, Relaying(Stage.GIVEN, 1, 7, "timeout", is_soft=True), id="it-may-pass"
         ),
         pytest.param(
