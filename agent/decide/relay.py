@@ -79,6 +79,7 @@ class Relaying(msgspec.Struct, frozen=True):
     because: str = ""  # how the last probe through it failed; where it is given up or cannot be: why
     is_soft: bool = False  # that failure may pass by itself
     is_full: bool = False  # others kept it busy, which is no failure of its own
+    is_crowded: bool = False  # so full that a probe had no answer, which may have another reason as well
     is_by_pac: bool = False  # it may have gone a way that a PAC names and nobody has tried, which is none either
 
     @property
@@ -151,6 +152,7 @@ def after(relaying: Relaying, through: Verdict, without: Verdict | None, now: fl
         because=f"{because}; {crowd}" if is_crowded else because,
         is_soft=through.outcome in _SOFT or is_crowded,
         is_full=is_crowded or is_full(through),
+        is_crowded=is_crowded,
         is_by_pac=False,
     )
     if asked.is_full or without is None or not without.is_ok:  # it says nothing of the relay
@@ -225,6 +227,10 @@ def conditions(relaying: Relaying, *, is_enabled: bool) -> tuple[Condition, ...]
         case Stage.FAILED:
             text = f"the relay does not work, so Docker has the upstreams themselves: {relaying.because}"
             remedy = "See: journalctl -u docker-proxy-relay. When it is fixed, run: docker-proxy-agent reload"
+            return (Condition(Code.RELAY_FAILED, text, remedy),)
+        case Stage.TRIED | Stage.GIVEN if relaying.is_crowded:
+            text = f"while many connect to the relay, a probe through it had no answer: {relaying.because}"
+            remedy = "See who connects: sudo ss -tnp. See also: journalctl -u docker-proxy-relay"
             return (Condition(Code.RELAY_FAILED, text, remedy),)
         case Stage.TRIED | Stage.GIVEN if relaying.is_full:
             text = f"others have more connections to the relay than it serves, and a probe got none: {relaying.because}"

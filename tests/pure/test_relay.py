@@ -151,6 +151,8 @@ def test_a_crowd_excuses_a_probe_that_had_no_answer_and_no_other(outcome: Outcom
     assert (now.stage is not Stage.FAILED) is (is_excused or outcome is Outcome.OK)
     assert now.is_full is is_excused
     assert ("99 waited" in now.because) is is_excused
+    said = "".join(one.text for one in conditions(now, is_enabled=True))
+    assert said.startswith("while many connect to the relay") is is_excused
     assert not is_excused or next_at(now, RECHECK_S) == 7 + SOFT_AGAIN_S
 
 
