@@ -58,6 +58,7 @@ from agent.one_pass.relay_bridges import Bridges
 from agent.one_pass.relay_file import RelayFile
 from agent.one_pass.relay_report import FallenBack, Refusals, state_of
 from agent.one_pass.relay_units import Anew, Somebody, Units
+from agent.probe.listens import serves
 from agent.see import netlink
 from agent.see.netlink import NetlinkFailed
 from agent.system.clock import SYSTEM_CLOCK, Clock
@@ -170,11 +171,13 @@ class LocalRelay:
         pacs: Callable[[], Sequence[PacSeen]] = lambda: (),
         clock: Clock = SYSTEM_CLOCK,
         backlog: Callable[[str, int], Backlog | None] = netlink.backlog_of,
+        serves: Callable[[str, int, float], Awaitable[bool]] = serves,
     ) -> None:
         """`bridge`: the address of Docker's default bridge; None: it is not known.
 
         `unfolded`: the policy with what its PACs say. `script_of`: the script of one, and what it is told of this host.
-        `pacs`: what they say here. `backlog`: of the socket that listens there.
+        `pacs`: what they say here. `backlog`: of the socket that listens there. `serves`: whether what
+        listens there answers us within so many seconds.
         """
         self._paths, self._policy, self._relay = paths, policy, policy.relay
         self._unfolded = unfolded or (lambda: policy)
@@ -187,7 +190,7 @@ class LocalRelay:
         self._memory = memory or RelayMemory()
         self._units = units or Somebody()
         self._clock = clock
-        self._backlog = backlog
+        self._backlog, self._serves = backlog, serves
         self._file = RelayFile(paths.state)
         self._quarantine = Quarantine(paths.state)
         known = self._memory
@@ -440,7 +443,7 @@ class LocalRelay:
             else:
                 before = self._waiting()
                 through = await self._through()
-                crowd = self._crowd(before)
+                crowd = await self._crowd(before, through)
             settled = self._settled(through)
             if settled is None:
                 without = await works() if _is_worth_asking(through, known) else known
@@ -469,7 +472,7 @@ class LocalRelay:
             return by_a_pac(self._memory.relaying, through, self._clock.boottime_s())
         before = self._waiting()
         again = await self._prober.verdict_by(settled, as_upstream(self._relay.port))
-        crowd = self._crowd(before)
+        crowd = await self._crowd(before, again)
         # Not by the verdict that is known: another registry may have been enough for that.
         without = await self._prober.verdict_by(settled, upstream) if _is_worth_asking(again, known) else known
         return after(self._memory.relaying, again, without, self._clock.boottime_s(), crowd=crowd)
@@ -503,10 +506,16 @@ class LocalRelay:
             return self._backlog(LOOPBACK, self._relay.port)
         return None
 
-    def _crowd(self, before: Backlog | None) -> str:
-        """It is none if the relay has done nothing since the last probe: then it does not take what waits."""
+    async def _crowd(self, before: Backlog | None, through: Verdict) -> str:
+        """It is none if the relay has done nothing since the last probe: then it does not take what waits.
+
+        Nor if it serves us now in spite of the crowd, root's connections first: then the probe had its turn, too, and
+        whoever connects all the time could hide for as long as he likes that it leads nowhere.
+        """
         is_at_work = self._memory.state is not None and self._memory.state != self._memory.state_asked
-        return crowd_at(before, self._waiting()) if is_at_work else ""
+        crowd = crowd_at(before, self._waiting()) if is_at_work and not through.is_ok else ""
+        is_served = bool(crowd) and await self._serves(LOOPBACK, self._relay.port, self._policy.probe.timeout)
+        return "" if is_served else crowd
 
     def _conclude(self, now: Relaying) -> None:
         before, self._memory.relaying = self._memory.relaying, now

@@ -1,11 +1,14 @@
-"""Whether anything listens at a local address: a bare connect, nothing is sent."""
+"""Whether anything listens at a local address, by a bare connect; and whether a proxy there has a turn for us."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from typing import Final
 
 _ANSWERS_WITHIN_S = 0.5  # on a local address: a listener answers at once or not at all
+# What a proxy answers by itself, whatever its own way out is: not the form in which one is asked (RFC 9112, 3.2).
+_OF_ITSELF: Final = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
 async def answers(address: str, port: int) -> bool:
@@ -19,3 +22,15 @@ async def answers(address: str, port: int) -> bool:
     with contextlib.suppress(OSError):
         await writer.wait_closed()
     return True
+
+
+async def serves(address: str, port: int, within_s: float) -> bool:
+    """Whether a proxy at a local address reads a request and answers it, be it by a refusal."""
+    try:
+        async with asyncio.timeout(within_s):
+            reader, writer = await asyncio.open_connection(address, port)
+            with contextlib.closing(writer):
+                writer.write(_OF_ITSELF)
+                return await reader.read(1) != b""
+    except (OSError, TimeoutError):
+        return False

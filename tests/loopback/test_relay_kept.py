@@ -130,6 +130,7 @@ class Relayed(Laptop):
         self.there: tuple[Link, ...] = ()  # bridges
         self.listed: dict[str, bool] | None = {}  # by Docker
         self.backlog: Backlog | None = None
+        self.is_served = False  # when the relay is asked for what it answers by itself
         self.kind = LocalRelay
         self.layout = self.paths.layout
         self.clients = Given()
@@ -149,8 +150,12 @@ class Relayed(Laptop):
             units=self.units,
             clock=self.clock,
             backlog=lambda _address, _port: self.backlog,
+            serves=self.serves,
         )
         return place
+
+    async def serves(self, _address: str, _port: int, _within_s: float) -> bool:
+        return self.is_served
 
     async def bridges(self) -> dict[str, bool] | None:
         return self.listed
@@ -406,6 +411,21 @@ async def test_nobody_brings_it_down_by_connecting_to_it_all_the_time(laptop: Re
         laptop.clock.ahead_s = 400
         await hand.wake(Reason.TIMER)
         assert "relay-failed" not in laptop.conditions()
+
+
+async def test_nobody_hides_by_connecting_to_it_all_the_time_that_it_leads_nowhere(laptop: Relayed) -> None:
+    """Root's connections are served before those of the crowd: if it answers by itself, the probe had its turn."""
+    laptop.policy(WITH_RELAY)
+    async with laptop.running() as hand:
+        laptop.place.becomes(relay="timeout")
+        laptop.backlog, laptop.is_served = Backlog(1, waiting=4097, most=4096), True
+        for ahead_s in (61, 80, 100, 120):
+            says(laptop, RelayState(laptop.orders.generation, turned_away=ahead_s))
+            laptop.clock.ahead_s = ahead_s
+            await hand.wake(Reason.TIMER)
+
+        assert laptop.dockerd.runs_with == OFFICE
+        assert "relay-failed" in laptop.conditions()
 
 
 async def test_one_that_does_nothing_is_not_excused_by_those_who_wait_for_it(laptop: Relayed) -> None:
