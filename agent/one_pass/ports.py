@@ -171,6 +171,14 @@ class Relays(Protocol):
         """Tell it of a choice, and probe it where that is due. `may_start`: whether systemd may be asked to."""
         ...
 
+    async def serve_paused(self, chosen: Chosen) -> Relayed:
+        """While the agent is paused: of the choice it is told only if Docker has it and it was told nothing yet."""
+        ...
+
+    async def tell_of_bridges(self) -> Relayed:
+        """Tell it which of Docker's networks lead nowhere; else what it was told stands."""
+        ...
+
     def take_news(self) -> Sequence[Facts]:
         """What there is to record of it, each once."""
         ...

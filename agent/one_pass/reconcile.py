@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -82,7 +82,8 @@ async def look(  # noqa: PLR0913 - the last two are named at every call
 ) -> Seen:
     """See, probe, choose and plan; Docker and clients are not touched. `is_hasty`: a restart does not wait for homes.
 
-    `is_served`: the relay is told of the choice as soon as it is made. Otherwise nothing is changed at all.
+    `is_served`: the relay is told of new bridges, and of the choice as soon as it is made. Otherwise nothing is changed
+    at all.
     """
     snapshot = snapshot or await world.host.see()
     recognised = recognise(policy.networks, snapshot)
@@ -98,9 +99,11 @@ async def look(  # noqa: PLR0913 - the last two are named at every call
     relayed = world.relay.seen(_had_by_docker(reality))
     in_docker, kept_down = _in_docker(reality, meant, relayed), await what_keeps_it_down(reality, world.daemon)
     if snapshot.is_offline:
+        relayed = await _served(world.relay.tell_of_bridges(), relayed) if is_served else relayed
         return Offline(snapshot=snapshot, reality=reality, in_docker=in_docker, keeps_down=kept_down, relayed=relayed)
-    verdicts, choice = await choosing.choose(recognised.network, snapshot, in_docker)
-    if is_served and not choosing.is_paused:
+    async with _telling_of_bridges(world, relayed) if is_served else contextlib.nullcontext():
+        verdicts, choice = await choosing.choose(recognised.network, snapshot, in_docker)
+    if is_served:
         relayed = await _serve(
             Chosen(recognised.network, {**verdicts, **choosing.refused(snapshot)}, choice),
             relayed,
@@ -181,13 +184,38 @@ async def _serve(  # noqa: PLR0913 - named at its one call
     async def works(name: str) -> Verdict:
         return await choosing.works_now(policy.upstreams[name], snapshot)
 
+    relay = world.relay
+    is_paused, may_start = choosing.is_paused, not choosing.is_starting
+    serving = relay.serve_paused(chosen) if is_paused else relay.serve(chosen, works, may_start=may_start)
+    return await _served(serving, relayed)
+
+
+async def _served(serving: Coroutine[Any, Any, Relayed], relayed: Relayed) -> Relayed:
     try:
-        return await world.relay.serve(chosen, works, may_start=not choosing.is_starting)
+        return await serving
     except AgentError as error:  # such as a full disk
         fault = error
     except Exception as error:  # noqa: BLE001 - the boundary of a target: Docker's half and the clients' go on
         fault = unexpected("the relay", error)
     return msgspec.structs.replace(relayed, fault=fault)
+
+
+@contextlib.asynccontextmanager
+async def _telling_of_bridges(world: World, relayed: Relayed) -> AsyncIterator[None]:
+    """Beside probes, which may take seconds, and not for longer: a Docker that hangs must not keep a switch waiting.
+
+    Whatever does not come of it is done once more when the relay is told of the choice.
+    """
+
+    async def tell() -> None:
+        await _served(world.relay.tell_of_bridges(), relayed)
+
+    telling = asyncio.create_task(tell())
+    try:
+        yield
+    finally:
+        telling.cancel()
+        await asyncio.wait([telling])
 
 
 async def _look_at_docker(policy: Policy, world: World) -> tuple[Reality, Mapping[str, Settings]]:

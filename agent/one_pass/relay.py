@@ -126,6 +126,12 @@ class NoRelay:
     async def serve(self, _: Chosen, __: Works, *, may_start: bool) -> Relayed:  # noqa: ARG002 - a Protocol's
         return Relayed()
 
+    async def serve_paused(self, _: Chosen) -> Relayed:
+        return Relayed()
+
+    async def tell_of_bridges(self) -> Relayed:
+        return Relayed()
+
     def take_news(self) -> Sequence[Facts]:
         return ()
 
@@ -243,25 +249,45 @@ class LocalRelay:
         finally:
             self._keep_in_mind()
 
+    async def serve_paused(self, chosen: Chosen) -> Relayed:
+        """A pause outlives a boot, and relay.json does not: Docker, which has its address, would have no way at all."""
+        if self._is_in_docker and self._orders() is None and (names := self._names(chosen)):
+            await self._tell(names, chosen)
+        return await self.tell_of_bridges()
+
+    async def tell_of_bridges(self) -> Relayed:
+        """Of them alone: by a way that it has had before, somebody may still come out."""
+        if not self._is_unused and self._orders() is not None:
+            await self._learn_bridges()
+            if (before := self._orders()) is not None:
+                internal, told = self._of_bridges(before)
+                self._put(before, msgspec.structs.replace(before, internal=internal, told=told))
+        return self._as_it_stands()
+
+    @property
+    def _is_unused(self) -> bool:
+        return self._memory.relaying.stage is Stage.OFF and not self._is_in_docker
+
+    def _names(self, chosen: Chosen) -> tuple[str, ...]:
+        """A PAC is no way by itself: where it cannot be had it would be one without a proxy."""
+        known = self._unfolded().upstreams
+        ways = ways_out(chosen.network, chosen.choice, chosen.verdicts)
+        return tuple(name for name in ways if not known[name].is_pac)
+
     async def _serve(self, chosen: Chosen, works: Works, *, may_start: bool) -> Relayed:
-        is_off = self._memory.relaying.stage is Stage.OFF
-        if is_off and not self._is_in_docker:
+        if self._is_unused:
             if may_start and (self._units.where() is not None or is_there(self._paths.relay_orders)):
                 await self._end()
             return self._as_it_stands()
-        # A PAC is no way by itself: where it cannot be had it would be one without a proxy.
-        known = self._unfolded().upstreams
-        ways = ways_out(chosen.network, chosen.choice, chosen.verdicts)
-        if names := tuple(name for name in ways if not known[name].is_pac):
+        if not (names := self._names(chosen)):
+            return await self.tell_of_bridges()
+        await self._tell(names, chosen)
+        if await self._learn_bridges():  # which must not keep a switch waiting
             await self._tell(names, chosen)
-            if await self._learn_bridges():  # which must not keep a switch waiting
-                await self._tell(names, chosen)
-            if may_start and self._memory.relaying.is_used:
-                await self._keep(known[names[0]], chosen.verdicts.get(names[0]), functools.partial(works, names[0]))
-                self._is_kept = True
-        else:
-            await self._learn_bridges()
-            self._tell_of_bridges()
+        if may_start and self._memory.relaying.is_used:
+            upstream = self._unfolded().upstreams[names[0]]
+            await self._keep(upstream, chosen.verdicts.get(names[0]), functools.partial(works, names[0]))
+            self._is_kept = True
         return self._as_it_stands()
 
     def _as_it_stands(self) -> Relayed:
@@ -328,12 +354,6 @@ class LocalRelay:
             self._memory.orders, self._memory.orders_on_disk = written, identity_of(self._paths.relay_orders)
             self._memory.told_at, self._memory.latest = self._clock.boottime_s(), written.generation
         return written
-
-    def _tell_of_bridges(self) -> None:
-        """Of them alone, where nothing is chosen: by a way that it has had before somebody may still come out."""
-        if (before := self._orders()) is not None:
-            internal, told = self._of_bridges(before)
-            self._put(before, msgspec.structs.replace(before, internal=internal, told=told))
 
     async def _learn_bridges(self) -> bool:
         """Whether there is news of them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -44,6 +44,8 @@ from agent.values.relay import Carried, Orders, RefusedSource, RelayState, Upstr
 from agent.values.settings import DIRECT, settings
 from agent.values.snapshot import Snapshot
 from agent.values.vantage import Vantage
+from agent.values.verdict import Verdict
+from tests.waiting import until_awaited
 
 from .dockerd import Dockerd
 from .test_reconcile import OFFICE, POLICY, NoClients, Place, at
@@ -129,6 +131,8 @@ class Relayed(Laptop):
         self.bridge: str | None = "172.17.0.1"
         self.there: tuple[Link, ...] = ()  # bridges
         self.listed: dict[str, bool] | None = {}  # by Docker
+        self.answers = asyncio.Event()  # Docker, when it is asked for them
+        self.answers.set()
         self.backlog: Backlog | None = None
         self.is_served = False  # when the relay is asked for what it answers by itself
         self.kind = LocalRelay
@@ -158,6 +162,8 @@ class Relayed(Laptop):
         return self.is_served
 
     async def bridges(self) -> dict[str, bool] | None:
+        async with asyncio.timeout(20):
+            await self.answers.wait()
         return self.listed
 
     @property
@@ -299,6 +305,66 @@ async def test_it_is_told_of_a_new_network_also_where_nothing_is_chosen(laptop: 
         assert laptop.orders == msgspec.structs.replace(
             before, generation=before.generation + 1, internal=("br-back",), told=("3 docker0", "5 br-back")
         )
+
+
+@pytest.mark.parametrize("how", ["offline", "paused"])
+async def test_it_is_told_of_a_new_network_also_offline_and_while_paused(laptop: Relayed, how: str) -> None:
+    docker0, back = bridge(3, "docker0"), bridge(5, "br-back")
+    laptop.there, laptop.listed = (docker0,), {"docker0": False}
+    laptop.policy(WITH_RELAY)
+    async with laptop.running() as hand:
+        await hand.wake()
+        if how == "paused":
+            await laptop.asks(Command.PAUSE)
+        else:
+            laptop.place.snapshot = Snapshot()
+        await hand.wake()
+        before = laptop.orders
+
+        laptop.there, laptop.listed = (docker0, back), {"docker0": False, "br-back": True}
+        says(laptop, RelayState(before.generation, untold=("5 br-back",)))
+        await hand.wake(Reason.RELAY)
+        assert laptop.orders == msgspec.structs.replace(
+            before, generation=before.generation + 1, internal=("br-back",), told=("3 docker0", "5 br-back")
+        )
+
+
+class SlowToProbe(Place):
+    """A probe takes as long as the relay is not told of a bridge."""
+
+    told: Callable[[], tuple[str, ...]] = staticmethod(lambda: ("5 br-back",))
+
+    async def verdicts(
+        self, upstreams: Sequence[Upstream], is_enough: Callable[[Mapping[str, Verdict]], bool]
+    ) -> Mapping[str, Verdict]:
+        await until_awaited(20, lambda: "5 br-back" in self.told(), "the relay is told of br-back")
+        return await super().verdicts(upstreams, is_enough)
+
+
+async def test_it_is_told_of_a_new_network_while_upstreams_are_probed(laptop: Relayed) -> None:
+    docker0, back = bridge(3, "docker0"), bridge(5, "br-back")
+    slow = SlowToProbe(at("10.10.0.1"), laptop.dockerd, office="ok", direct="ok", relay="ok")
+    slow.clients, laptop.place = laptop.clients, slow
+    laptop.there, laptop.listed = (docker0,), {"docker0": False}
+    laptop.policy(WITH_RELAY)
+    async with laptop.running() as hand:
+        await hand.wake()
+        slow.told = lambda: told_of(laptop.orders)
+        laptop.there, laptop.listed = (docker0, back), {"docker0": False, "br-back": True}
+        slow.snapshot = HOME
+        await hand.wake()
+        assert names(laptop.orders) == ["direct"]
+
+
+async def test_a_docker_that_hangs_keeps_no_switch_waiting(laptop: Relayed) -> None:
+    laptop.policy(WITH_RELAY)
+    async with laptop.running() as hand:
+        laptop.there, laptop.answers = (bridge(5, "br-back"),), asyncio.Event()
+        laptop.place.snapshot = HOME
+        passing = asyncio.create_task(hand.wake())
+        await until_awaited(20, lambda: names(laptop.orders) == ["direct"], "the relay goes direct")
+        laptop.answers.set()
+        await passing
 
 
 def told_of(orders: Orders) -> tuple[str, ...]:
@@ -523,6 +589,42 @@ async def test_a_pause_keeps_the_relay_where_it_is(laptop: Relayed) -> None:
         await laptop.asks(Command.RESUME)
 
         assert names(laptop.orders) == ["direct"]
+
+
+async def test_a_boot_during_a_pause_leaves_docker_its_way(laptop: Relayed) -> None:
+    docker0 = bridge(3, "docker0")
+    laptop.there, laptop.listed = (docker0,), {"docker0": False}
+    laptop.policy(WITH_RELAY)
+    async with laptop.running():
+        await laptop.asks(Command.PAUSE)
+    starts, ups = laptop.dockerd.starts, len(laptop.units.ups)
+
+    laptop.restarted()
+    laptop.paths.relay_orders.unlink()
+    laptop.place.snapshot = Snapshot()
+    async with laptop.running() as hand:
+        assert not laptop.paths.relay_orders.exists()
+
+        laptop.place.snapshot = at("10.10.0.1")
+        await hand.wake()
+        told = laptop.orders
+        assert (names(told), told.told) == (["office", "direct"], ("3 docker0",))
+
+        laptop.place.snapshot = HOME
+        await hand.wake()
+        assert laptop.orders == told
+        assert (laptop.dockerd.starts, len(laptop.units.ups)) == (starts, ups)
+        assert "paused" in laptop.conditions()
+
+
+async def test_a_pause_tells_a_relay_nothing_that_docker_does_not_have(laptop: Relayed) -> None:
+    laptop.policy(POLICY)
+    async with laptop.running():
+        await laptop.asks(Command.PAUSE)
+        laptop.policy(WITH_RELAY)
+        await laptop.hand.wake(Reason.FILES)
+        assert laptop.dockerd.runs_with == OFFICE
+        assert not laptop.paths.relay_orders.exists()
 
 
 async def test_what_is_behind_the_relay_is_said_again_where_the_log_is_lost_and_by_the_next_agent(
