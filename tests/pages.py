@@ -78,7 +78,9 @@ _THERE_AND_BACK: Final = "tests/machine/test_install.py::test_there_and_back_aga
 _DEB: Final = "tests/machine/test_deb.py::test_installed_by_apt_it_serves_in_every_place_and_leaves_what_was_there"
 _OWN: Final = "tests/machine/test_own_docker.py::test_uninstall_leaves_nothing_of_it_but_the_policy_and_the_log"
 _NAMED: Final = "named as what somebody does, and not told to be typed"
-_WORDS: Final = "attach,build,compose build,compose restart,compose up -d,exec,history,info,inspect,pull,run,start"
+_WORDS: Final = (
+    "attach,build,compose build,compose restart,compose up -d,exec,history,info,inspect,pull,restart,run,start"
+)
 _FETCHES: Final = "fetches a package of Debian's"
 _CI: Final = "it is the tests: .ci/run"
 
@@ -182,6 +184,7 @@ TRIED: Final[Mapping[str, str]] = {
     "docker compose up -d --no-deps --force-recreate SERVICE": "Compose is not in the box; what `stale` prints of it: "
     "tests/machine/test_stale.py",
     "docker exec CONTAINER env": HERE,
+    'sudo usermod -aG docker "$USER"': "changes an account, which nothing here is about",
     "docker ps --all --quiet | xargs docker inspect --format '{{.Name}} {{.Config.Env}}' "
     "| grep -i 'proxy=[^ ]*@'": HERE,
     "journalctl -u docker --since 9:10": HERE,

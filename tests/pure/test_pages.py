@@ -197,3 +197,11 @@ def test_troubleshooting_says_of_every_condition_what_to_do() -> None:
     assert sorted(re.findall(r"`([a-z-]+)`(?=[^|]* \|.*\|$)", table, re.MULTILINE)) == sorted(
         code.value for code in Code
     )
+
+
+@pytest.mark.parametrize("page", sorted(PAGES.keys() - {"CHANGELOG.md", "docs/architecture.md", "docs/releasing.md"}))
+def test_what_needs_root_is_written_with_sudo(page: str) -> None:
+    """Within a sentence, too, where it is to be typed."""
+    named = re.findall(r"`docker-proxy-agent ([a-z]+)`", FENCED.sub("", PAGES[page]))
+
+    assert [name for name in named if name in COMMANDS and COMMANDS[name].needs_root] == []
