@@ -46,6 +46,18 @@ AGAIN_S: Final = 2.0  # as two probes of an upstream in use are apart
 # What may pass by itself is given longer: who keeps it busy for some seconds does not decide on a restart of Docker.
 SOFT_AGAIN_S: Final = 15.0
 _SOFT: Final = frozenset({Outcome.TIMEOUT, Outcome.PROXY_DOWN})
+# Which it answers, or what it leads to; one that is down itself is refused, or breaks off.
+_MAY_BE_ANOTHERS: Final = frozenset(
+    {
+        Outcome.PROXY_DOWN,
+        Outcome.PROXY_DENIED,
+        Outcome.PROXY_AUTH,
+        Outcome.TLS,
+        Outcome.PORTAL,
+        Outcome.REGISTRY,
+        Outcome.TIMEOUT,
+    }
+)
 _ANSWERED_503: Final = re.compile(
     r"(?:\S+:\d+: )?503 "
 )  # which registry it was about stands before it, if there are more
@@ -197,12 +209,15 @@ def crowd_at(before: Backlog | None, after: Backlog | None) -> str:
 
 
 def may_be_by_another(through: Verdict, pac: RelayPac, said: Said) -> bool:
-    """Whether it answered for the way that the PAC names for one registry, and not for the chosen one: no failure of
-    its own. It goes by that where it has to ask.
+    """Whether it failed by the way that the PAC names for one registry, and not by the chosen one: no failure of its
+    own. It goes by that where it has to ask.
+
+    One that does not answer may as well hang: only a registry that goes by the chosen upstream tells.
     """
+    if through.outcome not in _MAY_BE_ANOTHERS or (through.outcome is Outcome.TIMEOUT and not settled_in(pac, said)):
+        return False
     asked = (*(one.registry for one in said.answers), *said.unanswered)
-    is_answer = through.outcome is Outcome.PROXY_DOWN
-    return is_answer and any(not _is_settled(one, pac) for one in asked)
+    return any(not _is_settled(one, pac) for one in asked)
 
 
 def settled_in(pac: RelayPac, said: Said) -> tuple[RegistryUrl, ...]:

@@ -154,6 +154,34 @@ async def test_a_relay_that_answers_502_for_everything_is_given_up_also_where_a_
         assert laptop.dockerd.runs_with == settings("http://a:8080", "http://a:8080", laptop.dockerd.runs_with.no_proxy)
 
 
+@pytest.mark.parametrize("how", ["timeout", "proxy-denied", "tls", "proxy-auth"])
+async def test_a_proxy_that_a_pac_names_for_one_registry_does_not_cost_the_relay_however_it_fails(
+    laptop: WithPac, how: str
+) -> None:
+    laptop.registries, laptop.server.by_host = (HUB, OWN), {"registry": "PROXY other:8080"}
+    laptop.policy(POLICY)
+    async with laptop.running() as hand:
+        laptop.place.becomes(relay=how, **{"relay by registry-1.docker.io": "ok"})
+        for again in range(1, 5):
+            laptop.clock.ahead_s = 61 * again
+            await hand.wake(Reason.TIMER)
+        assert laptop.dockerd.runs_with == RELAY
+        assert "relay-failed" not in laptop.conditions()
+
+
+@pytest.mark.parametrize("other", ["PROXY other:8080", "nonsense"])
+async def test_a_relay_that_hangs_is_given_up_whatever_a_pac_says(laptop: WithPac, other: str) -> None:
+    laptop.registries, laptop.server.by_host = (HUB, OWN), {"registry": other}
+    laptop.policy(POLICY)
+    async with laptop.running() as hand:
+        laptop.place.becomes(relay="timeout")
+        for again in range(1, 4):
+            assert laptop.dockerd.runs_with == RELAY
+            laptop.clock.ahead_s = 61 * again
+            await hand.wake(Reason.TIMER)
+        assert laptop.dockerd.runs_with != RELAY
+
+
 @pytest.mark.parametrize("name", ["relay", A])
 async def test_nor_is_it_where_the_other_way_or_the_upstream_fails(laptop: WithPac, name: str) -> None:
     """The relay is asked for what goes by the upstream, and that for the same."""

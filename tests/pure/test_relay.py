@@ -302,8 +302,11 @@ def test_where_it_listens(relay: Relay, bridge: str | None, has_ipv6: bool, list
     [
         (Outcome.PROXY_DOWN, ("hub.test:443",), True),
         (Outcome.PROXY_DOWN, ("hub.test:443", "own.test:5000"), False),
-        (Outcome.TIMEOUT, ("hub.test:443",), False),
-        (Outcome.REFUSED, (), False),
+        (Outcome.PROXY_DENIED, (), True),
+        (Outcome.TIMEOUT, ("hub.test:443",), True),
+        (Outcome.TIMEOUT, (), False),
+        (Outcome.REFUSED, ("hub.test:443",), False),
+        (Outcome.ERROR, ("hub.test:443",), False),
     ],
 )
 def test_what_a_pac_says_of_a_host_is_no_failure_of_the_relay(
