@@ -184,6 +184,8 @@ TRIED: Final[Mapping[str, str]] = {
     "docker compose up -d --no-deps --force-recreate SERVICE": "Compose is not in the box; what `stale` prints of it: "
     "tests/machine/test_stale.py",
     "docker exec CONTAINER env": HERE,
+    'eval "$(docker-proxy-agent env --shell sh)"': "tests/loopback/test_env.py"
+    "::test_programs_of_a_shell_go_through_the_proxy",
     'sudo usermod -aG docker "$USER"': "changes an account, which nothing here is about",
     "docker ps --all --quiet | xargs docker inspect --format '{{.Name}} {{.Config.Env}}' "
     "| grep -i 'proxy=[^ ]*@'": HERE,
