@@ -58,9 +58,8 @@ _MAY_BE_ANOTHERS: Final = frozenset(
         Outcome.TIMEOUT,
     }
 )
-_ANSWERED_503: Final = re.compile(
-    r"(?:\S+:\d+: )?503 "
-)  # which registry it was about stands before it, if there are more
+# Which registry it was about stands before it, if there are more.
+_ANSWERED_503: Final = re.compile(r"(?:\S+:\d+: )?503 ")
 _UNANSWERED: Final = frozenset({Outcome.TIMEOUT, Outcome.ERROR})  # the latter by tcp_abort_on_overflow
 CROWD: Final = 64  # connections that wait to be accepted: it takes more at once
 MOST_OF_A_SCRIPT: Final = 400 * 1024  # bytes; in JSON they may be six times as many: see `fitting`
