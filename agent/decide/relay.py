@@ -10,7 +10,6 @@ Not known here: how the relay is started, probed and told (`one_pass/relay.py`).
 from __future__ import annotations
 
 import enum
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
@@ -35,7 +34,7 @@ from agent.values.relay import (
 )
 from agent.values.secret import escaped, without_userinfo
 from agent.values.settings import ProxyUrl, Scheme, Settings, agrees
-from agent.values.verdict import Outcome, Verdict
+from agent.values.verdict import BY_ITS_LIMITS, Outcome, Verdict
 
 RELAY: Final = "relay"  # its name as an upstream, in what a person reads
 LOOPBACK: Final = "127.0.0.1"
@@ -58,8 +57,6 @@ _MAY_BE_ANOTHERS: Final = frozenset(
         Outcome.TIMEOUT,
     }
 )
-# Which registry it was about stands before it, if there are more.
-_ANSWERED_503: Final = re.compile(r"(?:\S+:\d+: )?503 ")
 _UNANSWERED: Final = frozenset({Outcome.TIMEOUT, Outcome.ERROR})  # the latter by tcp_abort_on_overflow
 CROWD: Final = 64  # connections that wait to be accepted: it takes more at once
 MOST_OF_A_SCRIPT: Final = 400 * 1024  # bytes; in JSON they may be six times as many: see `fitting`
@@ -184,11 +181,8 @@ def is_the_last_try(relaying: Relaying) -> bool:
 
 
 def is_full(through: Verdict) -> bool:
-    """Whether it turned the probe away for its limits: it works, and others keep it busy.
-
-    It answers 503 for that, and where it has no orders, which `deaf` sees.
-    """
-    return through.outcome is Outcome.PROXY_DOWN and _ANSWERED_503.match(through.evidence) is not None
+    """Whether it turned the probe away for its limits, by its own word: it works, and others keep it busy."""
+    return through.outcome is Outcome.PROXY_DOWN and through.evidence.endswith(BY_ITS_LIMITS)
 
 
 def crowd_at(before: Backlog | None, after: Backlog | None) -> str:
@@ -213,7 +207,9 @@ def may_be_by_another(through: Verdict, pac: RelayPac, said: Said) -> bool:
 
     One that does not answer may as well hang: only a registry that goes by the chosen upstream tells.
     """
-    if through.outcome not in _MAY_BE_ANOTHERS or (through.outcome is Outcome.TIMEOUT and not settled_in(pac, said)):
+    if through.outcome not in _MAY_BE_ANOTHERS or is_full(through):
+        return False
+    if through.outcome is Outcome.TIMEOUT and not settled_in(pac, said):
         return False
     asked = (*(one.registry for one in said.answers), *said.unanswered)
     return any(not _is_settled(one, pac) for one in asked)
@@ -246,15 +242,15 @@ def conditions(relaying: Relaying, *, is_enabled: bool) -> tuple[Condition, ...]
             text = f"while many connect to the relay, a probe through it had no answer: {relaying.because}"
             remedy = "See who connects: sudo ss -tnp. See also: journalctl -u docker-proxy-relay"
             return (Condition(Code.RELAY_FAILED, text, remedy),)
+        case Stage.TRIED | Stage.GIVEN if relaying.is_by_pac:
+            text = f"a probe through the relay failed, maybe by a way that only the PAC names: {relaying.because}"
+            remedy = "See: journalctl -u docker-proxy-relay; docker-proxy-agent pac"
+            return (Condition(Code.RELAY_FAILED, text, remedy),)
         case Stage.TRIED | Stage.GIVEN if relaying.is_full:
             text = f"others have more connections to the relay than it serves, and a probe got none: {relaying.because}"
             return (
                 Condition(Code.RELAY_FAILED, text, "See who has them: sudo ss -tnp. Or raise relay.max_connections"),
             )
-        case Stage.TRIED | Stage.GIVEN if relaying.is_by_pac:
-            text = f"a probe through the relay failed, maybe by a way that only the PAC names: {relaying.because}"
-            remedy = "See: journalctl -u docker-proxy-relay; docker-proxy-agent pac"
-            return (Condition(Code.RELAY_FAILED, text, remedy),)
         case Stage.TRIED | Stage.GIVEN if relaying.failures:
             text = f"{relaying.failures} of {MOST_FAILURES} probes through the relay failed: {relaying.because}"
             return (Condition(Code.RELAY_FAILED, text, "See: journalctl -u docker-proxy-relay"),)

@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 import h11
 import msgspec
 
+from agent.values.relay import LIMITS, SAYS
 from agent.values.secret import escaped
 from agent.values.verdict import Outcome
 
@@ -44,6 +45,11 @@ class HttpAnswer(msgspec.Struct, frozen=True):
 
     def values(self, name: bytes) -> tuple[str, ...]:
         return tuple(value.decode("latin-1") for header, value in self.headers if header == name)
+
+    @property
+    def is_by_limits(self) -> bool:
+        """Whether a relay of ours has turned us away for its limits."""
+        return LIMITS in [value for header, value in self.headers if header == SAYS]
 
     @property
     def words(self) -> str:

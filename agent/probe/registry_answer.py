@@ -15,7 +15,7 @@ from agent.probe.exchange import HttpAnswer
 from agent.probe.redirect import destination, host_of
 from agent.probe.through_proxy import auth_wanted
 from agent.values.policy import RegistryUrl
-from agent.values.verdict import Outcome
+from agent.values.verdict import BY_ITS_LIMITS, Outcome
 
 OK: Final = frozenset({200, 401, 429})
 _REALM: Final = re.compile(r'\bbearer\s[^"]*?\brealm="([^"\s]*)"', re.IGNORECASE)
@@ -53,7 +53,7 @@ def _by_proxy(answer: HttpAnswer) -> Finding:
     if answer.status == 407:
         return Outcome.PROXY_AUTH, auth_wanted(answer)
     if answer.status >= 500:
-        return Outcome.PROXY_DOWN, f"{answer.words}, not from a registry"
+        return Outcome.PROXY_DOWN, f"{answer.words}, not from a registry{BY_ITS_LIMITS * answer.is_by_limits}"
     if answer.status >= 400:
         return Outcome.PROXY_DENIED, f"{answer.words}, not from a registry"
     return Outcome.PORTAL, f"{answer.words}, and no registry's"

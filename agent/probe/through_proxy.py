@@ -16,7 +16,7 @@ from agent.probe.exchange import Dialogue, DialogueFailed, Headers, HttpAnswer, 
 from agent.probe.redirect import destination
 from agent.values.secret import escaped
 from agent.values.settings import Credentials, Masked, ProxyUrl
-from agent.values.verdict import Outcome
+from agent.values.verdict import BY_ITS_LIMITS, Outcome
 
 Handshake = Dialogue[bytes]  # returns what was received after it
 
@@ -62,7 +62,7 @@ def _refusal(answer: HttpAnswer) -> DialogueFailed:
     if 400 <= answer.status < 500:
         return DialogueFailed(Outcome.PROXY_DENIED, f"{answer.words} to CONNECT")
     if answer.status >= 500:
-        return DialogueFailed(Outcome.PROXY_DOWN, f"{answer.words} to CONNECT")
+        return DialogueFailed(Outcome.PROXY_DOWN, f"{answer.words} to CONNECT{BY_ITS_LIMITS * answer.is_by_limits}")
     return DialogueFailed(Outcome.ERROR, f"{answer.words} to CONNECT, not 200")
 
 

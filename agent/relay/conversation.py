@@ -23,6 +23,7 @@ from agent.relay import refusals
 from agent.relay.headers import Headers, end_to_end, expectations, is_chunked, upgrade, without
 from agent.relay.refusals import Refusal
 from agent.relay.strict import HTTP_PORT, MOST_LINES, Doubtful, begins_a_request, doubtful, end_of, framing
+from agent.values.relay import SAYS
 from agent.values.secret import escaped
 
 HEAD_LIMIT: Final = 64 * 1024
@@ -181,10 +182,11 @@ class Conversation:
         if has_answered:
             return b""
         body = refusal.body
+        says = b"%s: %s\r\n" % (SAYS, refusal.says) if refusal.says else b""
         head = (
             b"HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n"
-            b"Cache-Control: no-store\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
-        ) % (refusal.status, refusal.line, len(body))
+            b"Cache-Control: no-store\r\nContent-Length: %d\r\n%sConnection: close\r\n\r\n"
+        ) % (refusal.status, refusal.line, len(body), says)
         return head if self._method == b"HEAD" else head + body
 
     # Heads and bodies.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from agent.values.relay import SAYS
+
 Headers = Sequence[tuple[bytes, bytes]]  # names as they were spelled
 
 # The client's Proxy-Authorization was for us, and we want none; other headers for proxies are between upstream and us.
@@ -21,6 +23,7 @@ _OF_THIS_HOP: Final = frozenset(
         b"proxy-authorization",
         b"proxy-authenticate",
         b"proxy-authentication-info",
+        SAYS,  # of this relay alone, so that nobody speaks in its name
     }
 )
 # Who names them in Connection wants them lost on the way, so that two servers see two requests.

@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from agent.values.relay import LIMITS
 from agent.values.secret import escaped
 
 _LONGEST: Final = 200  # of a reason
@@ -23,6 +24,7 @@ class Refusal(msgspec.Struct, frozen=True):
     status: int
     reason: str  # one line, for a status line
     remedy: str = ""  # a command or a deed
+    says: bytes = b""  # to whoever knows this relay
 
     @property
     def line(self) -> bytes:
@@ -66,8 +68,9 @@ def not_ready(what: str) -> Refusal:
 
 
 def too_many(what: str) -> Refusal:
-    """A limit of ours is reached."""
-    return Refusal(503, what, "Try again in a while, or raise max_connections under [relay] in the policy.")
+    """A limit of ours is reached, which the agent's probe is not to take for a failure."""
+    remedy = "Try again in a while, or raise max_connections under [relay] in the policy."
+    return Refusal(503, what, remedy, says=LIMITS)
 
 
 def too_late(upstream: str, what: str) -> Refusal:

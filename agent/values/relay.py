@@ -24,6 +24,9 @@ MOST_UPSTREAMS: Final = 200  # that state.json speaks of
 MOST_REFUSED: Final = 50
 MOST_UNTOLD: Final = 50
 LONGEST_TEXT: Final = 400
+# What the relay says in a header of its own where it turns somebody away for its limits. It passes no such header on.
+SAYS: Final = b"docker-proxy-relay"
+LIMITS: Final = b"limits"
 
 _AGAIN: Final = "It is written by the running agent: docker-proxy-agent status"
 

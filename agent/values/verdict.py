@@ -12,6 +12,8 @@ import msgspec
 
 # In the evidence where another user listens: whose it should be stands before it, and who it is behind it.
 IS_EXPECTED: Final = "'s is expected"
+# At the end of the evidence where a relay of ours has turned the probe away for its limits, and said so itself.
+BY_ITS_LIMITS: Final = ", by the relay's own limits"
 
 
 class Outcome(enum.Enum):

@@ -21,7 +21,9 @@ from typing import Final
 
 import pytest
 
+from agent.decide.relay import is_full
 from agent.probe.dial import Address, Resolve
+from agent.probe.probe import Question, probe
 from agent.relay.arrivals import SERVED
 from agent.relay.draining import Draining
 from agent.relay.noted import Noted
@@ -36,9 +38,12 @@ from agent.relay.who import Who
 from agent.see import netlink
 from agent.values.errors import AgentError
 from agent.values.listening import Backlog
+from agent.values.policy import RegistryUrl, Upstream
 from agent.values.relay import LogMode, Orders, RelayUpstream, Source, bridge_of, orders_file
 from agent.values.secret import Secret
 from agent.values.settings import Credentials, ProxyUrl, Scheme
+from agent.values.verdict import Outcome
+from tests.loopback.certificates import trust
 from tests.loopback.relays import DIRECT, PATIENCE_S, Client, relay
 from tests.loopback.servers import HttpProxy, Registry, Says, Server, closed_port
 from tests.pure.test_relay_who import BRIDGE, Host
@@ -308,6 +313,33 @@ async def test_who_has_too_many_is_told_why_and_the_others_are_served(
         await until_awaited(PATIENCE_S, lambda: one.running._serving.is_idle, "that they have left")
         for each in [await one.tunnel("127.0.0.1", end.port) for _ in range(2)]:
             each.close()
+
+
+async def test_a_probe_tells_the_relays_own_limits_from_those_of_an_upstream_that_speaks_like_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(netlink, "owner_of", lambda _near, _far: 1000)
+    speaks_like_it = b"HTTP/1.1 503 x\r\nDocker-Proxy-Relay: limits\r\nContent-Length: 0\r\n\r\n"
+    async with (
+        Says(speaks_like_it) as corp,
+        relay(tmp_path, Orders(1, (by("corp", corp.url()),), max_connections=4)) as one,
+    ):
+        url = ProxyUrl(Scheme.HTTP, "127.0.0.1", one.port)
+        through = Upstream("relay", http=url, https=url)
+        of_upstream = await probe(through, asking(tmp_path, "http://registry.test"))
+        assert (of_upstream.outcome, is_full(of_upstream)) == (Outcome.PROXY_DOWN, False)
+        await until_awaited(PATIENCE_S, lambda: one.running._serving.is_idle, "that it has left")
+
+        holds = await one.client()
+        holds.say(b"C")
+        await until_awaited(PATIENCE_S, lambda: not one.running._serving.is_idle, "that it is there")
+        for registry in ("http://registry.test", "https://registry.test"):
+            assert is_full(await probe(through, asking(tmp_path, registry)))
+        holds.close()
+
+
+def asking(folder: Path, registry: str) -> Question:
+    return Question((RegistryUrl.parse(registry),), any_of=True, tls=trust(folder), timeout_s=PATIENCE_S)
 
 
 async def test_however_many_are_turned_away_at_once_each_is_told_why(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -56,7 +57,7 @@ ON = Relay(enable=True)
 OK = Verdict(Outcome.OK)
 REFUSED = Verdict(Outcome.REFUSED, "nothing listens")
 TIMEOUT = Verdict(Outcome.TIMEOUT)
-FULL = Verdict(Outcome.PROXY_DOWN, "503 Service Unavailable to CONNECT")
+FULL = Verdict(Outcome.PROXY_DOWN, "503 Service Unavailable to CONNECT, by the relay's own limits")
 RECHECK_S = 60.0
 
 
@@ -90,20 +91,20 @@ def test_where_it_begins(is_in_docker: bool, gave_up: str, stage: Stage) -> None
         ),
         pytest.param(
             Relaying(Stage.GIVEN), FULL, OK,
-            Relaying(Stage.GIVEN, 0, 7, "proxy-down: 503 Service Unavailable to CONNECT", is_soft=True, is_full=True),
+            Relaying(Stage.GIVEN, 0, 7, f"proxy-down: {FULL.evidence}", is_soft=True, is_full=True),
             id="others-keep-it-busy",
         ),
         pytest.param(
-            Relaying(Stage.GIVEN), Verdict(Outcome.PROXY_DOWN, "[fd00::1]:443: 503 Busy to CONNECT"), OK,
+            Relaying(Stage.GIVEN), Verdict(Outcome.PROXY_DOWN, f"[fd00::1]:443: {FULL.evidence}"), OK,
             Relaying(
-                Stage.GIVEN, 0, 7, "proxy-down: [fd00::1]:443: 503 Busy to CONNECT", is_soft=True, is_full=True
+                Stage.GIVEN, 0, 7, f"proxy-down: [fd00::1]:443: {FULL.evidence}", is_soft=True, is_full=True
             ),
             id="of-more-than-one-registry",
         ),
         pytest.param(
-            Relaying(Stage.GIVEN), Verdict(Outcome.PROXY_DOWN, "hub.test:443: 502 503 to CONNECT"), OK,
-            Relaying(Stage.GIVEN, 1, 7, "proxy-down: hub.test:443: 502 503 to CONNECT", is_soft=True),
-            id="what-only-says-so",
+            Relaying(Stage.GIVEN), Verdict(Outcome.PROXY_DOWN, "503 Service Unavailable, not from a registry"), OK,
+            Relaying(Stage.GIVEN, 1, 7, "proxy-down: 503 Service Unavailable, not from a registry", is_soft=True),
+            id="a-503-of-the-upstream",
         ),
         pytest.param(
             Relaying(Stage.GIVEN), TIMEOUT, OK, Relaying(Stage.GIVEN, 1, 7, "timeout", is_soft=True), id="it-may-pass"
@@ -315,7 +316,9 @@ def test_what_a_pac_says_of_a_host_is_no_failure_of_the_relay(
     registries = map(RegistryUrl.parse, ("https://hub.test", "https://own.test:5000"))
     said = Said(tuple(Answered(one, read_answer("PROXY a:1")) for one in registries))
 
-    assert may_be_by_another(Verdict(through), RelayPac("corp", "", settled=settled), said) is is_other
+    pac = RelayPac("corp", "", settled=settled)
+    assert may_be_by_another(Verdict(through), pac, said) is is_other
+    assert not may_be_by_another(FULL, pac, said)
 
 
 def test_what_nobody_can_tell_from_the_pac_is_said_and_does_not_count() -> None:
@@ -332,6 +335,8 @@ def test_what_nobody_can_tell_from_the_pac_is_said_and_does_not_count() -> None:
         "a probe through the relay failed, maybe by a way that only the PAC names: "
         "proxy-down: 502 Bad Gateway to CONNECT",
     )
+    full = msgspec.structs.replace(relaying, is_full=True)
+    assert conditions(full, is_enabled=True) == (one,)
     assert not after(relaying, down, OK, 9).is_by_pac
     assert codes(after(relaying, OK, OK, 9)) == []
 

@@ -105,6 +105,13 @@ def test_a_refusal_says_what_to_do(refusal: Refusal, status: int, remedy: str) -
     assert remedy in refusal.body.decode()
 
 
+def test_only_a_limit_says_so_to_who_knows_the_relay() -> None:
+    of_limits = Conversation().refuse(too_many("all 1024 connections are in use"))
+
+    assert b"\r\ndocker-proxy-relay: limits\r\n" in of_limits.partition(b"\r\n\r\n")[0] + b"\r\n"
+    assert b"docker-proxy-relay" not in Conversation().refuse(not_ready("the relay is being stopped"))
+
+
 def test_nothing_in_a_reason_ends_the_status_line() -> None:
     said = Conversation().refuse(Refusal(502, "x\r\nSet-Cookie: a=b\r\n\r\nä" + "y" * 500))
 

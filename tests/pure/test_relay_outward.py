@@ -310,6 +310,7 @@ def test_what_was_for_the_upstreams_hop_ends_here() -> None:
     lost = (
         b"Connection: keep-alive, X-Own\r\nX-Own: 1\r\nKeep-Alive: timeout=5\r\nProxy-Connection: keep-alive\r\n"
         b"Proxy-Authenticate: Basic\r\nProxy-Authentication-Info: x\r\nTrailer: X\r\nUpgrade: h2c\r\n"
+        b"Docker-Proxy-Relay: limits\r\n"
     )
     answer = b"HTTP/1.1 401 Who?\r\nWWW-Authenticate: Basic\r\nSet-Cookie: a\r\nSet-Cookie: b\r\nContent-Length: 0\r\n"
 

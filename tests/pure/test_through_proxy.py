@@ -52,6 +52,11 @@ CONNECT_ANSWERS = [
     pytest.param(b"HTTP/1.1 403 x\r\n\r\n", (Outcome.PROXY_DENIED, "403 Forbidden to CONNECT"), id="403"),
     pytest.param(b"HTTP/1.1 405 x\r\n\r\n", (Outcome.PROXY_DENIED, "405 Method Not Allowed to CONNECT"), id="405"),
     pytest.param(b"HTTP/1.1 503 x\r\n\r\n", (Outcome.PROXY_DOWN, "503 Service Unavailable to CONNECT"), id="503"),
+    pytest.param(
+        b"HTTP/1.1 503 x\r\nDocker-Proxy-Relay: limits\r\n\r\n",
+        (Outcome.PROXY_DOWN, "503 Service Unavailable to CONNECT, by the relay's own limits"),
+        id="503-of-the-relay",
+    ),
     pytest.param(b"HTTP/1.1 599 x\r\n\r\n", (Outcome.PROXY_DOWN, "599 to CONNECT"), id="599"),
     pytest.param(b"HTTP/1.1 302 x\r\nLocation: /\r\n\r\n", (Outcome.PORTAL, "302 to another page"), id="302"),
     pytest.param(
