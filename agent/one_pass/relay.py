@@ -461,9 +461,7 @@ class LocalRelay:
             if problem:
                 through, crowd = Verdict(Outcome.ERROR, problem), ""
             else:
-                before = self._waiting()
-                through = await self._through()
-                crowd = await self._crowd(before, through)
+                through, crowd = await self._in_a_crowd(self._through)
             settled = self._settled(through)
             if settled is None:
                 without = await works() if _is_worth_asking(through, known) else known
@@ -490,9 +488,8 @@ class LocalRelay:
         """By these registries alone: for the others it may have gone where the PAC sends them."""
         if not settled:
             return by_a_pac(self._memory.relaying, through, self._clock.boottime_s())
-        before = self._waiting()
-        again = await self._prober.verdict_by(settled, as_upstream(self._relay.port))
-        crowd = await self._crowd(before, again)
+        itself = as_upstream(self._relay.port)
+        again, crowd = await self._in_a_crowd(lambda: self._prober.verdict_by(settled, itself))
         # Not by the verdict that is known: another registry may have been enough for that.
         without = await self._prober.verdict_by(settled, upstream) if _is_worth_asking(again, known) else known
         return after(self._memory.relaying, again, without, self._clock.boottime_s(), crowd=crowd)
@@ -526,16 +523,24 @@ class LocalRelay:
             return self._backlog(LOOPBACK, self._relay.port)
         return None
 
-    async def _crowd(self, before: Backlog | None, through: Verdict) -> str:
-        """It is none if the relay has done nothing since the last probe: then it does not take what waits.
+    async def _in_a_crowd(self, ask: Callable[[], Awaitable[Verdict]]) -> tuple[Verdict, str]:
+        """What is answered through the relay, and the crowd that may excuse it.
 
-        Nor if it serves us now in spite of the crowd, root's connections first: then the probe had its turn, too, and
-        whoever connects all the time could hide for as long as he likes that it leads nowhere.
+        None does if the relay serves us by itself in spite of it, root's connections first: whoever connects all the
+        time could hide for as long as he likes that it leads nowhere. But the probe itself may have been dropped: only
+        another one, asked once that is known, counts.
         """
+        before = self._waiting()
+        through = await ask()
+        crowd = self._crowd(before) if not through.is_ok else ""
+        if crowd and await self._serves(LOOPBACK, self._relay.port, self._policy.probe.timeout):
+            return await ask(), ""
+        return through, crowd
+
+    def _crowd(self, before: Backlog | None) -> str:
+        """It is none if the relay has done nothing since the last probe: then it does not take what waits."""
         is_at_work = self._memory.state is not None and self._memory.state != self._memory.state_asked
-        crowd = crowd_at(before, self._waiting()) if is_at_work and not through.is_ok else ""
-        is_served = bool(crowd) and await self._serves(LOOPBACK, self._relay.port, self._policy.probe.timeout)
-        return "" if is_served else crowd
+        return crowd_at(before, self._waiting()) if is_at_work else ""
 
     def _conclude(self, now: Relaying) -> None:
         before, self._memory.relaying = self._memory.relaying, now

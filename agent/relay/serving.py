@@ -146,7 +146,7 @@ class Serving:
 
     def obey(self, orders: Orders | None) -> None:
         """From the next connection on. None: there are no orders, and nobody is led anywhere."""
-        self._ways = None if orders is None else Ways(orders)
+        self._ways = None if orders is None else Ways(orders, self._ways)
         if orders is not None:
             self._limits.most = orders.max_connections
             self.writes_down = orders.log is LogMode.CONNECTIONS

@@ -35,10 +35,11 @@ class Way(msgspec.Struct, frozen=True):
 class Ways:
     """Of one set of orders."""
 
-    def __init__(self, orders: Orders) -> None:
+    def __init__(self, orders: Orders, before: Ways | None = None) -> None:
+        """`before`: by the orders before these."""
         self.orders = orders
         self._known: dict[tuple[str, int, bool], tuple[Way, ...]] = {}
-        self._refused: set[ProxyUrl] = set()
+        self._refused: set[ProxyUrl] = before._refused if before is not None else set()
 
     def to(self, host: str, port: int, *, is_tunnel: bool) -> tuple[Way, ...]:
         """At most two, never the same twice."""
@@ -53,11 +54,16 @@ class Ways:
     def note_refused(self, way: Way) -> None:
         """Its password. One that the agent has seen work there is right, and refused for what was asked for."""
         if way.is_unknown and way.proxy is not None and way.proxy.credentials:
+            if len(self._refused) >= _KEPT:
+                self._refused.clear()
             self._refused.add(way.proxy)
 
     def is_refused(self, way: Way) -> bool:
-        """Whether its password is not to be sent again by these orders: accounts lock."""
-        return way.proxy in self._refused
+        """Whether its password is not to be sent again before the agent has seen it work: accounts lock.
+
+        Other orders are no reason to try: each new network of Docker's brings some.
+        """
+        return way.is_unknown and way.proxy in self._refused
 
     def is_for_the_pac(self, host: str, port: int) -> bool:
         """Whether the PAC decides, where there is one."""

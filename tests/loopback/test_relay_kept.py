@@ -494,6 +494,20 @@ async def test_nobody_hides_by_connecting_to_it_all_the_time_that_it_leads_nowhe
         assert "relay-failed" in laptop.conditions()
 
 
+async def test_a_probe_that_was_lost_among_many_is_asked_again_before_it_counts(laptop: Relayed) -> None:
+    laptop.policy(WITH_RELAY)
+    async with laptop.running() as hand:
+        laptop.backlog, laptop.is_served = Backlog(1, waiting=4097, most=4096), True
+        for ahead_s in (61, 122, 183, 244):
+            laptop.place.becomes(relay="timeout ok")
+            says(laptop, RelayState(laptop.orders.generation, turned_away=ahead_s))
+            laptop.clock.ahead_s = ahead_s
+            await hand.wake(Reason.TIMER)
+
+            assert "relay-failed" not in laptop.conditions()
+        assert (laptop.units.anew, laptop.dockerd.runs_with) == ([], RELAY)
+
+
 async def test_one_that_does_nothing_is_not_excused_by_those_who_wait_for_it(laptop: Relayed) -> None:
     laptop.policy(WITH_RELAY)
     async with laptop.running() as hand:

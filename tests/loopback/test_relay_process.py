@@ -381,6 +381,22 @@ async def test_that_an_upstream_wants_another_password_for_a_url_is_said_and_tha
         assert (failed.upstream, failed.outcome, failed.evidence) == ("corp", "proxy-auth", "407, asks for Basic")
 
 
+async def test_a_new_network_is_no_reason_to_send_a_pacs_proxy_a_password_that_it_refused(tmp_path: Path) -> None:
+    async with HttpProxy(login=("me", PASSWORD)) as corp:
+        url = ProxyUrl(Scheme.HTTP, "127.0.0.1", corp.port, Credentials("me", Secret("another")))
+        hearsay = RelayUpstream("corp → one", url, url, named_by="corp")
+        async with relay(tmp_path, Orders(1, (hearsay,))) as one:
+            for generation in (1, 2):
+                one.obey(Orders(generation, (hearsay,), told=(f"{generation} br-x",)))
+                await one.until_it_obeys(generation)
+                client = await one.client()
+                await client.connect("end.test", 443)
+                assert b" 502 " in await client.head()
+                client.close()
+
+        assert corp.refused_logins == 1
+
+
 def test_the_kernel_tells_whose_a_connection_is() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
         accepted, address = server.accept()
