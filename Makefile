@@ -168,12 +168,12 @@ WHOSE  := $(OPT)/bin/python -I -c 'import asyncio; from agent.cli.install.own_in
 	print(*asyncio.run(users()), sep="\n")' 2>/dev/null
 # As root. PURGE=1 removes the policy and the audit log, too, also later; NOW=1 restarts Docker even if containers run;
 # FORCE=1 removes the code even if users have instances that run from it.
-# Restoring needs an environment that works; one that does not is made anew first.
+# Restoring needs an environment that works; one that does not is recreated first.
 uninstall:
 	@test "$$(id -u)" = 0 || { echo 'make uninstall: must be run as root. Try: sudo make uninstall' >&2; exit 1; }
 	@$(NO_DEB)
 	@found=; for trace in $(TRACES); do test ! -e "$$trace" || found=1; done; if test -n "$$found"; then \
-		$(WORKS) || { echo '$(OPT) does not work with this Python: made anew' && $(ANEW) && $(FILL); } || { \
+		$(WORKS) || { echo '$(OPT) does not work with this Python: recreated' && $(ANEW) && $(FILL); } || { \
 			echo 'make uninstall: nothing is restored or removed. To do it yourself: docs/troubleshooting.md' >&2; exit 1; }; \
 		$(OPT)/bin/docker-proxy-agent uninstall $(if $(PURGE),--purge) $(if $(NOW),--now); \
 	else \

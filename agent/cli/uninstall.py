@@ -141,5 +141,5 @@ async def _say_what_was_made_with_the_relay(paths: Paths, policy: Policy) -> Non
         complain(str(error))
         return
     if things:
-        say("note         these were made with the relay's address, and reach nothing until they are made again:")
+        say("note         these were made with the relay's address, and reach nothing until they are recreated:")
         print_things(things)

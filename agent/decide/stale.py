@@ -100,10 +100,10 @@ def condition(carried: Sequence[Carried], expects: Expected | None, ends: Ends =
     """That running containers carry other settings; None: none does, or it is not known."""
     if cut_off := _having(carried, ends.gone):
         they = "they reach nothing until they are" if cut_off > 1 else "it reaches nothing until it is"
-        return Condition(Code.CONTAINERS_CUT_OFF, f"{_made(cut_off)}, where nobody listens: {they} made again", SEE)
+        return Condition(Code.CONTAINERS_CUT_OFF, f"{_made(cut_off)}, where nobody listens: {they} recreated", SEE)
     if leaving := _having(carried, ends.leaving):
         they = "they reach nothing until they are" if leaving > 1 else "it reaches nothing until it is"
-        return Condition(Code.CONTAINERS_STALE, f"{_made(leaving)}: once that is off, {they} made again", SEE)
+        return Condition(Code.CONTAINERS_STALE, f"{_made(leaving)}: once that is off, {they} recreated", SEE)
     if expects is None:
         return None
     stale = sum(difference(one, expects) is not None for one in carried)

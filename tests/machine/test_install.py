@@ -71,7 +71,7 @@ NEW_CODE = "echo '# new' >>/opt/docker-proxy-agent/lib/python3.13/site-packages/
 
 @pytest.fixture
 def bare(laptop: Laptop) -> Laptop:
-    """Without the agent, whose environment is made anew, some seconds of CPU; and with a checkout of it."""
+    """Without the agent, whose environment is recreated, some seconds of CPU; and with a checkout of it."""
     laptop.run("sh", "-euc", "rm -rf /opt/docker-proxy-agent /usr/local/bin/docker-proxy-agent")
     return _with_a_checkout(laptop)
 
@@ -229,7 +229,7 @@ def test_what_is_no_proxys_url_comes_back_even_after_an_upgrade_of_python(bare: 
     _python_upgraded(laptop)
     said = make(laptop, "uninstall", "NOW=1")
 
-    assert "/opt/docker-proxy-agent does not work with this Python: made anew" in said
+    assert "/opt/docker-proxy-agent does not work with this Python: recreated" in said
     assert set(listing(laptop)) ^ set(before) == set()
     assert in_force(laptop) == before_in_force
 
