@@ -16,10 +16,10 @@ import msgspec
 from agent.decide.place_here import Place, is_of_a_place, place_here
 from agent.values.found import Found, Kind, LocalPort, Said
 from agent.values.listening import loopback_addresses
-from agent.values.policy import DIRECT_NAME, Exclusion, NoProxy, PacUrl, Policy
+from agent.values.policy import DIRECT_NAME, ELSEWHERE_NAME, Exclusion, NoProxy, PacUrl, Policy
 from agent.values.settings import Credentials, Masked, Proxy, ProxyUrl, Scheme
 
-LAST: Final = "anywhere else"
+LAST: Final = ELSEWHERE_NAME  # it is that: what no other network matches, with another `use`
 _OFFICE, _HERE = "office", "here"
 _SOCKS_PORT: Final = 1080
 _ALWAYS: Final = frozenset({*NoProxy().always, "127.0.0.1"})

@@ -158,7 +158,7 @@ def test_what_is_found_becomes_the_policy_and_the_password_a_file_of_its_own(lap
     assert found.upstreams["local-7890"].owner == "root"
     assert [(one.name, one.use) for one in found.networks] == [
         ("office", ("proxy-10-10-0-9", "corp-proxy", "local-7890", "direct")),
-        ("anywhere else", ("local-7890", "proxy-10-10-0-9", "direct")),
+        ("elsewhere", ("local-7890", "proxy-10-10-0-9", "direct")),
     ]
     assert found.networks[0].match.gateway_mac == ("52:54:00:00:00:01",)
     assert (root / PASSWORD).read_bytes() == b"s3cret"
@@ -259,7 +259,7 @@ def test_a_pac_file_that_answers_here_is_of_this_place_and_one_that_does_not_is_
     assert f'# Found: {keyfile}: the connection "Office", DHCP (option 252)\n' in text
     assert {one.name: one.use for one in found.networks} == {
         "office": ("pac", "local-7890", "direct"),
-        "anywhere else": ("local-7890", "direct"),
+        "elsewhere": ("local-7890", "direct"),
     }
 
 
@@ -284,7 +284,7 @@ def test_a_proxy_that_keeps_us_waiting_is_here(laptop: Laptop, root: Path) -> No
 
     laptop.python(INIT, OFFICE, "--root", str(root), "init", "--write", "hangs")
 
-    assert [one.name for one in policy(root).networks] == ["office", "anywhere else"]
+    assert [one.name for one in policy(root).networks] == ["office", "elsewhere"]
 
 
 def test_away_from_the_proxy_no_place_is_called_the_office(laptop: Laptop, root: Path) -> None:
@@ -294,7 +294,7 @@ def test_away_from_the_proxy_no_place_is_called_the_office(laptop: Laptop, root:
 
     found = policy(root)
     assert [(one.name, one.use) for one in found.networks] == [
-        ("anywhere else", ("local-7890", "proxy-10-10-0-9", "direct"))
+        ("elsewhere", ("local-7890", "proxy-10-10-0-9", "direct"))
     ]
     assert (root / PASSWORD).read_bytes() == b"s3cret"  # for init --add-network, there
 

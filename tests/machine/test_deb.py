@@ -81,7 +81,7 @@ def test_installed_by_apt_it_serves_in_every_place_and_leaves_what_was_there(lap
 
     laptop.plug("home")
     laptop.until(laptop.docker.reports, https=local.url, within=60)
-    laptop.until(is_there, laptop, "anywhere else", "local-7890", within=20)
+    laptop.until(is_there, laptop, "elsewhere", "local-7890", within=20)
     laptop.until(laptop.docker.pulls, HUB_IMAGE, within=20)
 
     _upgraded_while_it_runs(laptop)
@@ -90,7 +90,7 @@ def test_installed_by_apt_it_serves_in_every_place_and_leaves_what_was_there(lap
     laptop.network(f"for half in {BOTH_HALVES}; do ip route add $half via {vpn.GATEWAY}; done")
     laptop.write("/etc/resolv.conf", f"nameserver {laptop.office.gateway}\n")
     init(laptop, "--add-network", "vpn", "--write")
-    assert [*networks(laptop)] == ["office", "vpn", "anywhere else"]
+    assert [*networks(laptop)] == ["office", "vpn", "elsewhere"]
     pulls_by_the_office(laptop, "vpn")
 
     vpn.close()

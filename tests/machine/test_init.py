@@ -86,7 +86,7 @@ def test_init_and_nothing_else_typed_makes_docker_pull_in_every_place(laptop: La
     asked_so_far = len(local.log_text())  # by `init`, too
     laptop.plug("home")
     laptop.until(laptop.docker.reports, http=url, https=url, within=60)
-    laptop.until(is_there, laptop, "anywhere else", upstream, within=20)
+    laptop.until(is_there, laptop, "elsewhere", upstream, within=20)
     laptop.until(laptop.docker.pulls, HUB_IMAGE, within=20)
     assert (f"CONNECT {ASKED}" in local.log_text()[asked_so_far:]) == is_open
     assert [of_client(laptop, user) for user in ("alice", "bob")] == [{}, {}]  # no container reaches the app
@@ -99,6 +99,6 @@ def test_init_and_nothing_else_typed_makes_docker_pull_in_every_place(laptop: La
 
     assert "found" not in added.stderr  # what the agent wrote, and what the policy has already
     assert networks(laptop)["vpn"]["match"] == {"interface": ["tun0"]}
-    assert [*networks(laptop)] == ["office", "vpn", "anywhere else"]
+    assert [*networks(laptop)] == ["office", "vpn", "elsewhere"]
     pulls_by_the_office(laptop, "vpn")
     assert laptop.read(CONF) == conf

@@ -126,7 +126,7 @@ def test_http_proxy_conf_at_the_office_becomes_a_policy() -> None:
     assert policy.upstreams["corp-proxy"].no_proxy == (".corp.example", "10.0.0.0/8")
     assert [(network.name, network.use) for network in policy.networks] == [
         ("office", ("corp-proxy", "direct")),
-        ("anywhere else", ("corp-proxy", "direct")),
+        ("elsewhere", ("corp-proxy", "direct")),
     ]
     assert given(policy.networks[0].match) == GATEWAY
 
@@ -139,9 +139,9 @@ BRANCH: Final = said(OTHER, where="/etc/b.conf")
 @pytest.mark.parametrize(
     ("dead", "networks"),
     [
-        pytest.param(DEAD, ["anywhere else"], id="none-answers"),
-        pytest.param(dict([*DEAD.items()][:1]), ["office", "anywhere else"], id="one-of-them-may"),
-        pytest.param({}, ["office", "anywhere else"], id="both-may"),
+        pytest.param(DEAD, ["elsewhere"], id="none-answers"),
+        pytest.param(dict([*DEAD.items()][:1]), ["office", "elsewhere"], id="one-of-them-may"),
+        pytest.param({}, ["office", "elsewhere"], id="both-may"),
     ],
 )
 def test_where_no_proxy_that_was_found_answers_is_no_office(dead: dict[ProxyUrl, str], networks: list[str]) -> None:
@@ -149,7 +149,7 @@ def test_where_no_proxy_that_was_found_answers_is_no_office(dead: dict[ProxyUrl,
 
     assert [network.name for network in read(draft).networks] == networks
     said_so = [remark for remark in draft.remarks if "Run it where the proxy is needed" in remark]
-    assert bool(said_so) is (networks == ["anywhere else"])
+    assert bool(said_so) is (networks == ["elsewhere"])
     assert all(f"({CORP}: refused, {OTHER}: refused)" in remark for remark in said_so)
 
 
@@ -319,7 +319,7 @@ def test_what_nobody_named_and_is_tried_first_is_told() -> None:
     gone, first = draft.remarks
     assert gone.startswith(f"no proxy of another host answers from here ({CORP}: dns)")
     assert first == (
-        'a proxy listens here at 127.0.0.1:7890, and is tried first in "anywhere else". If Docker is not to use it,'
+        'a proxy listens here at 127.0.0.1:7890, and is tried first in "elsewhere". If Docker is not to use it,'
         " delete local-7890 from `use`"
     )
 
@@ -479,7 +479,7 @@ def test_a_header_in_a_text_of_many_lines_is_no_header() -> None:
 def test_where_there_is_no_network_the_policy_names_no_place_and_says_so() -> None:
     draft = first_policy(found(said(), snapshot=Snapshot()))
 
-    assert [(one.name, one.use) for one in draft.networks] == [("anywhere else", ("corp-proxy", "direct"))]
+    assert [(one.name, one.use) for one in draft.networks] == [("elsewhere", ("corp-proxy", "direct"))]
     assert draft.remarks == (
         "this machine is in no network, so the policy describes no place. Run it where the proxy is needed",
     )
