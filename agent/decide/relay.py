@@ -257,6 +257,22 @@ def conditions(relaying: Relaying, *, is_enabled: bool) -> tuple[Condition, ...]
     return ()
 
 
+def without_a_policy(relayed: Relayed, in_docker: Iterable[Settings]) -> Condition | None:
+    """That Docker has its address, and nobody knows where it is to go. What it was told before that stays."""
+    if relayed.generation or all(relayed.port_in(one) is None for one in in_docker):
+        return None
+    text = "Docker has the relay's address, and without a policy the relay leads nowhere"
+    return Condition(Code.RELAY_FAILED, text, "See: docker-proxy-agent check")
+
+
+def by_a_pause(kept: str, verdict: Verdict | None) -> str:
+    """Why the way that a pause keeps may lead nowhere here; '' if it does not. `verdict`: None: not asked here."""
+    if verdict is not None and verdict.is_ok:
+        return ""
+    how = f"does not work here: {verdict.outcome.value}" if verdict is not None else "is not to be asked here"
+    return f"while the agent is paused, the relay goes by {kept}, which {how}"
+
+
 class Chosen(msgspec.Struct, frozen=True):
     """What a pass has found and chosen, for the relay."""
 
@@ -275,6 +291,7 @@ class Relayed(msgspec.Struct, frozen=True):
     generation: int = 0  # of what it is told
     state: RelayState | None = None  # what it says of itself; None: it does not run, or that does not count
     fault: AgentError | None = None  # why it could not be told, or kept
+    stays: str = ""  # why the way that a pause keeps may lead nowhere
     is_assumed: bool = False  # it is to be tried first, and is taken for one that works
     # Where containers were given it (`host:port`):
     leaving: tuple[str, ...] = ()  # it listens there only as long as Docker has it
@@ -307,6 +324,8 @@ class Relayed(msgspec.Struct, frozen=True):
     @property
     def conditions(self) -> tuple[Condition, ...]:
         known = conditions(self.relaying, is_enabled=self.relay.enable)
+        if self.stays:
+            known = (*known, Condition(Code.RELAY_FAILED, self.stays, "Run: docker-proxy-agent resume"))
         if self.fault is None:
             return known
         code = Code.INTERNAL_ERROR if isinstance(self.fault, Unexpected) else Code.TARGET_FAILED
@@ -436,6 +455,13 @@ def orders(  # noqa: PLR0913 - named at its one call
         told=told,
         pac=pac,
     )
+
+
+def excluded_by_all(policy: Policy, network: Network) -> tuple[str, ...]:
+    """What goes directly whichever upstream of this network is chosen, so also while none is."""
+    proxies = [one for name in network.use if (one := policy.upstreams.get(name)) is not None and not one.is_direct]
+    each = [tuple(map(str, one.no_proxy)) for one in proxies]
+    return tuple(entry for entry in each[0] if all(entry in other for other in each[1:])) if each else ()
 
 
 def pac_in_force(policy: Policy, choice: Choice) -> Upstream | None:

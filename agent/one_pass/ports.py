@@ -175,6 +175,12 @@ class Relays(Protocol):
         """While the agent is paused: of the choice it is told only if Docker has it and it was told nothing yet."""
         ...
 
+    async def tell_at_once(self, network: Network, refused: Verdicts, *, is_paused: bool) -> Relayed:
+        """Where Docker has it and it was told of no upstream yet: what it can do without one; while the agent is
+        paused: the way that it had. Nothing is asked. `refused`: upstreams whose password was.
+        """
+        ...
+
     async def tell_of_bridges(self) -> Relayed:
         """Tell it which of Docker's networks lead nowhere; else what it was told stands."""
         ...

@@ -26,13 +26,13 @@ from agent.decide.pac import PacSeen, told
 from agent.decide.plan import NOTHING_HOLDS, Holding, Plan, keeps_down, plan, put_off
 from agent.decide.rate import Asked
 from agent.decide.recognise import Recognised, recognise
-from agent.decide.relay import Chosen, Relayed, for_docker
+from agent.decide.relay import Chosen, Relayed, by_a_pause, for_docker, without_a_policy
 from agent.decide.restart import When, why_ended
 from agent.decide.stillness import STILL_S, may_be_answered, only_more_came, still_s
 from agent.decide.urgent import Urgency, can_be_asked, is_another_secret, may_be_asked, urgency
 from agent.docker.transaction import Applied
 from agent.one_pass.places import Places
-from agent.one_pass.ports import Choosing, Daemon, Host, Maker, Pacs, World
+from agent.one_pass.ports import Choosing, Daemon, Host, Maker, Pacs, Relays, World
 from agent.one_pass.seen import AnySeen, Offline, Pass, Planned, Seen, Undecided, Verdicts
 from agent.system.clock import rfc3339
 from agent.system.files import Changed
@@ -40,6 +40,7 @@ from agent.system.running_time import Left
 from agent.system.text_files import TRIES
 from agent.system.to_the_end import to_the_end
 from agent.targets.refused import TextRefused
+from agent.values.condition import Condition
 from agent.values.dockerd import GOES_DOWN, FileFault, Phase, Reality
 from agent.values.errors import AgentError
 from agent.values.events import (
@@ -87,6 +88,8 @@ async def look(  # noqa: PLR0913 - the last two are named at every call
     """
     snapshot = snapshot or await world.host.see()
     recognised = recognise(policy.networks, snapshot)
+    if is_served:  # before all that may be slow
+        await _tell_at_once(world, Relayed(), recognised.network, snapshot, choosing=choosing)
     waits = not choosing.is_patient(snapshot)
     policy, recognised = await unfolded(
         policy, recognised, snapshot, pacs=world.pacs, pinned=choosing.pinned, waits=waits
@@ -97,6 +100,8 @@ async def look(  # noqa: PLR0913 - the last two are named at every call
         (known, by_upstream(policy, world.prober.vantage)) if known else await _look_at_docker(policy, world)
     )
     relayed = world.relay.seen(_had_by_docker(reality))
+    if is_served:  # where nobody but Docker tells whether it is used
+        relayed = await _tell_at_once(world, relayed, recognised.network, snapshot, choosing=choosing)
     in_docker, kept_down = _in_docker(reality, meant, relayed), await what_keeps_it_down(reality, world.daemon)
     if snapshot.is_offline:
         relayed = await _served(world.relay.tell_of_bridges(), relayed) if is_served else relayed
@@ -113,6 +118,10 @@ async def look(  # noqa: PLR0913 - the last two are named at every call
             snapshot=snapshot,
         )
         in_docker = _in_docker(reality, meant, relayed)
+    if choosing.is_paused and in_docker is not None and in_docker == relayed.upstream:
+        chosen = Chosen(recognised.network, verdicts, choice)
+        stays = await _kept_by_a_pause(in_docker, chosen, policy, choosing=choosing, snapshot=snapshot)
+        relayed = msgspec.structs.replace(relayed, stays=stays)
     if choice.upstream is None:
         return Undecided(
             snapshot=snapshot,
@@ -190,6 +199,23 @@ async def _serve(  # noqa: PLR0913 - named at its one call
     return await _served(serving, relayed)
 
 
+async def _tell_at_once(
+    world: World, relayed: Relayed, network: Network, snapshot: Snapshot, *, choosing: Choosing
+) -> Relayed:
+    refused = choosing.refused(snapshot)
+    return await _served(world.relay.tell_at_once(network, refused, is_paused=choosing.is_paused), relayed)
+
+
+async def _kept_by_a_pause(name: str, chosen: Chosen, policy: Policy, *, choosing: Choosing, snapshot: Snapshot) -> str:
+    """Why the way that it keeps may lead nowhere here; '' if it does not."""
+    upstream, verdict = policy.upstreams[name], chosen.verdicts.get(name)
+    if chosen.choice.upstream in (None, name):
+        return ""
+    if verdict is None and may_be_asked(upstream, chosen.network):
+        verdict = await choosing.works(upstream, snapshot)
+    return by_a_pause(name, verdict)
+
+
 async def _served(serving: Coroutine[Any, Any, Relayed], relayed: Relayed) -> Relayed:
     try:
         return await serving
@@ -240,6 +266,12 @@ async def what_keeps_it_down(reality: Reality, daemon: Daemon) -> FileFault | No
     if reality.unit.phase is not Phase.BROKEN:
         return None
     return keeps_down(reality, daemon.owned(reality), await daemon.refusal(reality))
+
+
+def what_cuts_it_off(reality: Reality, relay: Relays) -> Condition | None:
+    """Why Docker reaches nothing, where there is no policy."""
+    in_docker = _had_by_docker(reality)
+    return without_a_policy(relay.seen(in_docker), in_docker)
 
 
 async def _weigh(weighing: _Weighing, reality: Reality, *, is_known: bool) -> tuple[Reality, Plan]:

@@ -11,13 +11,14 @@ import asyncio
 import contextlib
 import functools
 import os
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
 from msgspec import UNSET
 
+from agent.decide.choose import Choice, Ending
 from agent.decide.pac import PacSeen, Said
 from agent.decide.relay import (
     AGAIN_S,
@@ -37,6 +38,7 @@ from agent.decide.relay import (
     crowd_at,
     deaf,
     ends_of_containers,
+    excluded_by_all,
     first_of,
     fitting,
     follows,
@@ -55,7 +57,7 @@ from agent.decide.relay import (
 from agent.docker.quarantine import Quarantine
 from agent.one_pass.ports import Prober, Relays, Works
 from agent.one_pass.relay_bridges import Bridges
-from agent.one_pass.relay_file import RelayFile
+from agent.one_pass.relay_file import RelayFile, Way, WayFile
 from agent.one_pass.relay_report import FallenBack, Refusals, state_of
 from agent.one_pass.relay_units import Anew, Somebody, Units
 from agent.probe.listens import serves
@@ -78,7 +80,7 @@ from agent.values.events import (
 from agent.values.listening import Backlog, Sockets
 from agent.values.machine_text import lines
 from agent.values.paths import Paths
-from agent.values.policy import Listen, Places, Policy, RegistryUrl, Relay, Upstream
+from agent.values.policy import Listen, Network, Places, Policy, RegistryUrl, Relay, Upstream
 from agent.values.relay import Orders, RelayPac, RelayState, UpstreamFailed, orders_file, orders_in
 from agent.values.settings import Settings
 from agent.values.verdict import Outcome, Verdict
@@ -111,6 +113,8 @@ class RelayMemory:
         self.refusals = Refusals()
         self.fallen_back = FallenBack()
         self.had: frozenset[str] = frozenset()  # where containers were given it
+        self.network = ""  # where the orders were chosen
+        self.way: Way | None = None  # that a pause keeps, as it is on disk; None: not known yet
         self.unsaved = ""  # why it was given up, as long as that is not kept
 
 
@@ -127,6 +131,9 @@ class NoRelay:
         return Relayed()
 
     async def serve_paused(self, _: Chosen) -> Relayed:
+        return Relayed()
+
+    async def tell_at_once(self, _: Network, __: Mapping[str, Verdict], *, is_paused: bool) -> Relayed:  # noqa: ARG002 - a Protocol's
         return Relayed()
 
     async def tell_of_bridges(self) -> Relayed:
@@ -197,7 +204,7 @@ class LocalRelay:
         self._units = units or Somebody()
         self._clock = clock
         self._backlog, self._serves = backlog, serves
-        self._file = RelayFile(paths.state)
+        self._file, self._way = RelayFile(paths.state), WayFile(paths.state)
         self._quarantine = Quarantine(paths.state)
         known = self._memory
         if known.relay != policy.relay:  # what else is in the policy does not matter to it
@@ -245,24 +252,84 @@ class LocalRelay:
         `may_start`: whether systemd may be asked to start or stop something.
         """
         try:
+            self._keep_way(Way())
             return await self._serve(chosen, works, may_start=may_start)
         finally:
             self._keep_in_mind()
 
     async def serve_paused(self, chosen: Chosen) -> Relayed:
         """A pause outlives a boot, and relay.json does not: Docker, which has its address, would have no way at all."""
-        if self._is_in_docker and self._orders() is None and (names := self._names(chosen)):
+        if self._is_in_docker and self._leads_nowhere and (names := self._names(chosen)):
             await self._tell(names, chosen)
+        told = self._orders()
+        if self._is_in_docker and told is not None and told.upstreams:
+            # What a PAC names for each host cannot be kept by names.
+            names = tuple(one.name for one in told.upstreams) if told.pac is None else ()
+            self._keep_way(Way(self._memory.network if names else "", names))
         return await self.tell_of_bridges()
+
+    async def tell_at_once(self, network: Network, refused: Mapping[str, Verdict], *, is_paused: bool) -> Relayed:
+        """Before anything that may be slow."""
+        if self._is_to_be_told:
+            way = self._kept_way() if is_paused else Way()
+            if way.upstreams:
+                choice = Choice(Ending.CHOSEN, "as before the pause", way.upstreams[0])
+                chosen = Chosen(msgspec.structs.replace(network, name=way.network), refused, choice)
+                await self._tell(way.upstreams, chosen)
+            else:
+                self._tell_of_no_upstream(network)
+        return self._as_it_stands()
+
+    def _keep_way(self, way: Way) -> None:
+        """For a boot in a pause; else nothing is kept."""
+        memory = self._memory
+        if memory.way is None:
+            memory.way = self._way.load()
+        if memory.way != way and self._way.keep(way):
+            memory.way = way
+
+    def _kept_way(self) -> Way:
+        """As far as the policy has it still."""
+        way = self._way.load()
+        known = tuple(name for name in way.upstreams if name in self._policy.upstreams)
+        return Way(way.network, known) if known[:1] == way.upstreams[:1] else Way()
+
+    def _tell_of_no_upstream(self, network: Network | None = None) -> None:
+        """relay.json is gone after a boot, and Docker still has its address. Until something works, that leads nowhere
+        but where no upstream is needed.
+        """
+        before = self._orders()
+        if not self._is_to_be_told or (before is not None and network is None):
+            return
+        here = excluded_by_all(self._policy, network) if network is not None else ()
+        wanted = self._wanted_orders((), {})
+        no_proxy = tuple(dict.fromkeys((*wanted.no_proxy, *here)))
+        self._put(before, msgspec.structs.replace(wanted, no_proxy=no_proxy))
 
     async def tell_of_bridges(self) -> Relayed:
         """Of them alone: by a way that it has had before, somebody may still come out."""
-        if not self._is_unused and self._orders() is not None:
-            await self._learn_bridges()
+        if self._is_up or not self._is_unused:
+            self._tell_of_no_upstream()
+            if self._orders() is not None:
+                await self._learn_bridges()
             if (before := self._orders()) is not None:
                 internal, told = self._of_bridges(before)
                 self._put(before, msgspec.structs.replace(before, internal=internal, told=told))
         return self._as_it_stands()
+
+    @property
+    def _is_up(self) -> bool:
+        """Whether it was brought up, by whichever agent: systemd starts it at boot, and Docker may have its address."""
+        return self._units.where() is not None
+
+    @property
+    def _is_to_be_told(self) -> bool:
+        return (self._is_in_docker or self._is_up) and self._leads_nowhere
+
+    @property
+    def _leads_nowhere(self) -> bool:
+        told = self._orders()
+        return told is None or not told.upstreams
 
     @property
     def _is_unused(self) -> bool:
@@ -319,20 +386,9 @@ class LocalRelay:
         return memory.orders
 
     async def _tell(self, names: Sequence[str], chosen: Chosen) -> None:
-        ca_file = self._policy.probe.ca_file
-        ca_there = str(self._paths.below(ca_file)) if ca_file else ""
-        before = self._orders()
-        internal, told = self._of_bridges(before)
-        wanted = orders(
-            self._unfolded(),
-            names,
-            await self._owners(names),
-            ca_file=ca_there,
-            internal=internal,
-            told=told,
-            verdicts=chosen.verdicts,
-            pac=self._pac(chosen),
-        )
+        owners = await self._owners(names)  # first: whatever was told meanwhile is not taken back
+        before, wanted = self._orders(), self._wanted_orders(names, owners, chosen)
+        self._memory.network = chosen.network.name
         if (written := self._put(before, wanted)) is None:
             return
         used = first_of(before, self._unfolded().upstreams)
@@ -346,6 +402,22 @@ class LocalRelay:
                     generation=written.generation,
                 )
             )
+
+    def _wanted_orders(
+        self, names: Sequence[str], owners: Mapping[str, int | None], chosen: Chosen | None = None
+    ) -> Orders:
+        ca_file = self._policy.probe.ca_file
+        internal, told = self._of_bridges(self._orders())
+        return orders(
+            self._unfolded(),
+            names,
+            owners,
+            ca_file=str(self._paths.below(ca_file)) if ca_file else "",
+            internal=internal,
+            told=told,
+            verdicts=chosen.verdicts if chosen is not None else {},
+            pac=self._pac(chosen) if chosen is not None else None,
+        )
 
     def _put(self, before: Orders | None, wanted: Orders) -> Orders | None:
         """What was written; None: it has these orders already."""

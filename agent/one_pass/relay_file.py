@@ -1,5 +1,6 @@
-"""That the relay was given up, kept in the state directory: the next process of the agent must not try again by itself.
+"""What a boot must not undo of the relay, kept in the state directory: that it was given up, and the way of a pause.
 
+The next process of the agent must not try again by itself, and a pause outlives a boot, which relay.json does not.
 Not known here: when it is given up, and what follows (`decide/relay.py`).
 """
 
@@ -49,3 +50,32 @@ class RelayFile:
     def forget(self) -> None:
         """Try again."""
         self._file.change(lambda found: None if found is None else _GaveUp(0, (), ""))
+
+
+class Way(msgspec.Struct, frozen=True):
+    """Where the relay goes while the agent is paused. Names of the policy, which knows the passwords."""
+
+    network: str = ""
+    upstreams: tuple[str, ...] = ()
+
+
+class WayFile:
+    """Where it is kept."""
+
+    def __init__(self, state: Path) -> None:
+        self._file = StateFile(state / "relay-way.json", Way, 1)
+
+    def load(self) -> Way:
+        """Without any upstream, if none is kept: then it is chosen anew."""
+        try:
+            return self._file.load() or Way()
+        except AgentError:  # damaged
+            return Way()
+
+    def keep(self, way: Way) -> bool:
+        """Whether it is kept, or forgotten: on a full disk it is not. The same again costs no write."""
+        try:
+            self._file.change(lambda found: way if way != (found or Way()) else None)
+        except AgentError:
+            return False
+        return True

@@ -25,7 +25,7 @@ from agent.docker.unit import SLOW_S
 from agent.one_pass.memory import Memory
 from agent.one_pass.places import Places
 from agent.one_pass.ports import World
-from agent.one_pass.reconcile import Interrupted, what_keeps_it_down
+from agent.one_pass.reconcile import Interrupted, what_cuts_it_off, what_keeps_it_down
 from agent.one_pass.seen import AnySeen, Offline, Pass, Planned, Seen
 from agent.service.answers import AfterPass, OpenRequests, refusal_by_another_policy
 from agent.service.choice_file import ChoiceFile
@@ -102,7 +102,7 @@ class Service:
         self._last_at: str | None = None
         self._lost: Condition | None = None  # containers, by the last restart
         self._idle: Reality | None = None  # dockerd as seen without a policy
-        self._idle_down: Condition | None = None  # why that dockerd is down
+        self._idle_conditions: tuple[Condition, ...] = ()  # of that dockerd
         self._shown: tuple[Pass | None, *tuple[Condition, ...]] = (None,)
         self._is_shown_working = False
         self._slow: asyncio.Task[None] | None = None
@@ -327,7 +327,9 @@ class Service:
         try:
             self._idle = reality = daemon.known() or await daemon.reality()
             is_down = reality.unit.phase is Phase.BROKEN
-            self._idle_down = down(reality.unit_name, await what_keeps_it_down(reality, daemon)) if is_down else None
+            is_cut_off = what_cuts_it_off(reality, self._policy.world.relay)
+            is_kept_down = down(reality.unit_name, await what_keeps_it_down(reality, daemon)) if is_down else None
+            self._idle_conditions = tuple(one for one in (is_kept_down, is_cut_off) if one is not None)
         except AgentError as error:
             return await self._fail(error, record)
         self._failures.clear(ServicePart.WHOLE)
@@ -485,8 +487,8 @@ class Service:
 
     def _conditions(self) -> Iterator[Condition]:
         yield from self._policy.conditions()
-        if self._policy.current is None and self._idle_down is not None:
-            yield self._idle_down
+        if self._policy.current is None:
+            yield from self._idle_conditions
         yield from self._memory.conditions
         if self._lost is not None:
             yield self._lost

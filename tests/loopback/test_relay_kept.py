@@ -605,32 +605,6 @@ async def test_a_pause_keeps_the_relay_where_it_is(laptop: Relayed) -> None:
         assert names(laptop.orders) == ["direct"]
 
 
-async def test_a_boot_during_a_pause_leaves_docker_its_way(laptop: Relayed) -> None:
-    docker0 = bridge(3, "docker0")
-    laptop.there, laptop.listed = (docker0,), {"docker0": False}
-    laptop.policy(WITH_RELAY)
-    async with laptop.running():
-        await laptop.asks(Command.PAUSE)
-    starts, ups = laptop.dockerd.starts, len(laptop.units.ups)
-
-    laptop.restarted()
-    laptop.paths.relay_orders.unlink()
-    laptop.place.snapshot = Snapshot()
-    async with laptop.running() as hand:
-        assert not laptop.paths.relay_orders.exists()
-
-        laptop.place.snapshot = at("10.10.0.1")
-        await hand.wake()
-        told = laptop.orders
-        assert (names(told), told.told) == (["office", "direct"], ("3 docker0",))
-
-        laptop.place.snapshot = HOME
-        await hand.wake()
-        assert laptop.orders == told
-        assert (laptop.dockerd.starts, len(laptop.units.ups)) == (starts, ups)
-        assert "paused" in laptop.conditions()
-
-
 async def test_a_pause_tells_a_relay_nothing_that_docker_does_not_have(laptop: Relayed) -> None:
     laptop.policy(POLICY)
     async with laptop.running():

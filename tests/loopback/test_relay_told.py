@@ -1,0 +1,218 @@
+"""What the relay is told before anything is chosen, as after a boot, and while the agent is paused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from agent.docker.engine import TIMEOUT_S
+from agent.one_pass.pac import NoPacs
+from agent.service.requests import Command
+from agent.values.dockerd import Reality
+from agent.values.policy import Network, Policy
+from agent.values.reason import Reason
+from agent.values.settings import Settings
+from agent.values.snapshot import Snapshot
+from tests.waiting import until_awaited
+
+from .dockerd import Dockerd
+from .test_reconcile import at
+from .test_relay_kept import HOME, RELAY, WITH_RELAY, Relayed, bridge, names
+
+EXCLUDING = 'url = "http://office:3128"\nno_proxy = [".corp.example", "registry.lan"]\n'
+ABROAD = at("10.30.0.1")
+POLICY = WITH_RELAY.replace('url = "http://office:3128"\n', EXCLUDING) + '[no_proxy]\nalways = ["nas.lan"]\n'
+
+
+class AfterBoot(Relayed):
+    """Nobody has told the relay anything since the boot, and Docker has its address."""
+
+    waited: Callable[[], bool] = staticmethod(lambda: True)  # for what is slow, where a test wants it
+
+    def dockerd_of(self, root: Path) -> Dockerd:
+        laptop = self
+
+        class Slow(Dockerd):
+            async def reality(self, *desired: Settings) -> Reality:
+                await until_awaited(TIMEOUT_S, laptop.waited, "the relay is told")
+                return await super().reality(*desired)
+
+        return Slow(root, self.paths.state)
+
+    def boot(self) -> None:
+        self.restarted()
+        self.paths.relay_orders.unlink()
+
+
+@pytest.fixture
+def laptop(tmp_path: Path) -> AfterBoot:
+    return AfterBoot(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("place", "upstreams", "state"),
+    [
+        pytest.param(at("10.10.0.1"), {"office": "refused", "direct": "refused"}, "waiting", id="upstreams-down"),
+        pytest.param(at("10.10.0.1"), {"office": "refused", "direct": "portal"}, "waiting", id="portal"),
+        pytest.param(Snapshot(), {}, "offline", id="offline"),
+    ],
+)
+async def test_after_a_boot_where_nothing_works_what_needs_no_upstream_goes(
+    laptop: AfterBoot, place: Snapshot, upstreams: dict[str, str], state: str
+) -> None:
+    laptop.policy(POLICY)
+    async with laptop.running():
+        assert laptop.dockerd.runs_with == RELAY
+
+    laptop.boot()
+    laptop.place.snapshot = place
+    laptop.place.becomes(**upstreams)
+    async with laptop.running() as hand:
+        await hand.wake()
+        told = laptop.orders
+        assert (told.upstreams, laptop.status()["state"]) == ((), state)
+        assert laptop.dockerd.runs_with == RELAY
+        of_this_place = () if place == Snapshot() else (".corp.example", "registry.lan")
+        assert told.no_proxy == ("nas.lan", *of_this_place)
+        await hand.wake()
+        assert laptop.orders == told
+
+        laptop.place.snapshot = at("10.10.0.1")
+        laptop.place.becomes(office="ok", direct="ok")
+        await laptop.asks(Command.RELOAD)
+        assert names(laptop.orders) == ["office", "direct"]
+        assert laptop.orders.no_proxy == ("nas.lan",)
+
+
+class SlowPacs(NoPacs):
+    """They answer once it holds."""
+
+    def __init__(self, holds: Callable[[], bool]) -> None:
+        self._holds = holds
+
+    async def unfold(
+        self, policy: Policy, network: Network, snapshot: Snapshot, *, pinned: str | None, waits: bool = False
+    ) -> Policy:
+        await until_awaited(20, self._holds, "the relay is told")
+        return await super().unfold(policy, network, snapshot, pinned=pinned, waits=waits)
+
+
+@pytest.mark.parametrize("slow", ["pac", "docker"])
+async def test_it_is_told_that_before_what_is_slow(laptop: AfterBoot, slow: str) -> None:
+    laptop.policy(POLICY)
+    async with laptop.running():
+        pass
+    laptop.boot()
+    if slow == "pac":
+        laptop.place.pacs = SlowPacs(laptop.paths.relay_orders.exists)
+    else:
+        laptop.waited = laptop.paths.relay_orders.exists
+    async with laptop.running():
+        assert names(laptop.orders) == ["office", "direct"]
+
+
+async def test_a_relay_that_docker_does_not_have_is_told_nothing_of_the_kind(laptop: AfterBoot) -> None:
+    laptop.place.becomes(office="refused", direct="portal")
+    laptop.policy(POLICY)
+    async with laptop.running():
+        assert not laptop.paths.relay_orders.exists()
+
+
+async def test_a_boot_during_a_pause_leaves_the_relay_its_way(laptop: AfterBoot) -> None:
+    """As it leaves Docker its settings where there is no relay, whatever would be chosen there."""
+    laptop.there, laptop.listed = (bridge(3, "docker0"),), {"docker0": False}
+    laptop.policy(POLICY)
+    async with laptop.running():
+        await laptop.asks(Command.PAUSE)
+    starts, ups = laptop.dockerd.starts, len(laptop.units.ups)
+
+    laptop.boot()
+    laptop.place.snapshot = HOME
+    laptop.place.becomes(office="dns")
+    laptop.waited = laptop.paths.relay_orders.exists  # nobody need be asked
+    async with laptop.running() as hand:
+        await hand.wake()
+        told = laptop.orders
+        assert (names(told), told.told) == (["office", "direct"], ("3 docker0",))
+        assert (laptop.dockerd.starts, len(laptop.units.ups)) == (starts, ups)
+        assert laptop.facts("relay-switched")[-1]["network"] == "office"
+        (said,) = [one["text"] for one in laptop.status()["conditions"] if one["code"] == "relay-failed"]
+        assert said == "while the agent is paused, the relay goes by office, which does not work here: dns"
+
+        laptop.place.snapshot = at("10.10.0.1")
+        laptop.place.becomes(office="ok")
+        await hand.wake()
+        assert (laptop.orders, laptop.conditions()) == (told, ["paused"])
+
+        laptop.place.snapshot = HOME
+        await laptop.asks(Command.RESUME)
+        assert names(laptop.orders) == ["direct"]
+
+    laptop.boot()
+    laptop.place.snapshot = at("10.10.0.1")
+    laptop.place.becomes(office="refused", direct="portal")
+    async with laptop.running():
+        assert laptop.orders.upstreams == ()  # what a pause kept is not kept after it
+
+
+async def test_a_pause_that_no_agent_saw_begin_tells_it_once(laptop: AfterBoot) -> None:
+    """As by `pause` while the agent is stopped: nobody has kept where the relay went."""
+    laptop.policy(POLICY)
+    async with laptop.running():
+        await laptop.asks(Command.PAUSE)
+    laptop.boot()
+    (laptop.paths.state / "relay-way.json").unlink()
+    laptop.place.snapshot = HOME
+    async with laptop.running() as hand:
+        await hand.wake()
+        told = laptop.orders
+        assert names(told) == ["direct"]
+
+        laptop.place.snapshot = at("10.10.0.1")
+        await hand.wake()
+        assert laptop.orders == told
+
+
+async def test_a_pause_says_that_the_relay_stays_with_what_is_not_to_be_asked_here(laptop: AfterBoot) -> None:
+    secret = laptop.paths.policy.parent / "office.password"
+    secret.write_text("s3cr3t")
+    secret.chmod(0o600)
+    named = f'username = "alice"\npassword_file = "/{secret.relative_to(laptop.paths.root)}"\n'
+    laptop.policy(POLICY.replace("[[network]]", f"{named}\n[[network]]", 1))
+    async with laptop.running() as hand:
+        await laptop.asks(Command.PAUSE)
+        laptop.place.asked.clear()
+        laptop.place.snapshot = HOME
+        await hand.wake()
+
+        assert "office" not in laptop.place.asked
+        assert "goes by office, which is not to be asked here" in str(laptop.status()["conditions"])
+        kept = (laptop.paths.state / "relay-way.json").read_text()
+        assert "s3cr3t" not in kept
+
+
+async def test_a_policy_that_is_refused_takes_nothing_from_the_relay_but_at_boot(laptop: AfterBoot) -> None:
+    laptop.policy(POLICY)
+    async with laptop.running() as hand:
+        laptop.policy(POLICY + "[relai]\n")
+        laptop.place.snapshot = HOME
+        await hand.wake(Reason.FILES)
+        assert names(laptop.orders) == ["direct"]  # by the last good one
+        assert laptop.conditions() == ["policy-error"]
+    told = laptop.orders
+
+    laptop.restarted()
+    async with laptop.running():
+        assert laptop.orders == told
+        assert laptop.conditions() == ["policy-error"]
+
+    laptop.boot()
+    async with laptop.running() as hand:
+        assert laptop.conditions() == ["policy-error", "relay-failed"]
+        assert laptop.dockerd.runs_with == RELAY
+
+        laptop.policy(POLICY)
+        await hand.wake(Reason.FILES)
+        assert (names(laptop.orders), laptop.conditions()) == (["direct"], [])
