@@ -127,7 +127,7 @@ def socks5(host: str, port: int, credentials: Credentials | None = None) -> Hand
     if method == _PASSWORD and login:
         (_, status), received = yield from _exactly(2, received, login)
         if status != 0:
-            raise DialogueFailed(Outcome.PROXY_AUTH, "SOCKS: refuses user and password")
+            raise DialogueFailed(Outcome.PROXY_AUTH, "SOCKS: refuses the user and password")
     (version, reply, _, kind), received = yield from _exactly(4, received, request)
     if version != 5 or reply != 0:
         outcome, words = REPLIES.get(reply if version == 5 else -1, (Outcome.ERROR, f"answers nonsense ({reply})"))

@@ -34,7 +34,7 @@ def test_what_may_be_in_the_way_later_is_told_and_nothing_is_changed(tmp_path: P
         assert ran.returncode == 0, ran
         where = f"{machine.paths.policy}: upstream.office at 127.0.0.1:{port}"
         assert ran.stdout.startswith(
-            f"nothing is broken now\n\nworth knowing:\n  1. {where} may be anybody's: it has no owner\n"
+            f"nothing is broken now\n\nworth knowing:\n  1. {where} has no owner, so anybody's program may answer\n"
         )
         assert '  do           Add to [upstream.office]: owner = "alice"\n' in ran.stdout
         assert as_it_lies(tmp_path) == before
@@ -189,7 +189,7 @@ def test_a_restart_that_waits_is_told_with_the_command_that_makes_it(tmp_path: P
 
     assert ran.returncode == 0, ran
     told = " ".join(ran.stdout.split())
-    assert 'Docker: is to be restarted with other settings, and that waits: docker.restart = "never" why' in told
+    assert 'Docker: needs a restart for new settings, but that waits: docker.restart = "never" why' in told
     assert "do sudo docker-proxy-agent apply --now" in told
 
 
@@ -228,7 +228,7 @@ def test_services_of_compose_that_containers_would_ask_the_proxy_for(tmp_path: P
         ran = machine.ran("doctor", "--json")
 
     (found,) = [one for one in json.loads(ran.stdout)["findings"] if one["code"] == "compose-services"]
-    assert found["what"] == "no_proxy of containers does not name db, web"
+    assert found["what"] == "the containers' no_proxy lacks db, web"
 
 
 def test_a_bundle_is_a_new_private_file_with_all_its_parts_and_no_secret(tmp_path: Path) -> None:

@@ -185,7 +185,7 @@ def test_doctor_shows_what_it_says_and_why_each_way_fails(tmp_path: Path) -> Non
 
     assert found["where"] == f"file://{script}"
     says = (
-        f"corp sends ghcr.io by {at}; registry.example by {at}, and none of these leads to a registry from here: {at} "
+        f"corp sends ghcr.io by {at}; registry.example by {at}, but none of these reaches a registry from here: {at} "
     )
     assert str(found["what"]).startswith(f"{says}refused (")
 

@@ -267,7 +267,7 @@ async def test_a_wrong_password_is_told_from_none(laptop: Laptop) -> None:
         none = await laptop.probes(via(socks_proxy.url(Scheme.SOCKS5)), "https://registry.test")
 
     assert {verdict.outcome for verdict in (wrong, plain, socks, none)} == {Outcome.PROXY_AUTH}
-    assert "refuses user and password" in socks.evidence
+    assert "refuses the user and password" in socks.evidence
     assert "wants another login than none" in none.evidence
     assert (http_proxy.refused_logins, socks_proxy.refused_logins) == (2, 1)
 

@@ -89,7 +89,7 @@ BOXES = [
     Box("docker-masked", typed("systemctl stop docker.socket docker.service; systemctl mask --runtime docker.service"), "docker.service: is masked"),
     Box("start-limit", start_limit, "docker.service: has failed", was_first=True),
     Box("daemon-json", daemon_json, f"docker.service does not start with {DAEMON_JSON}: {REFUSED[0][1]}", f"rm {DAEMON_JSON}", was_first=True),
-    Box("password", password, f"{PASSWORD_FILE}: the proxy of [upstream.office] refuses user and password", f"printf 'an0ther\\n' >{PASSWORD_FILE}"),
+    Box("password", password, f"{PASSWORD_FILE}: the proxy of [upstream.office] refuses the user and password", f"printf 'an0ther\\n' >{PASSWORD_FILE}"),
 ]  # fmt: skip
 
 

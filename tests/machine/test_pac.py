@@ -95,7 +95,7 @@ def test_an_office_that_has_nothing_but_its_pac(laptop: Laptop) -> None:
         ran = laptop.agent(command)
         assert ran.ok, ran
         assert word in ran.stdout
-    assert laptop.agent("doctor").stdout == "nothing is found that stands in the way\n"
+    assert laptop.agent("doctor").stdout == "no problems found\n"
 
     office.says(f'return "{way(other)}";')
     laptop.until(says_now, laptop, named(other), within=40)  # nobody moved

@@ -248,8 +248,8 @@ def test_whom_to_ask_for_a_host_that_is_not_reached() -> None:
     behind, direct = of_pulls([needed(Role.TOKENS, Outcome.TIMEOUT, upstream=name) for name in ("corp", "direct")])
 
     assert behind.what.endswith("corp does not lead there: timeout (as it says)")
-    assert behind.command.startswith("Ask whoever runs that proxy to let it pass: cdn.test.")
-    assert direct.command.startswith("Ask whoever runs this network to let it pass: cdn.test.")
+    assert behind.command.startswith("Ask whoever runs that proxy to allow it: cdn.test.")
+    assert direct.command.startswith("Ask whoever runs this network to allow it: cdn.test.")
 
 
 def seat(answer: Answer, kept: Filter = Filter.OTHER) -> Seat:
@@ -324,7 +324,7 @@ SHOP = services_of((of_service("web"), of_service("db"), of_service("job", is_up
 def test_services_of_compose(seen: Compose, missing: str) -> None:
     found = [one.what for one in of_compose(seen)]
 
-    assert found == ([f"no_proxy of containers does not name {missing}"] if missing else [])
+    assert found == ([f"the containers' no_proxy lacks {missing}"] if missing else [])
 
 
 @pytest.mark.parametrize(
@@ -435,7 +435,7 @@ def test_what_is_broken_now_comes_first_and_each_once() -> None:
         "  1. dockerd: flags",
         "  do           Remove them",
         "",
-        f"  2. {AT}: nothing listens there, and Docker is told to use it as its proxy",
+        f"  2. {AT}: nothing listens there, but Docker uses it as its proxy",
         "  why          every pull fails with: connection refused",
         "  do           Start the proxy's program, or: sudo docker-proxy-agent apply",
         "",
@@ -443,7 +443,7 @@ def test_what_is_broken_now_comes_first_and_each_once() -> None:
         "  3. the agent: pinned",
         "  why          it is used in other networks, too, where it may not work",
         "",
-        "When 1 is done, look again: sudo docker-proxy-agent doctor",
+        "After fixing 1, run again: sudo docker-proxy-agent doctor",
         "",
         "  not seen     auths",
     ]
@@ -705,7 +705,7 @@ def test_a_pause_is_ended_by_its_command() -> None:
         (
             Refused(upstream="office"),
             POLICY,
-            "Correct username and password of [upstream.office], then run: sudo docker-proxy-agent reload",
+            "Fix username and password of [upstream.office], then run: sudo docker-proxy-agent reload",
         ),
         (
             Refused(upstream="office", sends=False),
@@ -719,7 +719,7 @@ def test_a_refused_password_has_its_file_and_the_way_to_try_again(refused: Refus
 
     assert (found.code, found.is_broken) == (Sign.LOGIN_REFUSED, refused.is_in_use)
     assert (found.where, found.command) == (where, command)
-    assert ("not try that password again" in found.why) is refused.sends
+    assert ("not send that password again" in found.why) is refused.sends
 
 
 @pytest.mark.parametrize(
@@ -751,7 +751,7 @@ def test_that_nothing_is_broken_is_said_before_what_is_worth_knowing() -> None:
 
 
 def test_nothing_found_is_said() -> None:
-    assert [*finding_lines(shown([], []))] == ["nothing is found that stands in the way"]
+    assert [*finding_lines(shown([], []))] == ["no problems found"]
 
 
 def told(found: Iterable[Finding]) -> list[tuple[Sign, bool]]:
@@ -801,7 +801,7 @@ def test_a_pac_file_that_leads_nowhere_is_shown_with_what_it_says_and_why_each_w
 
     assert found.where == PAC_URL
     assert found.what == (
-        "corp sends ghcr.io by a:8080, then b:8080, and none of these leads to a registry from here:"
+        "corp sends ghcr.io by a:8080, then b:8080, but none of these reaches a registry from here:"
         " a:8080 refused (connecting to a:8080: nobody listens); b:8080 timeout"
     )
 
@@ -820,7 +820,7 @@ def test_a_pac_file_that_leads_nowhere_is_shown_with_what_it_says_and_why_each_w
             failing(Outcome.PORTAL, "wpad.corp.example:80 answers with a page instead of a PAC file"),
             PAC_URL,
             "corp names no way out here, portal: wpad.corp.example:80 answers with a page instead of a PAC file",
-            "Log in at this network's page with a browser. To look again: docker-proxy-agent pac",
+            "Log in to this network in a browser. To check again: docker-proxy-agent pac",
             id="a-portal",
         ),
         pytest.param(
@@ -862,7 +862,7 @@ def test_a_masked_unit_for_pac_files_matters_where_one_is_used() -> None:
     [
         pytest.param(
             Refused(upstream="corp → a:8080", pac="corp", untrusted="a", sends=False),
-            'If that is a proxy of yours, add "a" to trusted of [upstream.corp], then run: sudo docker-proxy-agent reload',
+            'If that is one of your proxies, add "a" to trusted of [upstream.corp], then run: sudo docker-proxy-agent reload',
             id="not-trusted",
         ),
         pytest.param(
@@ -876,7 +876,7 @@ def test_a_masked_unit_for_pac_files_matters_where_one_is_used() -> None:
 def test_what_a_proxy_of_a_pac_file_wants_is_written_where_the_pac_file_is_named(one: Refused, command: str) -> None:
     (found,) = of_passwords([one], POLICY)
 
-    assert (found.what, found.command) == ("corp → a:8080 wants user and password", command)
+    assert (found.what, found.command) == ("corp → a:8080 asks for a user and password", command)
 
 
 REFUSED_THERE = Verdict(Outcome.REFUSED, "connecting to 127.0.0.1:3130: nobody listens")

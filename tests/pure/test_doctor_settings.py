@@ -232,7 +232,7 @@ def test_an_agent_whose_work_is_needed_at_once_takes_some_seconds_for_it() -> No
     (found,) = of_the_service(Service(is_running=False), is_docker_failing=True)
 
     start = "sudo systemctl enable --now docker-proxy-agent.service"
-    assert found.command == f"Type this, and wait some seconds: {start}"
+    assert found.command == f"Run this, and wait a few seconds: {start}"
 
 
 @pytest.mark.parametrize(
@@ -273,7 +273,7 @@ def test_a_docker_that_failed_has_its_last_words_without_a_password() -> None:
 
     (found,) = of_failed_units(Unit(reality=Reality(FAILED), last_words=said))
 
-    assert "; the last that it said: failed to start daemon: " in found.what
+    assert "; its last message: failed to start daemon: " in found.what
     assert PASSWORD not in found.what
     assert "\x1b" not in found.what
 

@@ -264,7 +264,7 @@ def test_socks_carries_every_password(password: str) -> None:
 def test_a_refused_password_is_told_and_not_shown() -> None:
     _, ended = spoken(socks5("r.test", 443, ALICE), [b"\x05\x02", b"\x01\x01"])
 
-    assert ended == (Outcome.PROXY_AUTH, "SOCKS: refuses user and password")
+    assert ended == (Outcome.PROXY_AUTH, "SOCKS: refuses the user and password")
 
 
 def test_a_proxy_that_wants_no_password_is_not_told_it() -> None:

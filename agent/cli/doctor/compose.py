@@ -44,7 +44,7 @@ def judge(seen: Compose) -> Iterator[Finding]:
                 code=Sign.COMPOSE_SERVICES,
                 is_broken=False,
                 where=f"project {project}",
-                what=f"no_proxy of containers does not name {', '.join(missing)}",
-                why="a service that asks another by HTTP and honours the proxy asks the proxy, which does not know it",
+                what=f"the containers' no_proxy lacks {', '.join(missing)}",
+                why="programs that honour the proxy ask it for other services, whose names it does not know",
                 command=f"Add to no_proxy in the policy: {', '.join(missing)}; then recreate the containers",
             )

@@ -49,7 +49,7 @@ def judge(seen: Engines) -> Iterator[Finding]:
             code=Sign.DOCKER_MASKED,
             is_broken=True,
             where=seen.unit,
-            what="is masked: nobody can start it",
+            what="is masked, so it cannot be started",
             why="docker fails with: Cannot connect to the Docker daemon",
             command=seen.mask,
         )
@@ -60,7 +60,7 @@ def judge(seen: Engines) -> Iterator[Finding]:
             is_broken=True,
             where=seen.unit,
             what=f"there is no such unit; {what}",
-            why="nothing that the agent writes reaches it",
+            why="the agent's settings do not reach it",
             command=where,
         )
 
@@ -79,6 +79,6 @@ def _other(seen: Engines, socket: str, kind: str, command: str) -> Finding:
         is_broken=not seen.is_there,
         where=socket,
         what=f"{kind} listens here, {beside}",
-        why="a docker client whose context or DOCKER_HOST leads there uses its proxy settings, not this one's",
+        why="a docker client whose context or DOCKER_HOST points there uses that engine's proxy settings, not these",
         command=f"docker context ls shows which one is used. {command or 'See docs/engines.md'}",
     )

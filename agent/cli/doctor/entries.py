@@ -57,7 +57,7 @@ def judge(clients: Iterable[Client], sockets: Collection[str]) -> Iterator[Findi
                     is_broken=False,
                     where=client.path,
                     what=f'in proxies, "{name}" {why_not}',
-                    why=f"docker run and docker build of {client.whose} get nothing of it",
+                    why=f"docker run and docker build of {client.whose} ignore that entry",
                     command="Remove it there, unless that engine is only stopped",
                 )
         if client.has_other_engine and client.reaches_it:
@@ -65,8 +65,8 @@ def judge(clients: Iterable[Client], sockets: Collection[str]) -> Iterator[Findi
                 code=Sign.REMOTE_CONTEXT,
                 is_broken=False,
                 where=client.path,
-                what=f"a context of {client.whose} leads to another engine, whose containers get this proxy, too",
-                why="the proxy may be none where that engine is",
+                what=f"a context of {client.whose} points to another engine, whose containers get this proxy too",
+                why="the proxy may not be reachable from there",
                 command='If so, set in [clients]: scope = "local", then run: sudo docker-proxy-agent reload',
             )
 
@@ -76,9 +76,9 @@ def _is_dead(name: str, heard: Collection[str]) -> str:
     if name == _DEFAULT:
         return ""
     if not _OF_AN_ENGINE.fullmatch(name) or len(words(name)) > 1:
-        return "is the name of no engine: these are URLs, such as unix:///run/docker.sock"
+        return "is not the name of an engine: use a URL, such as unix:///run/docker.sock"
     if name.startswith(_UNIX) and heard and name.removeprefix(_UNIX).removeprefix("/var") not in heard:
-        return "names a socket that nobody listens on"
+        return "names a socket that nothing listens on"
     return ""
 
 

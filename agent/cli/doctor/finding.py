@@ -99,7 +99,7 @@ def shown(findings: Iterable[Finding], unseen: Iterable[str]) -> DoctorShown:
 def finding_lines(these: DoctorShown) -> Iterator[str]:
     """Before long lines are folded."""
     if not these.findings:
-        yield "nothing is found that stands in the way"
+        yield "no problems found"
     elif not these.broken:
         yield "nothing is broken now"
     heading = ""
@@ -112,7 +112,7 @@ def finding_lines(these: DoctorShown) -> Iterator[str]:
         yield from _lines(number, one)
     if these.broken:
         yield ""
-        yield "When 1 is done, look again: sudo docker-proxy-agent doctor"
+        yield "After fixing 1, run again: sudo docker-proxy-agent doctor"
     if these.unseen:
         yield ""
     for text in these.unseen:

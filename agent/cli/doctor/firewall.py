@@ -49,9 +49,9 @@ def judge(seats: Iterable[Seat]) -> Iterator[Finding]:
                 code=Sign.FIREWALL,
                 is_broken=True,
                 where=f"{one.address}:{one.port}",
-                what=f"containers do not get to {one.upstream}, which listens there ({one.answer.value}): "
-                f"a firewall of this host is in between ({one.kept_by.value})",
-                why="docker build and docker run are told to use it; Docker's own pulls are not concerned",
+                what=f"containers cannot reach {one.upstream}, which listens there ({one.answer.value}): "
+                f"a firewall on this host blocks them ({one.kept_by.value})",
+                why="docker build and docker run are told to use it; docker pull is not affected",
                 command=_opening(one),
             )
 

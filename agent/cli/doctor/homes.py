@@ -29,8 +29,8 @@ def judge(files: Iterable[Left]) -> Iterator[Finding]:
                 is_broken=False,
                 where=one.whose,
                 what=f"is left out: {one.why}",
-                why="docker run and docker build of this user do not get the settings of each network",
-                command="If that is not wanted, correct it, or [clients] in the policy",
+                why="docker run and docker build of this user do not follow the network",
+                command="To change that, fix it, or edit [clients] in the policy",
             )
             continue
         yield Finding(
@@ -39,5 +39,5 @@ def judge(files: Iterable[Left]) -> Iterator[Finding]:
             where=one.path,
             what=one.why,
             why=f"docker run and docker build of {one.whose} do not get the settings of this network",
-            command="Correct the file, then run: sudo docker-proxy-agent apply",
+            command="Fix the file, then run: sudo docker-proxy-agent apply",
         )

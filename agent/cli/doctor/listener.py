@@ -38,7 +38,7 @@ def _judged(one: LocalProxy, policy: str) -> Finding | None:
             code=Sign.LISTENER_UNKNOWN,
             is_broken=False,
             where=one.at,
-            what=f"who listens there is not known: {one.unknown}",
+            what=f"cannot tell who listens there: {one.unknown}",
         )
     who = f"sudo ss -ltnp 'sport = :{one.port}'"
     if not one.listens:
@@ -50,16 +50,16 @@ def _judged(one: LocalProxy, policy: str) -> Finding | None:
             is_broken=one.is_in_use,
             where=one.at,
             what=f"{' and '.join(others)} listens there, and upstream.{one.upstream} is to be {one.owner}'s",
-            why="whoever listens there gets all that Docker sends to it, passwords included; the agent does not use it",
-            command=f"{who} shows the program. Stop it, or correct the owner in {policy}",
+            why="that program would get everything Docker sends, passwords included, so the agent does not use it",
+            command=f"{who} shows the program. Stop it, or fix the owner in {policy}",
         )
     if one.upstream and not one.owner and len(one.listens) == 1:
         return Finding(
             code=Sign.LISTENER_UNOWNED,
             is_broken=False,
             where=policy,
-            what=f"upstream.{one.upstream} at {one.at} may be anybody's: it has no owner",
-            why="while the program is down, any user of this host may listen in its place",
+            what=f"upstream.{one.upstream} at {one.at} has no owner, so anybody's program may answer",
+            why="while the program is down, any user of this host can listen in its place",
             command=_how_to_own(one),
         )
     return None
@@ -81,7 +81,7 @@ def _absent(one: LocalProxy) -> Finding:
         code=Sign.LISTENER_ABSENT,
         is_broken=True,
         where=one.at,
-        what="nothing listens there, and Docker is told to use it as its proxy",
+        what="nothing listens there, but Docker uses it as its proxy",
         why="every pull fails with: connection refused",
         command=f"Start the proxy's program, or: {helps}",
     )

@@ -72,8 +72,8 @@ def judge(logins: Iterable[Login]) -> Iterator[Finding]:
             is_broken=False,
             where=one.host,
             what=f"{', '.join(one.whose)} logged in to this registry, which is at {one.address}, a private address, "
-            f"{said}and Docker asks the proxy for it",
-            why="most proxies lead out of a network, and not back into it: pulls from there end with Forbidden or wait",
-            command=f'Unless they work, if you know it to be in this network: add "{one.host}" {where}, '
+            f"{said}but Docker reaches it through the proxy",
+            why="most proxies lead out of a network, not back in: pulls from there fail with Forbidden or time out",
+            command=f'If such pulls fail and this registry is in your network: add "{one.host}" {where}, '
             "then run: sudo docker-proxy-agent apply",
         )

@@ -47,7 +47,7 @@ def judge_in_containers(unknown: Iterable[InContainers]) -> Iterator[Finding]:
             code=Sign.NAME_UNKNOWN_TO_CONTAINERS,
             is_broken=True,
             where=one.name,
-            what=f"containers are told to use this proxy, and ask {one.asked}, where its name is not known",
+            what=f"containers use this proxy, but ask {one.asked}, where its name is not known",
             why="in containers and builds, apt, pip and the like fail with: could not resolve proxy",
             command="Set in [clients]: resolve = true, which writes its address, or "
             f"{'relay.enable = true' if one.is_of_a_pac else url}; then run: sudo docker-proxy-agent apply",
@@ -80,7 +80,7 @@ def _unknown(one: Host) -> Finding:
         is_broken=True,
         where=one.name,
         what=f"no address is known of this {what}: {one.why_not}",
-        why="every pull fails with: no such host, or only after a long wait",
+        why="every pull fails with: no such host, or times out",
         command=f"See: getent ahosts {one.name}. As long as that prints nothing, the name servers in "
         "/etc/resolv.conf do not know it: its name may be wrong, a VPN that does is down, "
         "or here only a proxy resolves such names",
@@ -92,24 +92,24 @@ def _fake(one: Host) -> Finding:
         code=Sign.FAKE_ADDRESS,
         is_broken=False,
         where=one.name,
-        what=f"its address here is {one.addresses[0]}, which an app with a TUN ({one.way}) makes up (fake-ip)",
+        what=f"its address here is {one.addresses[0]}, made up by an app with a TUN ({one.way}): fake-ip",
         why=(
-            "what seems to be direct goes through that app; when it ends, the address leads nowhere, "
-            "and whoever still knows it fails"
+            "what seems to be direct goes through that app; when the app stops, the address leads nowhere, "
+            "and programs that still have it fail"
         ),
-        command="Nothing, if that is meant. Else add the name to fake-ip-filter of the app",
+        command="Nothing to do, if you want that. Otherwise add the name to the app's fake-ip-filter",
     )
 
 
 def _dead(one: Host) -> Finding:
-    out = f"goes out by {one.way}, which is no TUN" if one.way else "has no way"
+    out = f"goes out by {one.way}, which is not a TUN" if one.way else "has no way"
     return Finding(
         code=Sign.FAKE_ADDRESS_DEAD,
         is_broken=one.is_in_use,
         where=one.name,
         what=f"its address here is {one.addresses[0]}, made up by an app (fake-ip), and {out}",
-        why="the app's name server still answers, and its tunnel is gone: connections to it time out",
-        command="Start the app's TUN, or end the app wholly; then: sudo resolvectl flush-caches",
+        why="the app's name server still answers, but its tunnel is gone: connections time out",
+        command="Start the app's TUN, or quit the app completely; then: sudo resolvectl flush-caches",
     )
 
 
@@ -118,10 +118,10 @@ def _hidden(one: Host) -> Finding:
         code=Sign.PROXY_IN_DOCKERS_RANGE,
         is_broken=one.is_in_use,
         where=one.name,
-        what=f"the way to this proxy ends on {one.bridge}",
-        why="a network of containers has the range that the proxy is in: no packet gets to it, and no error says so",
+        what=f"the route to this proxy ends at {one.bridge}",
+        why="a Docker network uses the proxy's address range: no packet reaches the proxy, and no error says so",
         command=(
-            "docker network ls and docker network inspect show which; docker network rm removes it. "
-            "default-address-pools in daemon.json keeps new ones out of that range"
+            "docker network ls and docker network inspect show which network; docker network rm removes it. "
+            "default-address-pools in daemon.json keeps new networks out of that range"
         ),
     )

@@ -49,7 +49,7 @@ def judge(pacs: Pacs) -> Iterator[Finding]:
             code=Sign.PAC_UNIT_MASKED,
             is_broken=True,
             where=pacs.unit,
-            what="the unit that evaluates PAC files is masked, so the running agent learns nothing from one",
+            what="the unit that evaluates PAC files is masked, so the running agent cannot evaluate any",
             why="the upstreams that a PAC names are not used, although it can be fetched",
             command=f"{pacs.unmask} && sudo docker-proxy-agent reload",
         )
@@ -72,9 +72,9 @@ def _says_nothing(one: LookedAt, verdict: Verdict, *, is_needed: bool) -> Findin
         is_broken=is_needed,
         where=one.where,
         what=f"{one.seen.name} names no way out here, {verdict.outcome.value}: {what}",
-        why="pulls fail: nothing else of this network works"
+        why="pulls fail: nothing else in this network works"
         if is_needed
-        else "what Docker would go by is not known, so the next upstream of this network is used",
+        else "which proxy to use is not known, so the next upstream of this network is used",
         command=command or _deed(one, verdict.outcome),
     )
 
@@ -90,7 +90,7 @@ def _parted(evidence: str) -> tuple[str, str]:
 
 def _deed(one: LookedAt, outcome: Outcome) -> str:
     if outcome is Outcome.PORTAL:
-        return f"Log in at this network's page with a browser. To look again: {_LOOK}"
+        return f"Log in to this network in a browser. To check again: {_LOOK}"
     if outcome is Outcome.DNS and one.pac == PacUrl.AUTO:
         return (
             f'Ask whoever runs this network for the URL of its PAC file, and write it in place of "auto" in'
@@ -100,7 +100,7 @@ def _deed(one: LookedAt, outcome: Outcome) -> str:
         return (
             f"See: getent ahosts {one.pac.host}. As long as that prints nothing, a VPN may be down, or the name wrong"
         )
-    return f"Ask whoever runs this network what is wrong with its PAC file. To look again: {_LOOK}"
+    return f"Ask whoever runs this network what is wrong with its PAC file. To check again: {_LOOK}"
 
 
 def _is_a_copy(one: LookedAt) -> Finding:
@@ -108,9 +108,9 @@ def _is_a_copy(one: LookedAt) -> Finding:
         code=Sign.PAC_COPY,
         is_broken=False,
         where=one.where,
-        what=f"{one.seen.name} goes by a copy of its PAC file: {one.seen.problem}",
-        why="what has changed in it since is not known",
-        command=f"Nothing, if its server comes back: it is asked again and again. To look: {_LOOK}",
+        what=f"{one.seen.name} uses a saved copy of its PAC file: {one.seen.problem}",
+        why="whether it has changed since is not known",
+        command=f"Nothing to do, if its server comes back: it is retried. To check: {_LOOK}",
     )
 
 
@@ -128,8 +128,8 @@ def _leads_nowhere(one: LookedAt, *, is_needed: bool) -> Finding:
         code=Sign.PAC_LEADS_NOWHERE,
         is_broken=is_needed,
         where=one.where,
-        what=f"{name} sends {says}, and none of these leads to a registry from here: {tried}",
-        why="every pull by them fails",
+        what=f"{name} sends {says}, but none of these reaches a registry from here: {tried}",
+        why="every pull through them fails",
         command=f"Ask whoever runs this network which proxy is right. What the file says: {_LOOK}",
     )
 

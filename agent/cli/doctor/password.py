@@ -33,16 +33,16 @@ def judge(refused: Iterable[Refused], policy: str) -> Iterator[Finding]:
             code=Sign.LOGIN_REFUSED,
             is_broken=one.is_in_use,
             where=one.file or policy,
-            what=f"{proxy} refuses user and password" if one.sends else f"{proxy} wants user and password",
+            what=f"{proxy} refuses the user and password" if one.sends else f"{proxy} asks for a user and password",
             why="pulls fail with error 407"
-            + ("; the agent does not try that password again, for the account might be locked" if one.sends else ""),
+            + ("; the agent does not send that password again, as that might lock the account" if one.sends else ""),
             command=f"{_deed(one, table)}, then run: sudo docker-proxy-agent reload",
         )
 
 
 def _deed(one: Refused, table: str) -> str:
     if one.untrusted:
-        return f'If that is a proxy of yours, add "{one.untrusted}" to trusted of {table}'
+        return f'If that is one of your proxies, add "{one.untrusted}" to trusted of {table}'
     if not one.sends:
         trusted = ", and the proxy to trusted there" if one.pac else ""
         return f"Add username and password_file to {table}{trusted}"
@@ -52,7 +52,7 @@ def _deed(one: Refused, table: str) -> str:
             f"Ask whoever runs the proxy for the password{whose}, and write only that into {one.file}, "
             f"one line, as it is: no quotes, no % encoding{_unseen(one.file)}"
         )
-    return f"Correct username and password of {table}"
+    return f"Fix username and password of {table}"
 
 
 def _unseen(file: str) -> str:

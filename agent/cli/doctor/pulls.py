@@ -64,8 +64,8 @@ def _tokens(one: Needed) -> Finding:
         code=Sign.TOKEN_SERVER,
         is_broken=one.is_in_use,
         where=one.host,
-        what=f"the registry sends Docker there for tokens, and {_leads_not(one)}",
-        why="the registry answers, and every pull through it fails all the same",
+        what=f"the registry sends Docker there for tokens, but {_leads_not(one)}",
+        why="the registry answers, but every pull through it still fails",
         command=_let_pass(one.host, one.upstream),
     )
 
@@ -75,8 +75,8 @@ def _reach(one: Needed) -> Finding:
         code=Sign.LAYERS_HOST,
         is_broken=one.is_in_use,
         where=one.host,
-        what=f"probe.reach of the policy names it, and {_leads_not(one)}",
-        why="the registry answers, and pulls of what comes from there fail all the same",
+        what=f"probe.reach of the policy names it, but {_leads_not(one)}",
+        why="the registry answers, but pulls of what comes from there still fail",
         command=_let_pass(one.host, one.upstream),
     )
 
@@ -87,10 +87,10 @@ def _layers(refused: list[Needed], *, are_all: bool) -> Finding:
         code=Sign.LAYERS_HOST,
         is_broken=are_all and first.is_in_use,
         where=hosts,
-        what=f"layers of Docker Hub's images come from there, and {_leads_not(first)}",
-        why="a pull begins, and fails at its layers"
+        what=f"layers of Docker Hub's images come from there, but {_leads_not(first)}",
+        why="a pull starts, then fails at its layers"
         if are_all
-        else "Docker Hub has several such hosts: a pull fails whenever it sends Docker to one of these",
+        else "Docker Hub uses several such hosts: a pull fails whenever it is sent to one of these",
         command=_let_pass(hosts, first.upstream),
     )
 
@@ -102,4 +102,4 @@ def _leads_not(one: Needed) -> str:
 
 def _let_pass(hosts: str, upstream: str) -> str:
     who = "this network" if upstream == DIRECT_NAME else "that proxy"
-    return f"Ask whoever runs {who} to let it pass: {hosts}. To try again: sudo docker-proxy-agent doctor"
+    return f"Ask whoever runs {who} to allow it: {hosts}. To check again: sudo docker-proxy-agent doctor"

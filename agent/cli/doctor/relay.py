@@ -31,7 +31,7 @@ def judge(relay: RelaySeen | None) -> Iterator[Finding]:
         code=Sign.RELAY_SILENT,
         is_broken=True,
         where=f"127.0.0.1:{relay.port}",
-        what=f"the relay leads to no registry ({relay.through.outcome.value}{evidence})",
-        why=f"Docker and containers have its address, and {relay.upstream} itself works",
+        what=f"the relay reaches no registry ({relay.through.outcome.value}{evidence})",
+        why=f"Docker and containers use it, although {relay.upstream} itself works",
         command="sudo systemctl restart docker-proxy-relay.service; journalctl -u docker-proxy-relay -n 50",
     )

@@ -35,7 +35,7 @@ def judge(rooms: Iterable[Room]) -> Iterator[Finding]:
             code=Sign.DISK_FULL,
             is_broken=True,
             where=room.folder,
-            what="the file system is full" if is_full else "the file system has no room for another file",
+            what="the file system is full" if is_full else "the file system has no inode left for another file",
             why="neither the agent nor Docker can write there: settings stay as they are, and pulls fail",
-            command=f"See what takes the room: df {'-h' if is_full else '-i'} {room.folder}; docker system df",
+            command=f"See what takes up the space: df {'-h' if is_full else '-i'} {room.folder}; docker system df",
         )

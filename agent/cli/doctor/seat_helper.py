@@ -28,7 +28,7 @@ def main(bridge: str, own: str, address: str, port: int) -> str:
     libc = ctypes.CDLL(None, use_errno=True)
     signal.alarm(WITHIN_S)
     if libc.prctl(_SET_DEATH_SIGNAL, signal.SIGKILL) or os.getppid() != host:
-        return "who asked is gone"
+        return "the process that asked has ended"
     if libc.unshare(_NEW_NETWORK):
         return os.strerror(ctypes.get_errno())
     end = f"dpa{os.getpid()}"

@@ -40,10 +40,10 @@ def judge(service: Service | None, *, is_docker_failing: bool = False) -> Iterat
             code=Sign.AGENT_DOWN,
             is_broken=is_docker_failing,
             where=service.unit,
-            what="is masked: nobody can start it" if service.mask else "does not run",
+            what="is masked, so it cannot be started" if service.mask else "does not run",
             why="Docker keeps the settings of the last network"
             + (", which do not work here" if is_docker_failing else ""),
-            command=f"Type this, and wait some seconds: {_start(service)}" if is_docker_failing else _start(service),
+            command=f"Run this, and wait a few seconds: {_start(service)}" if is_docker_failing else _start(service),
         )
         return
     if service.is_enabled is False:
@@ -51,7 +51,7 @@ def judge(service: Service | None, *, is_docker_failing: bool = False) -> Iterat
             code=Sign.AGENT_NOT_ENABLED,
             is_broken=False,
             where=service.unit,
-            what="runs, and does not start at boot",
+            what="runs, but does not start at boot",
             why="after the next boot Docker keeps the settings of the last network",
             command=f"sudo {service.systemctl} enable {service.unit}",
         )
@@ -60,8 +60,8 @@ def judge(service: Service | None, *, is_docker_failing: bool = False) -> Iterat
             code=Sign.AGENT_OLDER,
             is_broken=False,
             where=service.unit,
-            what=f"version {service.version} runs, and the files are of {service.installed}",
-            why="what the files do better is not in use yet",
+            what=f"version {service.version} is running, but {service.installed} is installed",
+            why="the installed version is not in use yet",
             command=f"sudo {service.systemctl} restart {service.unit}",
         )
     if service.audit_log and service.anchors == 0:
@@ -70,7 +70,7 @@ def judge(service: Service | None, *, is_docker_failing: bool = False) -> Iterat
             is_broken=False,
             where=service.audit_log,
             what=f"systemd's journal has no anchor of it, though {service.unit} runs",
-            why="audit verify cannot tell a log that root has written anew",
+            why="audit verify cannot detect that root has rewritten the log",
             command="Storage= must not be none: systemd-analyze cat-config "
             f"systemd/journald.conf shows it. Then: sudo {service.systemctl} restart {service.unit}",
         )

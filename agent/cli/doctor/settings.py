@@ -60,10 +60,10 @@ def _foreign(reality: Reality) -> Iterator[Finding]:
             code=Sign.FOREIGN_SETTING,
             is_broken=False,
             where=layer.path,
-            what=f"sets {names}" + (", which the agent's drop-in beats" if is_beaten else ""),
-            why="it does nothing now, and counts again without the agent"
+            what=f"sets {names}" + (", which the agent's drop-in overrides" if is_beaten else ""),
+            why="it has no effect now, but takes effect again without the agent"
             if is_beaten
-            else "Docker has this proxy in every network, until the agent writes a drop-in, which beats it",
+            else "Docker uses this proxy in every network until the agent writes a drop-in, which overrides it",
             command=f"Remove it there if nothing else needs it: systemctl cat {reality.unit_name}",
         )
     if is_beaten and _in_file(reality) != Texts():
@@ -71,8 +71,8 @@ def _foreign(reality: Reality) -> Iterator[Finding]:
             code=Sign.PLACES_DIFFER,
             is_broken=False,
             where=reality.daemon_json_path,
-            what="has proxies, which beat the agent's drop-in",
-            why="the settings stand in two places, and only one of them counts",
+            what="has proxies, which override the agent's drop-in",
+            why="the settings are in two places, and only one takes effect",
             command="sudo docker-proxy-agent apply",
         )
 
@@ -90,8 +90,8 @@ def _top_level(reality: Reality) -> Iterator[Finding]:
             is_broken=False,
             where=reality.daemon_json_path,
             what=f"has {', '.join(names)} at the top level",
-            why='they do nothing, and dockerd does not say so: it reads them only within "proxies"',
-            command="Give the proxy to an upstream of the policy as url, and remove the keys there",
+            why='they have no effect, and dockerd does not say so: it reads them only inside "proxies"',
+            command="Put the proxy into the policy as the url of an upstream, and remove these keys",
         )
 
 
@@ -111,7 +111,7 @@ def _unread(written: Written, reality: Reality) -> Iterator[Finding]:
                 is_broken=False,
                 where=path,
                 what=f"sets {', '.join(names)}, and no EnvironmentFile= of {reality.unit_name} names it",
-                why="it does nothing: systemd reads only the files that the unit names",
+                why="it has no effect: systemd reads only the files that the unit names",
                 command="Put the proxy into the policy, and remove it there",
             )
         elif exported := list(dict.fromkeys(_EXPORTED.findall(text))):
@@ -120,7 +120,7 @@ def _unread(written: Written, reality: Reality) -> Iterator[Finding]:
                 is_broken=False,
                 where=path,
                 what=f"exports {', '.join(exported)}, as a shell does",
-                why="it does nothing: systemd, which reads the file, leaves out a line that begins with export",
+                why="it has no effect: systemd, which reads the file, ignores a line that begins with export",
                 command="Put the proxy into the policy, and remove it there",
             )
 
@@ -133,8 +133,8 @@ def _all_proxy(written: Written, reality: Reality) -> Iterator[Finding]:
             is_broken=False,
             where=reality.unit_name,
             what=f"dockerd was started with {', '.join(names)}",
-            why="it does nothing: dockerd reads HTTP_PROXY, HTTPS_PROXY and NO_PROXY only",  # FACTS 7
-            command="Give the proxy to an upstream of the policy as url, and remove the variable where "
+            why="it has no effect: dockerd reads only HTTP_PROXY, HTTPS_PROXY and NO_PROXY",  # FACTS 7
+            command="Put the proxy into the policy as the url of an upstream, and remove the variable where "
             f"{reality.systemctl} cat {reality.unit_name} shows it",
         )
 
@@ -149,9 +149,9 @@ def _socks5h(written: Written, reality: Reality) -> Iterator[Finding]:
             code=Sign.SOCKS_BY_NAME,
             is_broken=True,
             where=reality.unit_name,
-            what=f"runs with a socks5h:// proxy, and was built with {version[0]}, which does not know that",
-            why="every pull through it fails; with socks5:// the proxy resolves the names as well",
-            command="Write socks5:// where the proxy is set, or give it to an upstream of the policy, "
+            what=f"runs with a socks5h:// proxy, but was built with {version[0]}, which does not support that",
+            why="every pull through it fails; with socks5:// the proxy resolves the names, too",
+            command="Write socks5:// where the proxy is set, or put it into the policy as the url of an upstream, "
             "then run: sudo docker-proxy-agent apply",
         )
 
@@ -168,20 +168,20 @@ def _no_proxy(reality: Reality) -> Iterator[Finding]:
                 code=Sign.NO_PROXY_ENTRY,
                 is_broken=False,
                 where="no_proxy of Docker",
-                what=f'"{no_proxy_shown([entry]) if is_shown else UNPARSABLE}" means nothing: {why_not}',
-                why="Docker asks the proxy for what it was to exclude",
-                command="Correct it in no_proxy of the policy, then run: sudo docker-proxy-agent apply",
+                what=f'"{no_proxy_shown([entry]) if is_shown else UNPARSABLE}" has no effect: {why_not}',
+                why="Docker uses the proxy for what it should exclude",
+                command="Fix it in no_proxy of the policy, then run: sudo docker-proxy-agent apply",
             )
 
 
 def means_nothing(entry: str) -> str:
     """Why dockerd matches no host with it; '' if it can (FACTS 9)."""
     if "://" in entry:
-        return "an entry is a host, and no URL"
+        return "an entry is a host, not a URL"
     if _A_BLANK.search(entry):
-        return "entries are separated by commas, not by blanks"
+        return "entries are separated by commas, not spaces"
     if "*" in entry.removeprefix("*.") and entry != "*":
-        return "a * stands only alone, or before the first dot"
+        return "a * must stand alone, or before the first dot"
     if "/" in entry and not _is_network(entry):
         return "an entry has no path, and a network is written as 10.0.0.0/8"
     return ""

@@ -42,7 +42,7 @@ def judge(seen: Trust) -> Iterator[Finding]:
             code=Sign.CA_NOT_READ,
             is_broken=False,
             where=seen.ca_file,
-            what="this CA came after dockerd had started",
+            what="this CA was added after dockerd started",
             # Go reads the system's CAs once: crypto/x509/root.go, systemRootsPool. Of certs.d each pull reads anew.
             why="dockerd reads the system's CAs once, so a pull may fail with: certificate signed by unknown authority",
             command=f"sudo {_reading(seen.ca_file)}, then: sudo systemctl restart {seen.unit.removesuffix('.service')}",
@@ -59,8 +59,8 @@ def _of_time(one: Rejected) -> Finding:
         code=Sign.CERTIFICATE_TIME,
         is_broken=one.is_in_use,
         where=one.upstream,
-        what=f"a certificate is outside its time: {one.evidence}",
-        why="it has run out, or this host's clock is wrong; every pull through it fails",
+        what=f"a certificate has expired or is not valid yet: {one.evidence}",
+        why="it has expired, or this host's clock is wrong; every pull through it fails",
         command="timedatectl shows the clock; sudo timedatectl set-ntp true sets it",
     )
 
@@ -70,11 +70,11 @@ def _of_its_issuer(one: Rejected, unit: str) -> Finding:
         code=Sign.CERTIFICATE_REJECTED,
         is_broken=one.is_in_use,
         where=one.upstream,
-        what=f"a certificate on the way to the registry is not believed: {one.evidence}",
-        why="somebody reads along: a company's proxy, whose CA dockerd would have to know, or one who should not",
+        what=f"a certificate on the way to the registry is not trusted: {one.evidence}",
+        why="something intercepts TLS here: a company's proxy, whose CA dockerd has to trust, or an attacker",
         command=(
-            "If the issuer is your company: its CA as PEM to /usr/local/share/ca-certificates/NAME.crt, "
-            f"sudo update-ca-certificates, sudo systemctl restart {unit.removesuffix('.service')}. "
-            "Else use another network"
+            "If the issuer is your company: save its CA as PEM in /usr/local/share/ca-certificates/NAME.crt; "
+            f"sudo update-ca-certificates; sudo systemctl restart {unit.removesuffix('.service')}. "
+            "Otherwise use another network"
         ),
     )

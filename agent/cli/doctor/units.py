@@ -49,9 +49,9 @@ def judge_failed(unit: Unit) -> Iterator[Finding]:
         code=Sign.DOCKER_FAILED,
         is_broken=True,
         where=reality.unit_name,
-        what="has failed, and systemd no longer starts it by itself"
-        + (f"; the last that it said: {escaped(unit.last_words)}" if unit.last_words else ""),
-        why="after some failed starts in a row systemd refuses another one, even when the cause is gone",
+        what="has failed, and systemd no longer restarts it"
+        + (f"; its last message: {escaped(unit.last_words)}" if unit.last_words else ""),
+        why="after several failed starts in a row systemd refuses another one, even if the cause is fixed",
         command=f"sudo {reality.systemctl} reset-failed {failed} && "
         f"sudo {reality.systemctl} restart {reality.unit_name}",
     )
@@ -67,8 +67,8 @@ def judge(unit: Unit) -> Iterator[Finding]:
             code=Sign.NEEDS_DAEMON_RELOAD,
             is_broken=False,
             where=name,
-            what="its files changed, and systemd has not read them",
-            why="a restart would use what systemd read before",
+            what="its unit files changed, but systemd has not reloaded them",
+            why="a restart would still use the old ones",
             command=f"sudo {reality.systemctl} daemon-reload",
         )
     if reality.hanging:
@@ -78,7 +78,7 @@ def judge(unit: Unit) -> Iterator[Finding]:
             is_broken=False,
             where=name,
             what=f"systemd stops {', '.join(reality.hanging)} with it",
-            why="a restart for new settings waits because of them",
+            why="so a restart for new settings has to wait",
             command=f"If they may be restarted with Docker, set in [docker]: take_along = [{listed}]",
         )
     if reality.shims_in_unit:
@@ -87,7 +87,7 @@ def judge(unit: Unit) -> Iterator[Finding]:
             is_broken=False,
             where=name,
             what=f"has KillMode={reality.unit.kill_mode}",
-            why="a restart ends the containers, whatever live-restore says",
+            why="a restart stops the containers, even with live-restore",
             command=f"Set KillMode=process with: sudo {reality.systemctl} edit {name}",
         )
     if reality.engine is not None and not reality.engine.is_swarm and not reality.shims_in_unit:
@@ -98,8 +98,8 @@ def judge(unit: Unit) -> Iterator[Finding]:
             is_broken=False,
             where=name,
             what="is part of a swarm",
-            why="there is no live-restore in a swarm, so a restart ends the containers",
-            command='If that is wanted at no time, set in [docker]: restart = "when-idle"',
+            why="live-restore does not work in a swarm, so a restart stops the containers",
+            command='If that must never happen, set in [docker]: restart = "when-idle"',
         )
 
 
@@ -128,9 +128,9 @@ def _live_restore(reality: Reality) -> Iterator[Finding]:
             is_broken=False,
             where=reality.unit_name,
             what=f"live-restore is off, and cannot be switched on for a restart: {why_not}",
-            why="a restart ends the containers, so one for new settings waits for them",
+            why="a restart stops the containers, so a restart for new settings waits for them",
             command=(
-                f"Take --live-restore out of the command with: sudo {reality.systemctl} edit {reality.unit_name}"
+                f"Remove --live-restore from the command with: sudo {reality.systemctl} edit {reality.unit_name}"
                 if by_flag
                 else f'Set "live-restore": true in {reality.daemon_json_path}, then restart Docker once'
             ),

@@ -27,8 +27,7 @@ def judge(waiting: Waiting | None, *, is_docker_failing: bool) -> Iterator[Findi
         code=Sign.RESTART_WAITS,
         is_broken=is_docker_failing,
         where="Docker",
-        what=f"is to be restarted with other settings, and that waits: {waiting.because}",
-        why="until then it keeps those that it has"
-        + (", which do not work here: pulls fail" if is_docker_failing else ""),
+        what=f"needs a restart for new settings, but that waits: {waiting.because}",
+        why="until then it keeps the old ones" + (", which do not work here: pulls fail" if is_docker_failing else ""),
         command="sudo docker-proxy-agent apply --now" if waiting.is_overrulable else "",
     )
