@@ -32,7 +32,7 @@ GROUPS: Final[Mapping[str, Mapping[str, Command]]] = {
             "write a first policy, or add the place where the machine is now",
             (
                 Example("init", "shows a policy for this system, and asks before it writes it"),
-                Example("init --proxy http://proxy:3128", "the same, with a proxy that only you know of"),
+                Example("init --proxy http://proxy:3128", "the same, with a proxy that init cannot find"),
                 Example("init --add-network office", "adds the place where the machine is now, as office"),
             ),
             more="The policy is made from what this system has: Docker's files, people's clients, its environment.",
@@ -41,12 +41,12 @@ GROUPS: Final[Mapping[str, Mapping[str, Command]]] = {
             "check the policy and list everything that is wrong with it",
             (
                 Example("check", "checks the policy that is in use"),
-                Example("check --offline --policy config.toml", "checks one that is for another machine"),
+                Example("check --offline --policy config.toml", "checks a policy for another machine"),
             ),
             needs_root=False,
         ),
         "install": Command(
-            "set up the service and start it; run again, it upgrades",
+            "set up and start the service; run it again to upgrade",
             (Example("install", "sets up the service"),),
         ),
         "uninstall": Command(
@@ -61,7 +61,7 @@ GROUPS: Final[Mapping[str, Mapping[str, Command]]] = {
             (Example("restore", "restores every file; stop the service first"),),
         ),
         "demo": Command(
-            "show a roaming laptop on loopback; your system is not touched",
+            "show a roaming laptop on loopback; your system is not changed",
             (Example("demo", "takes a few seconds"),),
             needs_root=False,
         ),
@@ -71,7 +71,7 @@ GROUPS: Final[Mapping[str, Mapping[str, Command]]] = {
             "show what the running agent sees, chose, did and waits for",
             (
                 Example("status", "shows it once"),
-                Example("status --watch", "shows it until Ctrl-C, always as it is now"),
+                Example("status --watch", "keeps it up to date until Ctrl-C"),
                 Example("status --short", "one line, for a prompt or a bar"),
                 Example("status --format prometheus", "metrics, for the textfile collector of node_exporter"),
             ),
@@ -90,7 +90,7 @@ GROUPS: Final[Mapping[str, Mapping[str, Command]]] = {
             needs_root=False,
         ),
         "pac": Command(
-            "show what a PAC file says, and the way each registry takes",
+            "show what a PAC file says, and how each registry is reached",
             (
                 Example("pac", "asks the PAC files of the policy for this network"),
                 Example("pac --pac wpad.dat ghcr.io", "asks this file about ghcr.io; no policy is needed"),
@@ -98,22 +98,22 @@ GROUPS: Final[Mapping[str, Mapping[str, Command]]] = {
             needs_root=False,
         ),
         "doctor": Command(
-            "find what stands in the way of a pull, and say what helps",
+            "find what makes pulls fail, and say how to fix it",
             (
                 Example("doctor", "lists what is broken first"),
-                Example("doctor --bundle report.json", "also writes what a helpdesk asks for"),
+                Example("doctor --bundle report.json", "also writes a file for the helpdesk"),
             ),
             more="It changes nothing, and never starts a Docker that is stopped.",
         ),
         "stale": Command(
-            "list containers, builders and images made with other settings",
+            "list containers, builders and images created with other settings",
             (Example("stale", "lists them, and changes nothing"),),
             more="Each comes with the command that recreates it.",
         ),
     },
     "steer": {
         "apply": Command(
-            "run one pass now, and restart Docker if that is needed",
+            "run one pass now, and restart Docker if needed",
             (
                 Example("apply", "runs one pass"),
                 Example("apply --now", "does not wait for containers or for the next turn"),
@@ -144,7 +144,7 @@ GROUPS: Final[Mapping[str, Mapping[str, Command]]] = {
         ),
         "reload": Command(
             "read the policy and the passwords again, and retry what failed",
-            (Example("reload", "also asks again with a password that was refused"),),
+            (Example("reload", "also tries a refused password again"),),
         ),
     },
     "for others": {
@@ -152,19 +152,19 @@ GROUPS: Final[Mapping[str, Mapping[str, Command]]] = {
             "print the settings for a container, a shell or another system",
             (
                 Example("env", "for one docker run, docker build or Compose service"),
-                Example("env --shell sh", "for a shell, to be evaluated by it"),
-                Example("env --system docker-desktop", "what Docker Desktop wants"),
+                Example("env --shell sh", "for a shell to evaluate"),
+                Example("env --system docker-desktop", "the settings that Docker Desktop needs"),
             ),
             needs_root=False,
         ),
     },
     "look back": {
         "audit": Command(
-            "show the audit log, or answer a question by it",
+            "show the audit log, or answer a question from it",
             (
                 Example("audit --since yesterday", "every record since yesterday"),
-                Example("audit at 14:00", "what was so at that time"),
-                Example("audit report -o report.html", "a page to be kept or shown"),
+                Example("audit at 14:00", "what was true at that time"),
+                Example("audit report -o report.html", "a page to keep or show"),
             ),
             more="The group adm may read it, too.",
         ),
@@ -172,11 +172,11 @@ GROUPS: Final[Mapping[str, Mapping[str, Command]]] = {
     "started by systemd": {
         "run": Command(
             "run the service; the systemd unit starts it",
-            (Example("run", "runs until Ctrl-C; without a policy it touches nothing"),),
+            (Example("run", "runs until Ctrl-C; without a policy it changes nothing"),),
         ),
         "relay": Command(
             "carry connections for Docker; its systemd unit starts it",
-            (Example("relay --listen 127.0.0.1:3130", "carries what comes to this port, until Ctrl-C"),),
+            (Example("relay --listen 127.0.0.1:3130", "accepts connections on this port until Ctrl-C"),),
             needs_root=False,
         ),
     },

@@ -20,7 +20,7 @@ from agent.values.close import did_you_mean
 PROG: Final = "docker-proxy-agent"
 _COLUMN: Final = 14  # where the text about a command begins
 _OPTIONS_COLUMN: Final = 24
-_NAMES: Final = {"command": "command", "question": "question of audit"}
+_NAMES: Final = {"command": "command", "question": "question that audit answers"}
 
 
 class Parser(argparse.ArgumentParser):
@@ -40,9 +40,9 @@ class Parser(argparse.ArgumentParser):
             return
         known = [str(choice) for choice in action.choices]
         if action.dest in _NAMES:
-            self.error(f'"{value}" is no {_NAMES[action.dest]}{did_you_mean(value, known) or _there_are(known)}')
-        one_of = did_you_mean(str(value), known) or f": {', '.join(known)}"
-        raise argparse.ArgumentError(action, f'"{value}" is not one that there is{one_of}')
+            self.error(f'"{value}" is not a {_NAMES[action.dest]}{did_you_mean(value, known) or _there_are(known)}')
+        one_of = did_you_mean(str(value), known) or f"; use one of: {', '.join(known)}"
+        raise argparse.ArgumentError(action, f'"{value}" is not valid here{one_of}')
 
     def _print_message(self, message: str, file: Any = None) -> None:
         """As everything is printed."""
@@ -73,7 +73,7 @@ def unknown(left: Iterable[str], parser: argparse.ArgumentParser, chosen: Iterab
         known += parser._option_string_actions
     first, *_ = sorted(left, key=lambda word: not word.startswith("-"))  # an option's own word may be behind it
     if not first.startswith("-") or first == "-":
-        parser.error(f'takes no "{first}"')
+        parser.error(f'unexpected argument: "{first}"')
     option = first.partition("=")[0]
     close = did_you_mean(option, (name for name in known if name.startswith("--")))
     parser.error(f"there is no option {option}{close}")
@@ -90,7 +90,7 @@ def _below(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser
 
 def _there_are(known: Iterable[str]) -> str:
     known = list(known)
-    return f": there are {', '.join(known)}" if len(known) < 10 else ""
+    return f"; use one of: {', '.join(known)}" if len(known) < 10 else ""
 
 
 _MISSING: Final = re.compile(r"the following arguments are required: (.*)")
@@ -114,7 +114,7 @@ def description(command: Command) -> str:
 
 
 def needs(*, is_root: bool) -> str:
-    return "Needs root; with --user, which is about your own instance, it does not." if is_root else "Needs no root."
+    return "Needs root, except with --user, which acts on your own instance." if is_root else "Needs no root."
 
 
 def sentence(text: str) -> str:
@@ -137,7 +137,7 @@ def _commands(columns: int) -> Iterator[str]:
             shown = f"{name} *" if command.needs_root else name
             yield from folded([f"  {shown:<{_COLUMN - 2}}{command.text}"], columns, _COLUMN)
         yield ""
-    yield from folded([f"  * needs root, as in: sudo {PROG} apply; with --user it does not"], columns, 4)
+    yield from folded([f"  * needs root, as in: sudo {PROG} apply; not with --user"], columns, 4)
     yield ""
     yield from folded([f"{PROG} COMMAND --help shows its options and an example."], columns, 0)
 

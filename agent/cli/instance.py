@@ -20,7 +20,7 @@ def of_the_caller(*, asks_systemd: bool = True) -> Paths:
     uid = os.geteuid()
     if uid == 0:
         raise AgentError(
-            "--user", "root's instance is the system's", "Run it as the user whose Docker it is, without sudo"
+            "--user", "root's instance is the system's", "Run it as the user who owns that Docker, without sudo"
         )
     found = _layout(uid, os.environ)
     # Imported only now: `status` does without.

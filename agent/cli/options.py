@@ -61,11 +61,11 @@ def _init(parser: argparse.ArgumentParser) -> None:
         default=[],
         type=url_without_password,
         metavar="URL",
-        help="a proxy that you know of, such as http://proxy.example:3128; may be given several times",
+        help="a proxy you know of, such as http://proxy.example:3128; may be given several times",
     )
     parser.add_argument("--write", action="store_true", help="write it without asking")
     parser.add_argument(
-        "--add-network", metavar="NAME", help="add the place where the machine is now to the policy that there is"
+        "--add-network", metavar="NAME", help="add the place where the machine is now to the existing policy"
     )
 
 
@@ -73,7 +73,7 @@ def _check(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--offline",
         action="store_true",
-        help="the policy is for another machine: do not look for the files and users that it names",
+        help="the policy is for another machine: do not look for the files and users it names",
     )
 
 
@@ -96,7 +96,7 @@ def _demo(parser: argparse.ArgumentParser) -> None:
 
 def _status(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--watch", action="store_true", help="show it as it is now, until Ctrl-C; in a pipe, again whenever it changes"
+        "--watch", action="store_true", help="keep it up to date until Ctrl-C; in a pipe, print it whenever it changes"
     )
     parser.add_argument(
         "--short", action="store_true", help="one line, for a prompt or a bar; with --json as waybar reads it"
@@ -113,10 +113,10 @@ def _doctor(parser: argparse.ArgumentParser) -> None:
         "--bundle",
         type=Path,
         metavar="FILE",
-        help="also write what a helpdesk asks for into this new file, without passwords, users and places",
+        help="also write a report for a helpdesk to this new file, without passwords, user names and places",
     )
     parser.add_argument(
-        "--full", action="store_true", help="with --bundle: with SSIDs, addresses and search domains of places"
+        "--full", action="store_true", help="with --bundle: include SSIDs, addresses and search domains of places"
     )
 
 
@@ -126,7 +126,7 @@ def _pac(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         type=_asked_about,
         metavar="URL",
-        help="what it is asked about, such as ghcr.io; default: the registries of the policy, or Docker Hub",
+        help="what to ask about, such as ghcr.io; default: the registries of the policy, or Docker Hub",
     )
     parser.add_argument("--pac", type=_pac_file, metavar="FILE", help="this file or URL, or auto; no policy is needed")
     parser.add_argument("--evaluator", action="store_true", help="evaluate one file; its systemd unit starts it")
@@ -147,7 +147,7 @@ def _pause(parser: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help="for how long, such as 90s, 45m, 2h or 1h30m",
     )
-    lasts.add_argument("--for", dest="for_s", action=_Said, type=_lasting, metavar="TIME", help="the same")
+    lasts.add_argument("--for", dest="for_s", action=_Said, type=_lasting, metavar="TIME", help="same as TIME")
 
 
 def _env(parser: argparse.ArgumentParser) -> None:
@@ -161,13 +161,13 @@ def _env(parser: argparse.ArgumentParser) -> None:
         "--shell",
         choices=shells,
         metavar="NAME",
-        help=f"variables for the programs of a shell, to be evaluated: {', '.join(shells)} (docs/commands.md)",
+        help=f"variables for a shell to evaluate: {', '.join(shells)} (docs/commands.md)",
     )
     what.add_argument(
         "--system",
         choices=places,
         metavar="NAME",
-        help=f"the files and commands that the Docker of another system wants: {', '.join(places)}",
+        help=f"the files and commands for the Docker of another system: {', '.join(places)}",
     )
     parser.add_argument(
         "--merge",
@@ -178,7 +178,7 @@ def _env(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--show-secrets",
         action="store_true",
-        help="with user and password: whoever sees your screen, your history or the container sees them, too",
+        help="include the user and password: anyone who sees your screen, your history or the container sees them too",
     )
 
 
@@ -192,7 +192,7 @@ def _relay(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="ADDRESS:PORT",
-        help="listen there, instead of at the sockets that systemd hands over; may be given several times",
+        help="listen there, instead of on the sockets from systemd; may be given several times",
     )
 
 

@@ -99,7 +99,7 @@ async def _look(args: argparse.Namespace, paths: Paths) -> PacsShown:
     if not named:
         raise AgentError("pac", f"{network.name} uses no upstream with `pac`", _ONE)
     if network.match.is_empty:
-        raise AgentError("pac", f"{network.name} has no match, so nobody is asked for a PAC file here", _ONE)
+        raise AgentError("pac", f"{network.name} has no match, so no PAC file is fetched here", _ONE)
     pacs = [await asking.of_upstream(name, str(policy.upstreams[name].pac)) for name in named]
     return PacsShown(network.name, asking.my_ip, tuple(pacs))
 

@@ -166,7 +166,7 @@ def print_json_line(line: str) -> None:
 def exact(text: str) -> None:
     """Lines to be pasted or evaluated, on stdout, as they are. AgentError for what a terminal would obey."""
     if not text.replace("\n", "").replace("\t", "").isprintable():
-        raise AgentError("stdout", "what is to be pasted holds a character that does not print", "Try --json")
+        raise AgentError("stdout", "the lines to paste contain a character that does not print", "Try --json")
     exact_bytes("\n".join(map(_as_a_remark, text.split("\n"))).encode())
 
 

@@ -61,7 +61,7 @@ async def _found(policy: Policy, this: TheWorld, paths: Paths) -> StaleListShown
     found = await this.daemon.inventory()
     if found is None:
         start = f"{seen.reality.systemctl} start {seen.reality.unit_name}"
-        raise AgentError(seen.reality.unit_name, "does not run, so nobody can be asked", f"Start it first: {start}")
+        raise AgentError(seen.reality.unit_name, "is not running, so it cannot be asked", f"Start it first: {start}")
     dns, docker = this.container_dns(), _client(paths, policy)
     things = list(stale_things(found, expects, dns, docker))
     alone = frozenset(name for one in things if one.kind is not Kind.BUILDER for name in one.containers)
@@ -132,10 +132,10 @@ def _shown(one: Stale) -> StaleShown:
 def _print(shown: StaleListShown) -> None:
     page(f"a new container gets {in_words(shown.expected)}")
     if not shown.stale:
-        page("nothing was made with other settings")
+        page("nothing was created with other settings")
     print_things(shown.stale)
     if shown.left_out:
-        page("", f"{shown.left_out} more are not looked at")
+        page("", f"{shown.left_out} more were not checked")
 
 
 def print_things(things: Iterable[StaleShown]) -> None:
@@ -167,7 +167,7 @@ def _lines(one: StaleShown) -> Iterator[str]:
     if one.lost:
         yield line("lost", " · ".join(one.lost))
     if not one.is_whole:
-        yield line("not whole", f"{_why_not_whole(one.command)}: docker inspect shows it. Make it again by hand")
+        yield line("not whole", f"{_why_not_whole(one.command)}: docker inspect shows it. Recreate it by hand")
 
 
 def _why_not_whole(command: str) -> str:

@@ -33,7 +33,7 @@ _COLOURS: Final = {
 
 def run(args: argparse.Namespace, paths: Paths) -> int:
     if args.format is not None and (args.watch or args.short or args.json or args.verbose):
-        raise Misused("status --format prints nothing else: leave --watch, --short, --json and -v out")
+        raise Misused("--format cannot be combined with --watch, --short, --json and -v: leave them out")
     if args.watch:  # imported only now: what is shown once does without
         status: int = importlib.import_module("agent.cli.watching").watch(args, paths)
         return status
@@ -85,13 +85,13 @@ def _show_short(found: StatusFound | None, args: argparse.Namespace, paths: Path
 
 
 def not_running(status: Status | None) -> str:
-    was = f", and this is what the last one knew {_age(status)} ago" if status is not None else ""
-    return f"no agent runs here{was}; to start it: systemctl start docker-proxy-agent"
+    was = f"; this is what the last one knew {_age(status)} ago" if status is not None else ""
+    return f"no agent is running here{was}; to start it: systemctl start docker-proxy-agent"
 
 
 def unreadable(found: StatusFound) -> str:
     remedy = "Restart it: systemctl restart docker-proxy-agent"
-    return f"version {found.version} of the agent wrote status.json, and {__version__} cannot read it. {remedy}"
+    return f"version {found.version} of the agent wrote status.json, which version {__version__} cannot read. {remedy}"
 
 
 def colour_of(status: Status) -> Colour:

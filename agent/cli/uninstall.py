@@ -36,14 +36,14 @@ from agent.values.policy import Policy, Relay
 _FAILED: Final = (
     "the service is stopped, but not everything is restored. Fix this, then run: docker-proxy-agent uninstall"
 )
-_STAYS: Final = "the relay: Docker still runs with its address, so it stays, and pulls go on"
+_STAYS: Final = "the relay: Docker still runs with its address, so it stays, and pulls keep working"
 _UNFINISHED: Final = (
-    "nothing is lost. Run uninstall again when what holds Docker's restart back is over; or, whatever that stops, at "
-    "once: sudo docker-proxy-agent uninstall --now (after make install: sudo make uninstall NOW=1)"
+    "nothing is lost. Run uninstall again when nothing holds back Docker's restart any more; or at once, whatever that "
+    "stops: sudo docker-proxy-agent uninstall --now (after make install: sudo make uninstall NOW=1)"
 )
 _FAILED_FOR_DPKG: Final = (
-    "not everything is restored, and the package is removed all the same. What is needed for another try is kept until "
-    "`apt purge`: install it again, then run: docker-proxy-agent restore"
+    "not everything is restored, but the package is removed anyway. What another try needs is kept until "
+    "`apt purge`: install the package again, then run: docker-proxy-agent restore"
 )
 
 
@@ -126,7 +126,7 @@ async def _say_what_needs_the_relay(paths: Paths, policy: Policy, *, is_put_back
         restart = await _restart_that_ends_the_relay(paths, policy)
         if restart:
             way = f"{first}sudo {restart}"
-            say(f"note         Docker still has the relay's address, where nobody listens any more. Run: {way}")
+            say(f"note         Docker still has the relay's address, where nothing listens any more. Run: {way}")
     except AgentError as error:
         complain(str(error))
         return

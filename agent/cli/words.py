@@ -49,13 +49,13 @@ def obey(words: list[str]) -> int:
         parser.print_help()
         return USAGE
     if args.policy is not None and name in _WITHOUT_POLICY:
-        parser.error(f"{name} uses no policy: leave --policy out")
+        parser.error(f"{name} does not use a policy: leave --policy out")
     if args.json and name in _WITHOUT_FACTS:
         parser.error(f"{name} has no JSON output: leave --json out")
     if args.user and args.root != _SYSTEM.root:
-        parser.error("--user and --root exclude each other")
+        parser.error("--user and --root cannot be used together")
     if args.user and name in _WITHOUT_AN_INSTANCE:
-        parser.error(f"{name} is about no instance: leave --user out")
+        parser.error(f"{name} does not belong to an instance: leave --user out")
     paths = _paths(name, args)
     if (
         COMMANDS[args.command].needs_root

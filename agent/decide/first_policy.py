@@ -90,7 +90,7 @@ def _tried_first(draft: Draft) -> list[str]:
         if where and not one.is_named:
             remarks.append(
                 f"a proxy listens here at {one.url.host}:{one.url.port}, and is tried first in {' and '.join(where)}."
-                f" If Docker is not to use it, delete {one.name} from `use`"
+                f" If Docker should not use it, delete {one.name} from `use`"
             )
     return remarks
 
@@ -112,25 +112,25 @@ def _drafted(found: Found) -> Draft:
         return Draft(upstreams, (last,), tuple(remarks))
     if found.snapshot.is_offline:
         remarks.append(
-            "this machine is in no network, so the policy describes no place. Run it where the proxy is needed"
+            "this machine is not in a network, so the policy describes no place. Run init where the proxy is needed"
         )
     elif (dead := _dead(far, found.dead)) and not pacs:
         remarks.append(
-            f"no proxy of another host answers from here ({dead}), so this is not the place that needs it, and the"
-            " policy describes no place: a proxy is used wherever it works. Run it where the proxy is needed, or there:"
-            " init --add-network NAME"
+            f"no proxy on another host answers from here ({dead}), so this is not the place that needs one, and the "
+            "policy describes no place: a proxy is used wherever it works. Run init where the proxy is needed, or "
+            "there: init --add-network NAME"
         )
         return Draft(upstreams, (last,), tuple(remarks))
     if place is None:
         kept = [one.name for one in far if one.has_password]
         if kept:
             remarks.append(
-                f"nothing here tells this place from others, so no network uses {', '.join(kept)}: its password would"
-                " be sent in every place. Write a network for it by hand"
+                f"nothing here distinguishes this place from others, so no network uses {', '.join(kept)}: "
+                "its password would be sent in every place. Write a network for it by hand"
             )
         remarks += [
-            f"nothing here tells this place from others, and a PAC file is asked for only in a network with `match`:"
-            f" {_shown(PacUrl(one.pac))} is left out"
+            "nothing here distinguishes this place from others, and a PAC file is fetched only in a network with "
+            f"`match`: {_shown(PacUrl(one.pac))} is left out"
             for one in pacs
         ]
         return Draft(upstreams, (last,), tuple(remarks))
@@ -190,14 +190,14 @@ def one_more(found: Found, policy: Policy, name: str) -> Draft | str:
     Nothing that the agent itself may have written counts as found.
     """
     if any(network.name == name for network in policy.networks):
-        return f'the policy has a network "{name}" already'
+        return f'the policy already has a network "{name}"'
     if name in policy.upstreams:
-        return f'an upstream has the name "{name}"; a network needs another one'
+        return f'"{name}" is the name of an upstream; give the network another name'
     if found.snapshot.is_offline:
-        return "this machine is in no network now. Run it at the place itself, or with the VPN up"
+        return "this machine is not in a network now. Run it at the place itself, or with the VPN up"
     place = place_here(found.snapshot, found.tunnels, [network.match for network in policy.networks])
     if place is None:
-        return "nothing here tells this place from the others of the policy"
+        return "nothing here distinguishes this place from the others in the policy"
     known = {url.without_credentials() for one in policy.upstreams.values() for url in (one.http, one.https) if url}
     merged = _Merging(
         found, names={*policy.upstreams, *(network.name for network in policy.networks), name}, known=known
@@ -267,13 +267,13 @@ class _Merging:
         secret = _credentials(http) or _credentials(https)
         excluded, left_out = _excluded(said.means.no_proxy)
         if left_out:
-            self.remarks.append(f"{said.where}: what Docker does not understand in its no_proxy is left out")
+            self.remarks.append(f"{said.where}: entries of its no_proxy that Docker does not understand are left out")
         for number, one in enumerate(self.upstreams):
             if (one.url, one.https_url) != (url, second):
                 continue
             if secret is not None and one.credentials is not None and secret != one.credentials:
                 self.remarks.append(
-                    f"{said.where} has another user or password for {url} than {one.wheres[0]}: not used"
+                    f"{said.where} has a different user or password for {url} from {one.wheres[0]}: not used"
                 )
             self.upstreams[number] = msgspec.structs.replace(
                 one,
@@ -300,7 +300,7 @@ class _Merging:
         """With this host for the names by which containers mean it."""
         if not isinstance(value, ProxyUrl):
             if value is not None:
-                self.remarks.append(f"{said.where}: a proxy there is no URL that Docker understands; it is left out")
+                self.remarks.append(f"{said.where}: a proxy there is not a URL that Docker understands; it is left out")
             return None
         if value.host in self._found.of_docker:
             return msgspec.structs.replace(value, host="127.0.0.1")
@@ -311,7 +311,7 @@ class _Merging:
             return "", ()
         here = [one for one in (*self._found.ports, *self._found.listeners) if one.port == url.port]
         if not here:
-            return "", ("nothing listens there now, so it is not known whose it is: set `owner`",)
+            return "", ("nothing listens there now, so its owner is not known: set `owner`",)
         return here[0].owner, ()
 
     def _name(self, url: ProxyUrl) -> str:
@@ -340,7 +340,7 @@ def _is_at(url: ProxyUrl, port: LocalPort) -> bool:
 
 def _half(given: str) -> str:
     other = "https" if given == "http" else "http"
-    return f"it stood there for {given} alone, and is used for {other}, too"
+    return f"it was set there for {given} only, and is now used for {other}, too"
 
 
 def _credentials(url: ProxyUrl) -> Credentials | None:
@@ -371,9 +371,9 @@ def becomes(said: Said) -> str:
 
 _BECOMES: Final = {
     Kind.PERSON: "it goes into the policy",
-    Kind.FLAGS: "these flags beat everything that the agent writes: take them out",
-    Kind.DAEMON_JSON: "the agent changes it there; `restore` puts it back",
+    Kind.FLAGS: "these flags override everything that the agent writes: remove them",
+    Kind.DAEMON_JSON: "the agent changes it there; `restore` restores it",
     Kind.UNIT: "it stays, and the agent's values are read after it and override it",
-    Kind.CLIENT: "the agent changes it there; `restore` puts it back",
+    Kind.CLIENT: "the agent changes it there; `restore` restores it",
     Kind.ELSEWHERE: "it stays; Docker does not read it",
 }

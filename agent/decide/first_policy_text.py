@@ -25,13 +25,13 @@ from agent.values.snapshot import Snapshot
 _HEADER = re.compile(r"[ \t]*\[\[[ \t]*network[ \t]*\]\][ \t]*(?:#.*)?")
 _OWN_FILE: Final = "config.toml"
 _HEAD: Final = """\
-# The policy of docker-proxy-agent, made by `init` from what this system has. config.example.toml explains every key.
+# The policy of docker-proxy-agent, made by `init` from what it found here. config.example.toml explains every key.
 # After a change: docker-proxy-agent check
 """
 
 
 _RELAY: Final = """\
-# To move without restarting Docker, and so that containers that run follow. What it costs: docs/relay.md.
+# To move without restarting Docker, and to take running containers along. What it costs: docs/relay.md.
 #[relay]
 #enable = true
 """
@@ -81,7 +81,7 @@ class Nowhere(msgspec.Struct, frozen=True):
     file: str = ""  # '': the policy's own
 
 
-_NOT_APART: Final = Nowhere("its networks are not tables [[network]] of their own")
+_NOT_APART: Final = Nowhere("its networks are not written as [[network]] tables")
 
 
 def with_network(written: Written, policy: Policy, draft: Draft, *, snapshot: Snapshot, folder: str) -> str | Nowhere:
@@ -94,7 +94,7 @@ def with_network(written: Written, policy: Policy, draft: Draft, *, snapshot: Sn
     first = sum(spot.file in in_folder for spot in written.origins.networks)
     if index < first:
         file = written.origins.networks[index].file
-        return Nowhere(f"its network {found.name} matches here, and is tried before all that {_OWN_FILE} names", file)
+        return Nowhere(f"its network {found.name} matches here, and is tried before those in {_OWN_FILE}", file)
     lines = text.split("\n")
     headers = [number for number, line in enumerate(lines) if _HEADER.fullmatch(line.rstrip("\r"))]
     if len(headers) != len(policy.networks) - first:
@@ -154,7 +154,7 @@ def _pac(pac: NewPac, folder: str) -> str:
         f"# Found: {', '.join(pac.wheres)}",
         f"[upstream.{pac.name}]",
         f"pac = {quoted(pac.pac)}",
-        "# If its proxies want a password, these three; the last says to which of them it goes. See docs/pac.md.",
+        "# If its proxies ask for a password, set these three; the last says which of them get it. See docs/pac.md.",
         '#username = "NAME"',
         f"#password_file = {quoted(f'{folder}/{pac.name}.password')}",
         '#trusted = ["*.corp.example"]',
@@ -165,7 +165,7 @@ def _pac(pac: NewPac, folder: str) -> str:
 def _network(network: NewNetwork) -> str:
     lines = ["[[network]]", f"name = {quoted(network.name)}"]
     if network.place is None:
-        lines.insert(0, "# Every network that none of those above matches.")
+        lines.insert(0, "# Every network that matches none of those above.")
     else:
         lines.insert(0, f"# Recognised by one thing that lasts: {network.place.because}.")
         lines += _keys(network.place.match)

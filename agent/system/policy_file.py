@@ -286,7 +286,7 @@ class _Passwords:
     def _note_unread(self, what: str, error: TargetFailed, written_in: str) -> None:
         if isinstance(error.__cause__, PermissionError) and os.geteuid() != 0:
             # A command that only looks can go on without it; one that writes would write a URL without a password.
-            self.unsafe.append(f"{what} is not checked: it may not be read by you")
+            self.unsafe.append(f"{what} is not checked: it cannot be read by you")
         else:
             self.problems.append(Remark(f"{what} {error.wrong}", written_in))
 

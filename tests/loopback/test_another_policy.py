@@ -62,7 +62,7 @@ def test_what_goes_by_no_policy_takes_none(tmp_path: Path, words: str) -> None:
     done = asked(tmp_path, "--policy", "/nowhere", *words.split())
 
     assert done.returncode == USAGE
-    assert f"{words.split(maxsplit=1)[0]} uses no policy: leave --policy out" in done.stderr
+    assert f"{words.split(maxsplit=1)[0]} does not use a policy: leave --policy out" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 

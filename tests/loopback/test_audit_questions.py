@@ -281,7 +281,7 @@ def test_what_a_question_would_not_heed_is_refused(day: Host, words: list[str]) 
         day.audit(*words)
 
     assert refused.value.problem == (
-        f"docker-proxy-agent audit {words[-1]}: there is no option {words[0]}: leave it out. "
+        f"docker-proxy-agent audit {words[-1]}: no such option here: {words[0]}; leave it out. "
         f"See: docker-proxy-agent audit {words[-1]} --help"
     )
 
@@ -321,7 +321,7 @@ def test_filters(day: Host, words: list[str], seqs: list[int]) -> None:
 
 
 def test_a_boot_that_the_log_does_not_know_is_said(day: Host) -> None:
-    with pytest.raises(AgentError, match=r"--boot -7: the log has records of 2 boots\. Write 0 to -1"):
+    with pytest.raises(AgentError, match=r"--boot -7: the log has records of 2 boots\. Use 0 to -1"):
         day.audit("--boot", "-7")
 
 

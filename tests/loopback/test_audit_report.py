@@ -39,7 +39,7 @@ def test_the_page_is_one_file_for_whoever_asked_alone(diary: Host, tmp_path: Pat
     status, out, err = diary.audit("report", "-o", str(page))
 
     assert (status, out) == (0, [])
-    assert err[0] == f"{page}: written, readable by you alone. Open it in a browser"
+    assert err[0] == f"{page}: written, readable only by you. Open it in a browser"
     assert stat.S_IMODE(page.stat().st_mode) == 0o600
     assert page.read_text().startswith("<!doctype html>")
     assert page.read_text().rstrip().endswith("</html>")

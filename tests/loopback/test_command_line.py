@@ -45,7 +45,7 @@ def test_help_of_a_command_says_whether_it_needs_root_and_has_an_example(
 
     is_asked = words[1:] and words[0] == "audit"
     sudo = "sudo " if (QUESTIONS[words[1]].reads_the_log if is_asked else COMMANDS[words[0]].needs_root) else ""
-    assert ("\nNeeds root;" in page, "\nNeeds no root." in page) == (bool(sudo), not sudo)
+    assert ("\nNeeds root," in page, "\nNeeds no root." in page) == (bool(sudo), not sudo)
     assert re.search(rf"\nexamples?:\n  {sudo}docker-proxy-agent {' '.join(words)}\b", page)
 
 
@@ -90,23 +90,27 @@ def test_every_example_is_understood() -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("staus", 'docker-proxy-agent: "staus" is no command; did you mean "status"? See: docker-proxy-agent --help'),
-        ("frobnicate", 'docker-proxy-agent: "frobnicate" is no command. See: docker-proxy-agent --help'),
+        ("staus", 'docker-proxy-agent: "staus" is not a command; did you mean "status"? See'),
+        ("frobnicate", 'docker-proxy-agent: "frobnicate" is not a command. See: docker-proxy-agent --help'),
         ("--polcy x status", 'docker-proxy-agent: there is no option --polcy; did you mean "--policy"? See'),
         ("status --wach", 'docker-proxy-agent status: there is no option --wach; did you mean "--watch"? See'),
         ("audit who --bye al", 'docker-proxy-agent audit who: there is no option --bye; did you mean "--by"? See'),
         ("plan --xyzzy", "docker-proxy-agent plan: there is no option --xyzzy. See: docker-proxy-agent plan --help"),
-        ("status now", 'docker-proxy-agent status: takes no "now". See: docker-proxy-agent status --help'),
-        ("audit verfy", 'docker-proxy-agent audit: "verfy" is no question of audit; did you mean "verify"? See'),
+        ("status now", 'docker-proxy-agent status: unexpected argument: "now". See: docker-proxy-agent status --help'),
+        (
+            "audit verfy",
+            'docker-proxy-agent audit: "verfy" is not a question that audit answers; did you mean "verify"? See',
+        ),
         (
             "audit xyzzy",
-            '"xyzzy" is no question of audit: there are at, ran, outages, who, report, verify, schema. See',
+            '"xyzzy" is not a question that audit answers; use one of: at, ran, outages, who, report, verify, schema. '
+            "See",
         ),
         (
             "env --system docker-dsktop",
-            'env: --system: "docker-dsktop" is not one that there is; did you mean "docker-desktop"? See',
+            'env: --system: "docker-dsktop" is not valid here; did you mean "docker-desktop"? See',
         ),
-        ("env --shell xyzzy", '--shell: "xyzzy" is not one that there is: sh, fish, pwsh. See'),
+        ("env --shell xyzzy", '--shell: "xyzzy" is not valid here; use one of: sh, fish, pwsh. See'),
         ("audit --event docker-restart", 'did you mean "docker-restarted"? See'),
         ("pause soon", 'docker-proxy-agent pause: TIME: "soon" is not a duration, such as "30s", "5m", "2h" or "400d"'),
         ("pin office --for 2x", 'docker-proxy-agent pin: --for: "2x" is not a duration, such as "30s", "5m", "2h"'),
@@ -147,7 +151,11 @@ def test_help_offers_no_option_that_is_refused(words: tuple[str, ...], capsys: p
 
     for option in ("--policy", "--json", "--user"):
         given = [option, "x"] if option == "--policy" else [option]
-        refused = f"{words[0]} uses no policy", f"{words[0]} has no JSON output", f"{words[0]} is about no instance"
+        refused = (
+            f"{words[0]} does not use a policy",
+            f"{words[0]} has no JSON output",
+            f"{words[0]} does not belong to an instance",
+        )
         if f"  {option}" not in page:
             with pytest.raises(SystemExit) as end:
                 main([*words, *arguments, *given, *(["-o", "x"] if words[1:] == ("report",) else [])])

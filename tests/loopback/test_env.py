@@ -245,7 +245,7 @@ def test_a_password_that_only_the_service_knows_is_not_left_out_silently(tmp_pat
     asked, not_asked = (env(policy, "--upstream", "corp", "--shell", "sh", *more) for more in (["--show-secrets"], []))
 
     assert (asked.returncode, asked.stdout) == (1, "")
-    assert "known to the service alone" in asked.stderr
+    assert "known only to the service" in asked.stderr
     assert "export http_proxy=http://x.test:1\n" in not_asked.stdout
 
 

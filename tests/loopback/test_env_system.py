@@ -119,7 +119,7 @@ def test_a_sheet_without_a_password_says_where_it_belongs(system: str, policy: t
     [
         ("windows", b'{"hosts": [}', b"line 1"),
         ("windows", b'{"a": "\xff"}', b"neither UTF-8 nor UTF-16"),
-        ("orbstack", b"{}", b"OrbStack has no file to set keys in"),
+        ("orbstack", b"{}", b"OrbStack has no file that keys can be set in"),
     ],
 )
 def test_what_cannot_be_merged_is_refused(tmp_path: Path, system: str, content: bytes, says: bytes) -> None:

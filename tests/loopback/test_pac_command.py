@@ -218,4 +218,4 @@ def test_env_for_a_pac_that_is_not_asked_here_says_why(tmp_path: Path) -> None:
     done = ran("--root", str(tmp_path / "root"), "env", "--upstream", "corp", "--shell", "sh")
 
     assert (done.returncode, done.stdout) == (1, "")
-    assert "has no match, so that nobody is asked" in done.stderr or "offline" in done.stderr
+    assert "has no match, so it is not fetched" in done.stderr or "offline" in done.stderr

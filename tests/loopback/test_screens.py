@@ -491,8 +491,8 @@ async def test_without_an_agent_the_last_one_speaks(tmp_path: Path, capsys: pyte
     assert out.startswith("STEADY         office via office, since ")
     said = re.sub(r"\d+ s", "AGE", err.splitlines(keepends=True)[-1])
     assert said == (
-        "no agent runs here, and this is what the last one knew AGE ago; to start it: "
-        "systemctl start docker-proxy-agent\n"
+        "no agent is running here; this is what the last one knew AGE ago; "
+        "to start it: systemctl start docker-proxy-agent\n"
     )
 
 
@@ -505,10 +505,12 @@ def test_what_another_version_wrote_is_not_shown_and_that_is_said(
 
     assert main(["--root", str(tmp_path), "status"]) == NOT_RUNNING
 
-    said = "version 0.0.1 of the agent wrote status.json, and 0.1.0 cannot read it. Restart it: systemctl restart"
+    said = (
+        "version 0.0.1 of the agent wrote status.json, which version 0.1.0 cannot read. Restart it: systemctl restart"
+    )
     assert capsys.readouterr() == (
         "",
-        f"no agent runs here; to start it: systemctl start docker-proxy-agent\n{said} docker-proxy-agent\n",
+        f"no agent is running here; to start it: systemctl start docker-proxy-agent\n{said} docker-proxy-agent\n",
     )
 
 
@@ -536,4 +538,4 @@ def test_a_page_without_a_line_is_not_an_empty_line(capsys: pytest.CaptureFixtur
 
 def test_where_none_has_ever_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--root", str(tmp_path), "status"]) == NOT_RUNNING
-    assert capsys.readouterr() == ("", "no agent runs here; to start it: systemctl start docker-proxy-agent\n")
+    assert capsys.readouterr() == ("", "no agent is running here; to start it: systemctl start docker-proxy-agent\n")

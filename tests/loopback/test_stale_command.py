@@ -109,7 +109,7 @@ def test_where_nothing_is(machine: Installation) -> None:
     ran = machine.ran("stale")
 
     assert ran.returncode == 0
-    assert ran.stdout.endswith("\nnothing was made with other settings\n")
+    assert ran.stdout.endswith("\nnothing was created with other settings\n")
 
 
 def test_a_docker_that_is_down_is_not_asked(machine: Installation) -> None:
@@ -119,7 +119,7 @@ def test_a_docker_that_is_down_is_not_asked(machine: Installation) -> None:
     ran = machine.ran("stale")
 
     assert (ran.returncode, ran.stdout) == (1, "")
-    assert "does not" in ran.stderr
+    assert "is not running" in ran.stderr
 
 
 def test_a_clients_file_that_nobody_keeps_gives_a_container_nothing(machine: Installation) -> None:

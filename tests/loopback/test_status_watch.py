@@ -133,7 +133,7 @@ def test_it_is_drawn_in_place_and_follows_what_changes(tmp_path: Path) -> None:
 def test_it_survives_a_restart_of_the_service(tmp_path: Path) -> None:
     with watching(tmp_path, environment={"NO_COLOR": "1"}) as terminal:
         before = terminal.until(r"\x1b\[J")
-        assert "no agent runs here; to start it: systemctl start" in " ".join(lines_of(before))
+        assert "no agent is running here; to start it: systemctl start" in " ".join(lines_of(before))
 
         show(tmp_path)
         steady = terminal.until(r"STEADY.*?\x1b\[J")
@@ -141,9 +141,9 @@ def test_it_survives_a_restart_of_the_service(tmp_path: Path) -> None:
         assert not re.search(r"\x1b\[\d*m", steady)
 
         show(tmp_path, is_running=False, at="2026-03-01T11:59:48Z")
-        frame = terminal.until(r"no agent runs.*?\x1b\[J")
+        frame = terminal.until(r"no agent is running.*?\x1b\[J")
         assert re.search(
-            r"no agent runs here, and this is what the last one knew \d+ days ago", " ".join(lines_of(frame))
+            r"no agent is running here; this is what the last one knew \d+ days ago", " ".join(lines_of(frame))
         )
         assert "\nSTEADY " in "\n".join(lines_of(frame))
 
@@ -305,7 +305,7 @@ def test_without_an_agent_a_bar_has_a_line_all_the_same(tmp_path: Path, capsys: 
         assert main(["--root", str(tmp_path), "status", "--short", "--json"]) == NOT_RUNNING
         shown = json.loads(capsys.readouterr().out)
         assert (shown["text"], shown["class"]) == ("STOPPED", "stopped")
-        assert shown["tooltip"].startswith("no agent runs here")
+        assert shown["tooltip"].startswith("no agent is running here")
         show(tmp_path, is_running=False)
 
 

@@ -178,7 +178,7 @@ def test_it_takes_over_from_make_install_and_is_purged_at_once_with_the_relay_on
     said = apt(laptop, "purge", "docker-proxy-agent")
 
     assert "systemctl restart docker.service, which stops 1 container" in said
-    assert "where nobody listens any more. Run: sudo systemctl restart docker.service" in said
+    assert "where nothing listens any more. Run: sudo systemctl restart docker.service" in said
     assert "made with the relay's address" in said
     assert "container-1" in said
     assert "the instance of '#4711'" in said
@@ -210,7 +210,7 @@ def test_a_users_own_instance_is_the_packages_and_purge_removes_what_restore_cou
     said = apt(laptop, "remove", "docker-proxy-agent")
 
     assert f"{state}: cannot be understood" in said
-    assert "the package is removed all the same" in said
+    assert "the package is removed anyway" in said
     assert laptop.exists(DROP_IN)
     assert laptop.exists(ENVIRONMENT)
 
@@ -259,7 +259,7 @@ def _of_alices_own(laptop: Laptop) -> None:
     hers("systemctl", "--user", "stop", NAME)
     laptop.run("sh", "-euc", OF_MAKE_INSTALL, "sh", OTHER, LINK)
     said = laptop.agent("install").stdout
-    assert "kept         /opt/docker-proxy-agent: instances of users run from it" in said
+    assert "kept         /opt/docker-proxy-agent: users' instances run from it" in said
     assert f"\n             sudo -u alice {COMMAND} install --user\n" in said
     assert laptop.run("readlink", LINK).stdout.strip() == COMMAND
 

@@ -288,7 +288,7 @@ def test_containers_that_run_are_spared_unless_now_and_purge_leaves_nothing(
     said = with_an_own_instance.stdout
 
     assert with_an_own_instance.code == 1
-    assert "goes on      the instance of '#4711'" in said
+    assert "running      the instance of '#4711'" in said
     assert "    sudo -u '#4711' docker-proxy-agent uninstall --user\n" in with_an_own_instance.stderr
     assert "#4712" not in said + with_an_own_instance.stderr  # a folder alone, which anybody can make
     assert laptop.exists("/opt/docker-proxy-agent/bin/docker-proxy-agent")

@@ -281,8 +281,8 @@ def test_a_broken_relay_is_left_once_and_uninstall_leaves_nothing_of_it(laptop: 
     laptop.until(laptop.docker.pulls, IMAGE)  # by the port that it has, for its restart waits
     assert laptop.docker.reports(https=RELAY)
     stays = laptop.agent("uninstall")  # its restart of Docker would have to wait for the container
-    assert "Docker still runs with its address, so it stays, and pulls go on\n" in stays.stderr, stays
-    assert "nothing is lost. Run uninstall again when what holds Docker's restart back is over" in stays.stderr
+    assert "Docker still runs with its address, so it stays, and pulls keep working\n" in stays.stderr, stays
+    assert "nothing is lost. Run uninstall again when nothing holds back Docker's restart any more" in stays.stderr
     assert stays.code == 1
     assert laptop.docker.pull().ok
 

@@ -148,6 +148,6 @@ def test_a_docker_that_is_stopped_is_not_started_for_it(laptop: Laptop) -> None:
     assert ran.code == 1
     assert (
         ran.stderr
-        == "docker.service: does not run, so nobody can be asked. Start it first: systemctl start docker.service\n"
+        == "docker.service: is not running, so it cannot be asked. Start it first: systemctl start docker.service\n"
     )
     assert not laptop.docker.is_active()

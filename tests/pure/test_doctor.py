@@ -445,7 +445,7 @@ def test_what_is_broken_now_comes_first_and_each_once() -> None:
         "",
         "After fixing 1, run again: sudo docker-proxy-agent doctor",
         "",
-        "  not seen     auths",
+        "  not checked  auths",
     ]
 
 
@@ -614,7 +614,7 @@ FLAGS = Flags(Texts(https="http://al:tr0ub4dor@10.10.0.9:1"), ("--https-proxy",)
 PAUSE = Condition(
     Code.PAUSED, "paused until 14:00: nothing is written or restarted", "To end it: docker-proxy-agent resume"
 )
-DIRECT = "Docker runs without the proxy of this network: pulls fail with: no such host, or after a long wait"
+DIRECT = "Docker runs without the proxy of this network: pulls fail with: no such host, or time out"
 
 
 @pytest.mark.parametrize(
@@ -639,7 +639,7 @@ DIRECT = "Docker runs without the proxy of this network: pulls fail with: no suc
         ),
         pytest.param(
             Condition(Code.BLOCKED, "flags", "", "/etc/a.conf"), Around(reality=replace(WITHOUT, flags=FLAGS)),
-            "/etc/a.conf", "dockerd is started with --https-proxy: that beats whatever the agent writes",
+            "/etc/a.conf", "dockerd is started with --https-proxy: that overrides whatever the agent writes",
             "in every network Docker asks http://•••@10.10.0.9:1: pulls fail where that does not work", id="a-flag",
         ),
         pytest.param(

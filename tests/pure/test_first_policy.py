@@ -23,7 +23,7 @@ from agent.values.settings import ProxyUrl, proxy, settings
 from agent.values.snapshot import Interface, Snapshot, Way
 
 FOLDER: Final = "/etc/docker-proxy-agent"
-NOT_APART: Final = Nowhere("its networks are not tables [[network]] of their own")
+NOT_APART: Final = Nowhere("its networks are not written as [[network]] tables")
 CORP: Final = "http://proxy.corp.example:3128"
 WLAN0: Final = Interface(
     "wlan0", ssid="CorpNet", ipv4=("10.10.0.7/16",), gateways=("10.10.0.1",), gateway_macs=("52:54:00:00:00:01",)
@@ -148,7 +148,7 @@ def test_where_no_proxy_that_was_found_answers_is_no_office(dead: dict[ProxyUrl,
     draft = first_policy(found(said(), BRANCH, dead=dead))
 
     assert [network.name for network in read(draft).networks] == networks
-    said_so = [remark for remark in draft.remarks if "Run it where the proxy is needed" in remark]
+    said_so = [remark for remark in draft.remarks if "Run init where the proxy is needed" in remark]
     assert bool(said_so) is (networks == ["elsewhere"])
     assert all(f"({CORP}: refused, {OTHER}: refused)" in remark for remark in said_so)
 
@@ -287,7 +287,7 @@ def test_the_same_proxy_in_two_files_is_one_and_the_first_password_counts() -> N
     assert upstream.credentials.password is not None
     assert upstream.credentials.password.reveal() == "new"
     assert upstream.no_proxy == (".corp.example", "10.0.0.0/8")
-    assert [remark for remark in draft.remarks if "another user or password" in remark]
+    assert [remark for remark in draft.remarks if "different user or password" in remark]
     assert not [remark for remark in draft.remarks if "old" in remark]
 
 
@@ -302,7 +302,7 @@ def test_a_proxy_for_one_half_is_used_for_both() -> None:
     draft = first_policy(found(Said("a", Kind.UNIT, settings(CORP, None))))
 
     assert str(read(draft).upstreams["corp-proxy"].https) == CORP
-    assert "for http alone" in policy_text(draft, FOLDER)
+    assert "for http only" in policy_text(draft, FOLDER)
 
 
 def test_all_proxy_counts_where_nothing_else_is_said() -> None:
@@ -317,9 +317,9 @@ def test_what_nobody_named_and_is_tried_first_is_told() -> None:
     draft = first_policy(found(said(), ports=[LocalPort(7890)], dead={url: "dns"}))
 
     gone, first = draft.remarks
-    assert gone.startswith(f"no proxy of another host answers from here ({CORP}: dns)")
+    assert gone.startswith(f"no proxy on another host answers from here ({CORP}: dns)")
     assert first == (
-        'a proxy listens here at 127.0.0.1:7890, and is tried first in "elsewhere". If Docker is not to use it,'
+        'a proxy listens here at 127.0.0.1:7890, and is tried first in "elsewhere". If Docker should not use it,'
         " delete local-7890 from `use`"
     )
 
@@ -345,7 +345,7 @@ def test_what_is_no_url_is_left_out_and_not_shown() -> None:
     draft = first_policy(found(said("http://alice:s3 cret@proxy:3128", where="/etc/x.conf")))
 
     assert not draft.upstreams
-    assert draft.remarks == ("/etc/x.conf: a proxy there is no URL that Docker understands; it is left out",) * 2
+    assert draft.remarks == ("/etc/x.conf: a proxy there is not a URL that Docker understands; it is left out",) * 2
     assert "cret" not in policy_text(draft, FOLDER)
 
 
@@ -462,7 +462,7 @@ def test_behind_one_of_config_d_that_matches_here_it_would_never_be_used() -> No
     first = Part('[[network]]\nname = "anywhere"\nuse = ["direct"]\n', "config.d/10-corp.toml")
 
     assert added(POLICY, "home", found(), first) == Nowhere(
-        "its network anywhere matches here, and is tried before all that config.toml names", "config.d/10-corp.toml"
+        "its network anywhere matches here, and is tried before those in config.toml", "config.d/10-corp.toml"
     )
 
 
@@ -481,7 +481,7 @@ def test_where_there_is_no_network_the_policy_names_no_place_and_says_so() -> No
 
     assert [(one.name, one.use) for one in draft.networks] == [("elsewhere", ("corp-proxy", "direct"))]
     assert draft.remarks == (
-        "this machine is in no network, so the policy describes no place. Run it where the proxy is needed",
+        "this machine is not in a network, so the policy describes no place. Run init where the proxy is needed",
     )
 
 
@@ -506,13 +506,13 @@ def test_a_new_proxy_of_this_place_comes_with_it_and_what_the_agent_wrote_does_n
 @pytest.mark.parametrize(
     ("name", "snapshot", "why"),
     [
-        ("office", here(), 'the policy has a network "office" already'),
-        ("corp-proxy", here(), 'an upstream has the name "corp-proxy"; a network needs another one'),
-        ("home", Snapshot(), "this machine is in no network now. Run it at the place itself, or with the VPN up"),
+        ("office", here(), 'the policy already has a network "office"'),
+        ("corp-proxy", here(), '"corp-proxy" is the name of an upstream; give the network another name'),
+        ("home", Snapshot(), "this machine is not in a network now. Run it at the place itself, or with the VPN up"),
         (
             "home",
             here(Interface("wlan0", ipv4=("10.1.0.7/16",))),
-            "nothing here tells this place from the others of the policy",
+            "nothing here distinguishes this place from the others in the policy",
         ),
     ],
 )

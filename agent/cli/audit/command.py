@@ -30,7 +30,7 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
     for option, name in OPTIONS.items():
         if getattr(args, name, None) and option not in takes:
             asked = f"{PROG} audit {args.question}"
-            raise Misused(f"{asked}: there is no option {option}: leave it out. See: {asked} --help")
+            raise Misused(f"{asked}: no such option here: {option}; leave it out. See: {asked} --help")
     answering = ANSWERED_BY[args.question] if args.question else listing
     try:
         status: int = answering.run(args, paths)

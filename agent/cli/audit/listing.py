@@ -100,9 +100,7 @@ def _boot(named: str, paths: Paths) -> str:
     known += [] if boot_id() in known[-1:] else [boot_id()]
     back = -int(named)
     if not 0 <= back < len(known):
-        raise AgentError(
-            f"--boot {named}", f"the log has records of {len(known)} boots", f"Write 0 to -{len(known) - 1}"
-        )
+        raise AgentError(f"--boot {named}", f"the log has records of {len(known)} boots", f"Use 0 to -{len(known) - 1}")
     return known[-1 - back]
 
 

@@ -62,16 +62,19 @@ def _listing(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--network", default="", metavar="NAME", help="only records about this network")
     parser.add_argument("--upstream", default="", metavar="NAME", help="only records about this upstream")
-    parser.add_argument("--by", default="", metavar="NAME", help="only what this user, uid or signal brought about")
+    parser.add_argument("--by", default="", metavar="NAME", help="only what this user, uid or signal caused")
     parser.add_argument("--pass", default="", dest="pass_id", metavar="ID", help="only what this pass did")
     parser.add_argument(
-        "--boot", default="", metavar="ID", help="only this boot: its id, or how it begins; 0 is this one, -1 the last"
+        "--boot",
+        default="",
+        metavar="ID",
+        help="only this boot: its id, or the start of it; 0 is this boot, -1 the last",
     )
     parser.add_argument(
         "--target", default="", metavar="FILE", help="only records about this file, such as daemon.json"
     )
     parser.add_argument("--last", type=_count, default=0, metavar="N", help="only the last N")
-    parser.add_argument("--follow", "-f", action="store_true", help="go on with records that come; ends with Ctrl-C")
+    parser.add_argument("--follow", "-f", action="store_true", help="also print new records as they come, until Ctrl-C")
 
 
 def _stretch(parser: argparse.ArgumentParser, about: str, default: str | None = argparse.SUPPRESS) -> None:
@@ -81,9 +84,9 @@ def _stretch(parser: argparse.ArgumentParser, about: str, default: str | None = 
         type=_moment,
         default=default,
         metavar="TIME",
-        help=f'only {about} from then on: "14:00", "yesterday 9:30", "2h ago", "2026-03-01T09:12:04Z"',
+        help=f'only {about} from this time on: "14:00", "yesterday 9:30", "2h ago", "2026-03-01T09:12:04Z"',
     )
-    parser.add_argument("--until", type=_moment, default=default, metavar="TIME", help=f"only {about} before this")
+    parser.add_argument("--until", type=_moment, default=default, metavar="TIME", help=f"only {about} before this time")
 
 
 def _at(parser: argparse.ArgumentParser) -> None:
@@ -101,14 +104,14 @@ def _ran(parser: argparse.ArgumentParser) -> None:
 
 
 def _outages(parser: argparse.ArgumentParser) -> None:
-    _stretch(parser, "what lasted")
+    _stretch(parser, "outages that lasted")
     parser.add_argument("--network", default=argparse.SUPPRESS, metavar="NAME", help="only those in this network")
 
 
 def _who(parser: argparse.ArgumentParser) -> None:
     _stretch(parser, "orders")
     parser.add_argument(
-        "--by", default=argparse.SUPPRESS, metavar="NAME", help="only those of this user, uid or signal"
+        "--by", default=argparse.SUPPRESS, metavar="NAME", help="only orders by this user, uid or signal"
     )
 
 
@@ -120,7 +123,7 @@ def _report(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="FILE",
-        help="write the page here, readable by you alone; what is there already stays. -: to stdout",
+        help="write the page to this new file, readable only by you; - is stdout",
     )
     parser.add_argument(
         "--full", action="store_true", help="also where the laptop was: SSIDs, addresses, what a portal said"
@@ -134,7 +137,7 @@ def _verify(parser: argparse.ArgumentParser) -> None:
         default=[],
         type=_anchor,
         metavar="SEQ:HASH",
-        help="compare with what you kept elsewhere: `end` of an earlier time, or DPA_AUDIT_SEQ and DPA_AUDIT_HASH of "
+        help="compare with what you kept elsewhere: `end` from an earlier run, or DPA_AUDIT_SEQ and DPA_AUDIT_HASH of "
         "a line on a log server; may be repeated",
     )
 
@@ -144,7 +147,7 @@ def _schema(_parser: argparse.ArgumentParser) -> None:
 
 
 QUESTIONS: Final = {
-    "at": Question("what was so at a time, and which records say so", "at yesterday 14:00", _at),
+    "at": Question("what was true at a time, and which records say so", "at yesterday 14:00", _at),
     "ran": Question(
         "what Docker ran with, from when to when, and in which network",
         "ran --since monday",
@@ -161,7 +164,7 @@ QUESTIONS: Final = {
         "what people asked for, and what came of it", "who --by alice", _who, frozenset({"--since", "--until", "--by"})
     ),
     "report": Question(
-        "a stretch of time as one page, to be kept, printed or shown",
+        "a period as one page, to keep, print or show",
         "report -o report.html",
         _report,
         frozenset({"--since", "--until"}),

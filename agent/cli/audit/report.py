@@ -1,4 +1,4 @@
-"""`audit report -o FILE`: a stretch of time as one page, to be kept, printed or shown."""
+"""`audit report -o FILE`: a period as one page, to keep, print or show."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
         exact_bytes(text)
     else:
         write_new(args.output, text)
-        complain(f"{args.output}: written, readable by you alone. Open it in a browser")
+        complain(f"{args.output}: written, readable only by you. Open it in a browser")
     if not found.is_whole:
         complain(f"{paths.audit_log}: {found.broken}. See: docker-proxy-agent audit verify")
     return 0

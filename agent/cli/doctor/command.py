@@ -1,6 +1,6 @@
 """`doctor`: what stands in the way of a pull, and the command that helps. Changes nothing, and wakes no stopped Docker.
 
-Exits 1 if something is broken now, else 0. `--bundle FILE` also writes what a helpdesk asks for.
+Exits 1 if something is broken now, else 0. `--bundle FILE` also writes a file for the helpdesk.
 """
 
 from __future__ import annotations

@@ -116,7 +116,7 @@ def finding_lines(these: DoctorShown) -> Iterator[str]:
     if these.unseen:
         yield ""
     for text in these.unseen:
-        yield line("not seen", text)
+        yield line("not checked", text)
 
 
 def _lines(number: int, one: Finding) -> Iterator[str]:

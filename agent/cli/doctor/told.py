@@ -74,7 +74,7 @@ def told(condition: Condition, around: Around) -> Told:
         what = f"no upstream of the policy leads to a registry from here: {tried[1]}"
         return msgspec.structs.replace(plain, what=what)
     if condition.code is Code.BLOCKED and reality is not None and reality.flags.names:
-        what = f"dockerd is started with {', '.join(reality.flags.names)}: that beats whatever the agent writes"
+        what = f"dockerd is started with {', '.join(reality.flags.names)}: that overrides whatever the agent writes"
         return msgspec.structs.replace(plain, what=what)
     return plain
 
@@ -100,24 +100,24 @@ def _why(condition: Condition, around: Around) -> str:
     match condition.code:
         case Code.BLOCKED if reality is not None and reality.flags.names:
             asked = redacted(reality.flags.proxies.https or reality.flags.proxies.http)
-            goes = f"asks {asked}" if asked else "goes by that"
+            goes = f"asks {asked}" if asked else "uses those flags"
             return f"in every network Docker {goes}: pulls fail where that does not work"
         case Code.NOT_EFFECTIVE:
             return _without(reality) or "Docker does not get what this network needs, so pulls may fail"
         case Code.PAUSED | Code.PINNED_BUT_FAILING if is_failing:
             return _without(reality) or "Docker has settings that do not work in this network: pulls fail"
         case Code.PINNED_BUT_FAILING:
-            return "clients and new containers have it already, Docker from its next restart on: what they load fails"
+            return "clients and new containers use it already, and Docker will after its next restart: downloads fail"
         case Code.POLICY_ERROR:
             return around.still_used
     return _ALWAYS.get(condition.code, "")
 
 
 _ALWAYS: Final = {
-    Code.CONTAINERS_CUT_OFF: "whatever they load fails with: connection refused",
+    Code.CONTAINERS_CUT_OFF: "their downloads fail with: connection refused",
     Code.PINNED: "it is used in other networks, too, where it may not work",
     Code.PAUSED: "in other networks, too, Docker keeps what it has now, which may not work there",
-    Code.UNREACHABLE: "pulls fail; Docker keeps the settings that it has",
+    Code.UNREACHABLE: "pulls fail; Docker keeps its current settings",
     Code.ENGINE_DOWN: "docker fails with: Cannot connect to the Docker daemon",
 }
 
@@ -127,4 +127,4 @@ def _without(reality: Reality | None) -> str:
     proxies = reality.engine.proxies if reality is not None and reality.engine is not None else None
     if proxies is None or proxies.http or proxies.https:
         return ""
-    return "Docker runs without the proxy of this network: pulls fail with: no such host, or after a long wait"
+    return "Docker runs without the proxy of this network: pulls fail with: no such host, or time out"

@@ -48,8 +48,8 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
         return 0
     is_hidden = found.upstream.credentials is not None and not args.show_secrets
     if is_hidden:
-        remedy = "They are left out; to print them: --show-secrets"
-        complain(f"{found.upstream.name} asks for a user and a password. {remedy}")
+        remedy = "They are left out; to print them, add: --show-secrets"
+        complain(f"{found.upstream.name} asks for a user and password. {remedy}")
     return _one_off(args, paths, _shown_to(found, args), hides_password=is_hidden)
 
 
@@ -66,9 +66,9 @@ def _check_options(args: argparse.Namespace) -> None:
 def _check_password(upstream: Upstream, args: argparse.Namespace) -> None:
     if args.show_secrets and upstream.sends_password and upstream.password is None:
         if upstream.password_file:
-            why, remedy = "may not be read by you", "Try: sudo docker-proxy-agent env"
+            why, remedy = "cannot be read by you", "Try: sudo docker-proxy-agent env"
         else:
-            why, remedy = "is known to the service alone (password_credential)", "Leave --show-secrets out"
+            why, remedy = "is known only to the service (password_credential)", "Leave --show-secrets out"
         raise AgentError(_HERE, f"the password of {upstream.name} {why}", remedy)
 
 
@@ -182,8 +182,8 @@ def _print_sheet(made: Sheet, args: argparse.Namespace) -> None:
 def _merged(args: argparse.Namespace, found: Chosen) -> bytes:
     place = PLACES[args.system]
     if needs_password(place, found.upstream) and not args.show_secrets:
-        what = f"the file would hold the user and the password of {found.upstream.name}"
-        raise AgentError(str(args.merge), what, "To print them: --show-secrets")
+        what = f"the file would contain the user and password of {found.upstream.name}"
+        raise AgentError(str(args.merge), what, "To print them, add: --show-secrets")
     whole = f"docker-proxy-agent env --system {place.name}"
     try:
         there = read_file(args.merge)
@@ -196,5 +196,5 @@ def _merged(args: argparse.Namespace, found: Chosen) -> bytes:
     except TextRefused as refused:
         raise AgentError(str(args.merge), str(refused), "Fix it first") from refused
     if made is None:
-        raise AgentError(_HERE, f"{place.title} has no file to set keys in", f"See: {whole}")
+        raise AgentError(_HERE, f"{place.title} has no file that keys can be set in", f"See: {whole}")
     return made

@@ -47,13 +47,13 @@ async def _named_by_pac(name: str, policy: Policy, paths: Paths) -> tuple[Upstre
     world = TheWorld(paths, policy)
     snapshot = await world.host.see()
     if snapshot.is_offline:
-        raise AgentError(_HERE, f'offline: "{name}" is not asked for', _NAME_ONE)
+        raise AgentError(_HERE, f'offline: "{name}" is not fetched', _NAME_ONE)
     await world.daemon.note_place()
     recognised = recognise(policy.networks, snapshot)
     policy, recognised = await unfolded(policy, recognised, snapshot, pacs=world.pacs, pinned=name)
     pac = policy.upstreams[name]
     if not pac.candidates:
-        here = f"{recognised.network.name} has no match, so that nobody is asked for it here"
+        here = f"{recognised.network.name} has no match, so it is not fetched here"
         why = pac.fault.evidence if pac.fault is not None else here
         raise AgentError(_HERE, f'"{name}" names no way out: {why}', "See: docker-proxy-agent pac")
     ways = [policy.upstreams[one] for one in pac.candidates]

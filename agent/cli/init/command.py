@@ -63,7 +63,7 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
         added = with_network(_written(given, before), given.policy, more, snapshot=found.snapshot, folder=folder)
         if isinstance(added, Nowhere):
             say(policy_text(draft, folder, offers_relay=paths.layout.bridge_is_here))
-            raise AgentError(added.file or str(policy), added.wrong, "Put in by hand what is printed above")
+            raise AgentError(added.file or str(policy), added.wrong, "Add by hand what is printed above")
         text = added
     _show(found if given is None else found.by_others, draft, text)
     with _Beside(policy, text, _passwords(paths, draft, folder)) as beside:
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
         answer = "yes" if args.write else _asked(policy)
         if answer.lower() in _YES:
             beside.keep(before, _mode(draft))
-            complain(f"{policy}: written. The service takes it up by itself; without it: docker-proxy-agent apply")
+            complain(f"{policy}: written. The service uses it at once. Without the service: docker-proxy-agent apply")
             return 0
     if "://" in answer:
         return _with_proxy(args, paths, answer)
@@ -152,7 +152,7 @@ def _asked(policy: Path) -> str:
     """What a person answers; '' where nobody can be asked."""
     if not sys.stdin.isatty():
         return ""
-    complain(f"Write it to {policy}? [y/N], or the URL of a proxy that it lacks:")
+    complain(f"Write it to {policy}? [y/N], or type the URL of a proxy that is missing:")
     return sys.stdin.readline().strip()
 
 
@@ -174,7 +174,7 @@ class _Beside:
                     self._made.append(path)
                 elif there.data.removesuffix(b"\n") != password:
                     raise AgentError(
-                        str(path), "holds another password than was found here", "Move it away, then run init again"
+                        str(path), "holds another password than the one found here", "Move it away, then run init again"
                     )
             if (state := read_file(self.draft)) is not None:
                 remove_file(self.draft, expected=state)

@@ -137,7 +137,7 @@ class _Look:
         # What they name themselves first: where it is the one of DHCP as well, that is no other one.
         pacs = sorted(self._named, key=lambda pac: pac == PacUrl.AUTO)[:_MOST_ASKED]
         if snapshot.is_offline or not pac_program.is_there():
-            why_not = "this machine is in no network" if snapshot.is_offline else _needs_pacparser()
+            why_not = "this machine is not in a network" if snapshot.is_offline else _needs_pacparser()
             return tuple(SaidPac(pac, tuple(self._named[pac]), why_not) for pac in pacs)
         asked = (source.fetch(pac, None, snapshot.dns_search, is_the_policys=pac in self._named_by_us) for pac in pacs)
         fetched = await asyncio.gather(*asked)
@@ -153,7 +153,7 @@ class _Look:
         try:
             return read_text(path) or ""
         except TargetFailed as error:
-            self._remarks.append(f"{path}: {error.wrong}; it is not looked at")
+            self._remarks.append(f"{path}: {error.wrong}; it is skipped")
             return ""
 
     def _files(self) -> None:
@@ -200,8 +200,8 @@ class _Look:
         else:
             names = f", which names {', '.join(found.proxies)}" if found.proxies else ""
             self._remarks.append(
-                f'{file}: the connection "{found.name}" has a PAC script{names}. Put it into a file of root, and'
-                ' that into the policy: pac = "file:///etc/docker-proxy-agent/NAME.pac"'
+                f'{file}: the connection "{found.name}" has a PAC script{names}. Save it in a file owned by'
+                ' root, and name that in the policy: pac = "file:///etc/docker-proxy-agent/NAME.pac"'
             )
 
     def _unit_files(self) -> list[Path]:
@@ -223,7 +223,7 @@ class _Look:
         try:
             yield
         except TextRefused as error:
-            self._remarks.append(f"{where}: {error}; it is not looked at")
+            self._remarks.append(f"{where}: {error}; it is skipped")
 
     async def _homes(self) -> None:
         """Everybody's docker client and desktop."""
@@ -305,7 +305,7 @@ class _Look:
             verdict = verdicts[name]
             if verdict.outcome in _NO_PROXY or _NOT_IMPLEMENTED in verdict.evidence:
                 self._remarks.append(
-                    f"{one.host}:{one.port} listens and does not work as a proxy ({verdict.outcome.value}"
+                    f"{one.host}:{one.port} listens, but does not work as a proxy ({verdict.outcome.value}"
                     f"{f': {verdict.evidence}' if verdict.evidence else ''}); it is left out"
                 )
             else:

@@ -25,7 +25,7 @@ from agent.values.paths import Paths
 
 Say = Callable[[str], None]
 _OLD_CODE: Final = (
-    "note         the service is masked, and could not start again: it goes on with the old code. Unmask it, "
+    "note         the service is masked and could not be restarted: it still runs the old version. Unmask it, "
     "then run: docker-proxy-agent install"
 )
 _AGAIN: Final = "Fix this, then run: docker-proxy-agent install"
@@ -56,7 +56,7 @@ def check_can(what: str, paths: Paths) -> None:
     if manager(paths) is None:
         why = "this system was not started by systemd"
         if not paths.is_the_systems:
-            why = f"no systemd of yours runs: there is no {paths.layout.booted}"
+            why = f"your own systemd is not running: {paths.layout.booted} does not exist"
         raise AgentError(what, why, "Start the agent yourself: docker-proxy-agent run")
 
 
@@ -98,7 +98,7 @@ async def install(paths: Paths, say: Say) -> None:
     else:
         async with held_at_last(paths.lock):
             _note(paths, known, code)
-        say(f"installed    version {__version__}; the service does not run")
+        say(f"installed    version {__version__}; the service is not running")
         if is_new:  # it carries Docker's connections, also while the agent is stopped
             await relay.start_anew(paths, service, say)
     if is_a_persons:
@@ -128,17 +128,17 @@ def _say_what_is_next(paths: Paths, say: Say, *, is_to_be_started: bool, is_mask
     if not paths.is_the_systems:
         sudo, edit, whose = "", "editor", " --user"
         if not is_there(_LINGERING / owner_of(os.geteuid(), paths)):
-            say("note         it ends when you log out, as your Docker does. To have both from boot on:")
+            say("note         it stops when you log out, as your Docker does. To run both from boot on:")
             say("             sudo loginctl enable-linger $USER")
     if is_to_be_started:
-        say("next         a policy, and then the step that lets it act:")
+        say("next         write a policy, then enable the service:")
         say("             sudo docker-proxy-agent init")
         if is_masked:  # enabling is refused
             say(f"             sudo systemctl unmask {UNIT}")
         say(f"             sudo systemctl enable --now {UNIT}")
     elif not is_there_any(paths.policy):
         say("next         there is no policy yet, so nothing is changed. The service reads one as soon as it is there.")
-        say("             A first one from what is here, at the place that needs the proxy:")
+        say("             To make a first one from this system, run at the place that needs the proxy:")
         say(f"             {sudo}docker-proxy-agent init{whose}")
         say("             Or by hand:")
         say(f"             {sudo}install -m 644 {product.example()} {paths.policy}")

@@ -41,7 +41,7 @@ _PAGES: Final = tuple(
 def check_not_packaged(what: str) -> None:
     """Raises AgentError for a second `install`, beside the package's: its units would hide the package's."""
     if not product.is_packaged() and is_there(product.PACKAGES_UNITS / "system" / UNIT):
-        why = "the package docker-proxy-agent is installed, and its units would be hidden"
+        why = "the package docker-proxy-agent is installed, and its units would be overridden"
         raise AgentError(what, why, "Remove it first: sudo apt remove docker-proxy-agent")
 
 
@@ -110,7 +110,7 @@ async def remove_the_other(say: Say) -> None:
             page.parent.rmdir()
             page.parent.parent.rmdir()
     if users:
-        say(f"kept         {_OPT}: instances of users run from it. For each, and then sudo rm -r {_OPT} {_LINK}:")
+        say(f"kept         {_OPT}: users' instances run from it. Run this for each, then sudo rm -r {_OPT} {_LINK}:")
         for user in users:
             say(f"             sudo -u {user} {product.PACKAGES_COMMAND} install --user")
         return

@@ -32,7 +32,9 @@ def command() -> str:
     """The path of this command. Raises AgentError if it was started in another way."""
     found = shutil.which(sys.argv[0])
     if found is None or not Path(found).name.startswith("docker-proxy-agent"):
-        raise AgentError(sys.argv[0], "the unit needs the path of a command", "Run: docker-proxy-agent install")
+        raise AgentError(
+            sys.argv[0], "is not an installed command, which the unit needs", "Run: docker-proxy-agent install"
+        )
     return str(Path(found).absolute())
 
 

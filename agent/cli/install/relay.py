@@ -89,7 +89,7 @@ async def _remove_user(paths: Paths, say: Say, *, is_purged: bool) -> None:
     if not any(one.name == GROUP for one in logins(passwd)):
         return
     if is_there(log):
-        say(f"kept         {log}, and the user {GROUP} whose it is; to remove both: rm -r {log}; userdel {GROUP}")
+        say(f"kept         {log}, and the user {GROUP}, who owns it; to remove both: rm -r {log}; userdel {GROUP}")
         return
     done = await run(("userdel", GROUP), _WITHIN_S, {"PATH": f"{os.defpath}:/usr/sbin:/sbin"})
     say(f"removed      the user {GROUP}" if done.status == 0 else f"kept         the user {GROUP}: {done.complaint}")

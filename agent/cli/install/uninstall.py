@@ -53,7 +53,7 @@ async def uninstall(
         _remove(paths.runtime, say)
     _forget(paths, known.folders if known else (), say, is_purged=is_purged)
     for user in await own_instances() if paths.is_the_systems else ():
-        say(f"goes on      the instance of {user}, with the same code. To remove it, before that is removed:")
+        say(f"running      the instance of {user}, from the same files. Remove it before these files:")
         say(f"             sudo -u {user} docker-proxy-agent uninstall --user")
     return restored
 
@@ -79,7 +79,9 @@ async def make_way(
         _end_the_log(paths.layout.user)
         shutil.rmtree(paths.runtime, ignore_errors=True)
     for user in await own_instances():
-        say(f"left         the instance of {user}, and what it has written, which needs the package. Installed again:")
+        say(
+            f"left         the instance of {user}, and what it wrote. To restore that, install the package again, then:"
+        )
         say(f"             sudo -u {user} docker-proxy-agent uninstall --user")
     return restored
 
@@ -123,7 +125,7 @@ def _remove(folder: Path, say: Say, *, but: Path | None = None) -> None:
         for one in os.scandir(folder):
             if one.name != but.name:
                 shutil.rmtree(one) if one.is_dir(follow_symlinks=False) else Path(one).unlink()
-        say(f"removed      all in {folder} but {but.name}")
+        say(f"removed      everything in {folder} except {but.name}")
         return
     shutil.rmtree(folder)
     say(f"removed      {folder}")
