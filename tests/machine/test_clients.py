@@ -10,9 +10,10 @@ import pytest
 
 from tests.waiting import Seen
 
+from .lab.box import Ran
 from .lab.docker import LOCAL_IMAGE
 from .lab.laptop import Laptop
-from .lab.places import REGISTRY
+from .lab.places import GUARDED, REGISTRY, TOKENS
 from .test_apply import PASSWORD_FILE, PLACES, applied, office_policy, soon_pulls, through
 from .test_service import NAME, started
 
@@ -73,6 +74,7 @@ def test_run_and_build_follow_the_laptop_for_root_and_for_users(laptop: Laptop) 
     assert builds(laptop, "alice")
     assert URL in proxy.log()
     assert laptop.docker.pull().ok
+    the_docker_command_itself_asks_for_the_token_of_a_build(laptop)
 
     laptop.plug("home")
     applied(laptop)
@@ -83,6 +85,45 @@ def test_run_and_build_follow_the_laptop_for_root_and_for_users(laptop: Laptop) 
     assert laptop.until(builds, laptop, "alice", within=20)
     assert proxy.log() == []
     assert laptop.read("/home/bob/.docker/config.json") == BOBS
+
+
+def the_docker_command_itself_asks_for_the_token_of_a_build(laptop: Laptop) -> None:
+    """By the proxy of its own environment, whatever dockerd and config.json have."""
+    laptop.internet.open_guarded_door()
+    images = (f"{GUARDED}/busybox", f"{GUARDED}/library/busybox")
+    dockerd, shell = laptop.office.tinyproxy, laptop.office.tls
+
+    def builds_from(image: str, *environment: str) -> Ran:
+        dockerd.forget()
+        shell.forget()
+        build = ("docker", "build", "--no-cache", "-")
+        words = ("env", "DOCKER_BUILDKIT=1", *environment, *build)
+        return laptop.run(*words, input=f"FROM {image}\n", check=False, timeout=120)
+
+    refused = builds_from(images[0])
+    assert not refused.ok
+    assert f'failed to fetch anonymous token: Get "{TOKENS}' in refused.stderr
+    assert "network is unreachable" in refused.stderr
+    assert not builds_from(images[0], f"ALL_PROXY={laptop.office.socks.url}").ok
+    assert not builds_from(images[0], f"HTTP_PROXY={shell.url}", f"NO_PROXY={TOKENS.split('/')[2]}").ok
+
+    built = builds_from(images[0], f"http_proxy={shell.url}")
+    assert built.ok, built
+    assert [url.partition("?")[0] for url in shell.log()] == [TOKENS]
+    assert TOKENS not in str(dockerd.log())
+
+    built = builds_from(images[1], "BUILDKIT_NO_CLIENT_TOKEN=1", "HTTP_PROXY=http://127.0.0.1:9")
+    assert built.ok, built
+    assert TOKENS in str(dockerd.log())
+
+    dockerd.forget()
+    assert laptop.docker.pull(images[0]).ok
+    assert TOKENS in str(dockerd.log())
+
+    # Nor does dockerd ask for what only the command wants to see.
+    inspect = ("env", "DOCKER_CLI_EXPERIMENTAL=enabled", "HTTP_PROXY=" + shell.url, "docker", "manifest", "inspect")
+    assert "no such host" in laptop.run(*inspect, images[0], check=False).stderr
+    assert laptop.run(*inspect[:2], f"HTTPS_PROXY={shell.url}", *inspect[2:], images[0]).ok
 
 
 @pytest.mark.trixie

@@ -29,6 +29,9 @@ REGISTRY = "registry.example"
 HUB = "registry-1.docker.io"
 IMAGE = f"{REGISTRY}/busybox:latest"
 HUB_IMAGE = "busybox:latest"
+TOKENS_PORT = 5000
+GUARDED = f"{REGISTRY}:{TOKENS_PORT}"
+TOKENS = "http://10.99.0.10/token"
 ALICE = "alice"
 # Everything that some reader of a URL, a file or a shell takes for something else.
 PASSWORD = "p@ss:w%rd$x \"q'#/?\\"
@@ -86,11 +89,19 @@ class Internet:
         config = scratch / "registry.yml"
         # Not in memory: there it copies all that it has of a layer for each piece, 90 s for 100 MB.
         kept = scratch / "registry"
-        config.write_text(
+        basics = (
             "version: 0.1\nlog: {accesslog: {disabled: false}, level: warn}\n"
             f"storage: {{filesystem: {{rootdirectory: {kept}}}}}\n"
-            f"http: {{addr: ':443', tls: {{certificate: {certificate}, key: {key}}}}}\n"
         )
+        tls = f"tls: {{certificate: {certificate}, key: {key}}}"
+        config.write_text(f"{basics}http: {{addr: ':443', {tls}}}\n")
+        # Any token will do there.
+        self._door = scratch / "door.yml"
+        self._door.write_text(
+            f"{basics}http: {{addr: ':{TOKENS_PORT}', {tls}}}\nauth: {{silly: {{realm: {TOKENS}, service: lab}}}}\n"
+        )
+        self._scratch = scratch
+        self._guarded: Server | None = None
         self._registry = self.ground.serve(["docker-registry", "serve", str(config)], scratch / "registry.log", [443])
         resolve_by(self.ground, scratch, "10.99.0.1")
         self._busybox = busybox
@@ -102,6 +113,13 @@ class Internet:
         module = [sys.executable, "-m", "http.server", "--protocol", "HTTP/1.1"]  # which keeps connections
         server = [*module, "--bind", "10.99.0.10", "--directory", str(self.files), "80"]
         self.web = self.ground.serve(server, scratch / "web.log", [80])
+
+    def open_guarded_door(self) -> None:
+        """To the same registry: GUARDED, which lets nobody in without a token. TOKENS gives one to everybody."""
+        (self.files / "token").write_text('{"token": "any"}\n')
+        if self._guarded is None:
+            argv = ["docker-registry", "serve", str(self._door)]
+            self._guarded = self.ground.serve(argv, self._scratch / "door.log", [TOKENS_PORT])
 
     def put_images(self, *names: str) -> None:
         """Into the registry, as `images.py` takes them."""
