@@ -43,12 +43,12 @@ class Arrivals(Generic[_One]):
         are_roots: Callable[[Sequence[_One]], Sequence[bool]],
         is_gone: Callable[[_One], bool],
         *,
-        whose: Callable[[_One], str],
-        has_its_share: Callable[[_One], bool],
+        whose: Callable[[Sequence[_One]], Sequence[str]],
+        has_its_share: Callable[[str, _One], bool],
     ) -> None:
         """`is_gone`: it has closed, and has asked for nothing. To serve it takes as long as any other.
 
-        `whose`: the source it counts for; `has_its_share`: that source has all that it may, and this one came too much.
+        `whose`: the sources they count for; `has_its_share`: a source has all that it may, and this one came too much.
         """
         self._are_roots = are_roots
         self._is_gone = is_gone
@@ -75,11 +75,11 @@ class Arrivals(Generic[_One]):
             yield from ((one, Turn.OTHERS) for one in self._taken())
             yield from ((one, Turn.SERVED) for one in new)
             return
-        for one, is_roots in zip(new, self._are_roots(new), strict=True):
+        for one, is_roots, whose in zip(new, self._are_roots(new), self._whose(new), strict=True):
             if is_roots:
                 yield one, Turn.ROOTS
             else:
-                self._others.setdefault(self._whose(one), deque()).append(one)
+                self._others.setdefault(whose, deque()).append(one)
                 self._waiting += 1
         served = turned_away = 0
         while self._others and served < SERVED and turned_away < TURNED_AWAY:
@@ -112,7 +112,7 @@ class Arrivals(Generic[_One]):
     def _too_many(self, count: int) -> Iterator[_One]:
         """Each the newest of the source that has most waiting; of those that have their share already, if any have."""
         ranked = [
-            (not self._has_its_share(theirs[-1]), -len(theirs), -place, whose)
+            (not self._has_its_share(whose, theirs[-1]), -len(theirs), -place, whose)
             for place, (whose, theirs) in enumerate(self._others.items())
         ]
         heapq.heapify(ranked)

@@ -19,6 +19,7 @@ from typing import Final
 import msgspec
 
 from agent.probe.pac import Opened, PacAsker, PacEvaluator
+from agent.relay.limits import Whose
 from agent.values.pac import PacAnswer, PacFault, PacQuestion, PacScript, Way
 from agent.values.relay import RelayPac
 
@@ -59,8 +60,9 @@ class _Noting:
 class _Line:
     """Those who ask one process, and what it has said."""
 
-    def __init__(self, evaluator: PacEvaluator, pac: RelayPac, clock: Callable[[], float]) -> None:
+    def __init__(self, evaluator: PacEvaluator, pac: RelayPac, clock: Callable[[], float], whose: Whose) -> None:
         self._clock = clock
+        self._whose = whose
         self._evaluator = _Noting(evaluator)
         self._asker = PacAsker(self._evaluator, PacScript(pac.script, ""), pac.my_ip)
         self._turn = asyncio.Lock()
@@ -76,6 +78,8 @@ class _Line:
         now = self._clock()
         if (kept := self.kept.get(key)) is not None and now < kept[0]:
             return kept[1]
+        if source:  # by however many addresses it asks
+            (source,) = self._whose([source])
         if now < max(self._nobody_until, self._silent_until.get(source or key.host, now)):
             return None
         if (task := self._asked.get((source, key))) is None:
@@ -137,8 +141,11 @@ class _Line:
 class ByPac:
     """Of one relay."""
 
-    def __init__(self, evaluator: PacEvaluator, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, evaluator: PacEvaluator, clock: Callable[[], float] = time.monotonic, whose: Whose = list
+    ) -> None:
         self._evaluator = evaluator
+        self._whose = whose
         self._clock = clock
         self._pac: RelayPac | None = None
         self._lines: dict[_Whose, _Line] = {}
@@ -178,7 +185,7 @@ class ByPac:
     def _line(self, pac: RelayPac, whose: _Whose) -> _Line:
         line = self._lines.get(whose)
         if line is None:
-            line = self._lines[whose] = _Line(self._evaluator, pac, self._clock)
+            line = self._lines[whose] = _Line(self._evaluator, pac, self._clock, self._whose)
         return line
 
     async def _use(self, pac: RelayPac) -> None:

@@ -22,6 +22,7 @@ import struct
 from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
+from agent.relay.limits import Whose
 from agent.relay.pump import Ended
 from agent.relay.weight import MARKS, KernelsAccount, Marks, Weight, held_by, narrow, share, too_heavy, widen
 from agent.see import netlink
@@ -85,6 +86,7 @@ class Draining:
         ended: Callable[[str], None] = lambda _what: None,
         marks: Marks = MARKS,
         silent_ms: int = SILENT_MS,
+        whose: Whose = list,
     ) -> None:
         """`moved`: called when this host has got or lost an address; `ended`: with what is to be said of it."""
         self._leads_here = leads_here
@@ -92,6 +94,7 @@ class Draining:
         self._ended = ended
         self._marks = marks
         self._silent_ms = silent_ms
+        self._whose = whose
         self._account = KernelsAccount()
         self._weighing: asyncio.TimerHandle | None = None
         self._weighed_at = float("-inf")
@@ -208,6 +211,8 @@ class Draining:
         weighed = tuple(self._open)
         weights = [_weight(one, is_stuck=now - one.touched > _STUCK_S) for one in weighed]
         held = sum(one.held for one in weights)
+        if held > self._marks.most:
+            weights = self._by_whose(weights)
         ending = too_heavy(weights, self._marks)
         for place in ending:
             weighed[place].finish(Ended.TOO_HEAVY)
@@ -217,6 +222,11 @@ class Draining:
                 f" {held // 1024**2} MB that were not read"
             )
         return held
+
+    def _by_whose(self, weights: list[Weight]) -> list[Weight]:
+        """However many addresses a container has, what it holds is added up."""
+        found = iter(self._whose([one.source for one in weights if one.is_container]))
+        return [one._replace(whose=next(found)) if one.is_container else one for one in weights]
 
     def _narrow(self) -> None:
         size = share(len(self._open))

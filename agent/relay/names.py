@@ -17,11 +17,14 @@ from typing import Final
 import msgspec
 
 from agent.probe.dial import Address, Resolve, in_a_thread
+from agent.relay.limits import Whose
 
 MOST: Final = 60  # look-ups at once; each is a thread, and the unit allows 80
 MOST_OF_ONE: Final = 12
 ROOTS: Final = "root"  # as a source: who has none left asks as this, if root it is
 _SHARED_S: Final = 2.0  # one that takes longer may hang
+
+FEW: Final = 6  # of all containers; where there are more, it is asked which of them are one and the same
 
 Looking = asyncio.Task[Sequence[Address]]
 
@@ -42,8 +45,10 @@ class _Shared(msgspec.Struct, frozen=True):
 class Names:
     """Of one relay."""
 
-    def __init__(self, resolve: Resolve = in_a_thread) -> None:
+    def __init__(self, resolve: Resolve = in_a_thread, whose: Whose = list) -> None:
         self._resolve = resolve
+        self._whose = whose
+        self._of_containers = 0  # that have one, or want it
         self._loop = asyncio.get_running_loop()
         self._free = asyncio.Semaphore(MOST)
         # Without the relay's own, this host's, and root's.
@@ -78,6 +83,9 @@ class Names:
         self._running.clear()
 
     async def _begun(self, source: str, host: str, port: int, *, is_container: bool) -> _Shared:
+        if is_container and self._of_containers >= FEW:
+            (source,) = self._whose([source])
+        self._of_containers += is_container
         slots = self._by_source.setdefault(source, _Slots())
         slots.users += 1
         limits = (slots.free, self._free_for_containers, self._free) if is_container else (slots.free, self._free)
@@ -87,7 +95,7 @@ class Names:
                 await limit.acquire()
                 taken.append(limit)
         except BaseException:
-            self._give_back(source, slots, taken)
+            self._give_back(source, slots, taken, is_container=is_container)
             raise
         shared = _Shared(self._loop.create_task(self._resolve(host, port)), self._loop.time())
         self._running[host, port] = shared
@@ -97,14 +105,15 @@ class Names:
             self._kept.discard(looking)
             if self._running.get((host, port)) is shared:
                 del self._running[host, port]
-            self._give_back(source, slots, taken)
+            self._give_back(source, slots, taken, is_container=is_container)
             if not looking.cancelled():
                 looking.exception()  # nobody may be waiting for it
 
         shared.looking.add_done_callback(done)
         return shared
 
-    def _give_back(self, source: str, slots: _Slots, taken: Sequence[asyncio.Semaphore]) -> None:
+    def _give_back(self, source: str, slots: _Slots, taken: Sequence[asyncio.Semaphore], *, is_container: bool) -> None:
+        self._of_containers -= is_container
         for limit in taken:
             limit.release()
         slots.users -= 1

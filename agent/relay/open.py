@@ -27,6 +27,7 @@ from agent.probe.through_proxy import handshake
 from agent.probe.tls import Trust
 from agent.relay import refusals
 from agent.relay.by_pac import ByPac
+from agent.relay.limits import Whose
 from agent.relay.names import Names
 from agent.relay.refusals import Refusal
 from agent.relay.ways import Way, Ways
@@ -162,7 +163,7 @@ class _Owner(msgspec.Struct, frozen=True):
 class Opening:
     """Of one relay."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but three are named
         self,
         failures: Failures,
         near: Near,
@@ -170,11 +171,13 @@ class Opening:
         *,
         resolve: Resolve = in_a_thread,
         by_pac: ByPac | None = None,
+        whose: Whose = list,
     ) -> None:
+        """`whose`: the sources that addresses of containers count for, where something is scarce."""
         self._failures = failures
         self._by_pac = by_pac
         self._own_ports = own_ports  # that the relay itself listens at
-        self._names = Names(resolve)
+        self._names = Names(resolve, whose)
         self._near = near
         self._trust: tuple[str, Trust] | None = None
 

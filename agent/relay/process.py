@@ -150,10 +150,12 @@ class Running:
         self._log_has_failed = False
         who = Who()
         near = Near(netlink.leads_here, who.is_guest)
-        self._by_pac = by_pac = ByPac(ByUnit(paths.pac_socket) if paths.is_the_systems else ByChild())
-        opening = Opening(self._tally, near, frozenset(one.getsockname()[1] for one in sockets), by_pac=by_pac)
+        self._by_pac = by_pac = ByPac(ByUnit(paths.pac_socket) if paths.is_the_systems else ByChild(), whose=who.whose)
+        own_ports = frozenset(one.getsockname()[1] for one in sockets)
+        opening = Opening(self._tally, near, own_ports, by_pac=by_pac, whose=who.whose)
         noted = Noted(say)
-        self._draining = Draining(moved=opening.note_moved, ended=functools.partial(noted.note, Kind.TOO_HEAVY))
+        ended = functools.partial(noted.note, Kind.TOO_HEAVY)
+        self._draining = Draining(moved=opening.note_moved, ended=ended, whose=who.whose)
         self._state = StateFile(paths.relay_state, self._tally, self._counted, say)
         told = Told(noted, self._noted, self._write_down)
         self._serving = Serving(

@@ -24,7 +24,7 @@ from agent.relay.connections_log import Line
 from agent.relay.conversation import Connect, Conversation, Event, Gone, Phase, Request
 from agent.relay.draining import Draining, keep_alive
 from agent.relay.forward import ByOrders, Forwarding, Result, Shared, Turns
-from agent.relay.limits import Limits
+from agent.relay.limits import THIS_HOST, Limits, Seat
 from agent.relay.noted import Kind, Noted
 from agent.relay.open import Asked, NotOpened, Opened, Opening
 from agent.relay.pump import Carrying, Ended, Pipes, TlsTunnel, Tunnel, reset
@@ -74,9 +74,12 @@ class _Guest(msgspec.Struct, frozen=True):
     """Whom a task serves; as long as a tunnel is open, this is kept."""
 
     connected: socket.socket
-    source: Source
-    peer: str  # its address
+    seat: Seat
     own: str  # of ours, to which it came
+
+    @property
+    def ends(self) -> tuple[str, str]:
+        return self.seat.address, self.own
 
 
 _Unjudged = tuple[socket.socket, End, End]  # from there, to this end of ours
@@ -126,10 +129,10 @@ class Serving:
         self._is_stopping = False
         self._noted = told.noted
         self._who = who
-        self._limits = Limits(Orders(0).max_connections)
+        self._limits = Limits(Orders(0).max_connections, who.whose)
         self._sources: tuple[Source, ...] = tuple(Source)
         self._loop = asyncio.get_running_loop()
-        self._arrivals = Arrivals(self._are_roots, _is_gone, whose=_whose, has_its_share=self._has_its_share)
+        self._arrivals = Arrivals(self._are_roots, _is_gone, whose=self._whose, has_its_share=self._has_its_share)
         self._is_due = False  # the next turn of those
         self._waiting_at: dict[str, _Waiting] = {}  # bridges that the agent has said nothing of yet
         self._listening: list[socket.socket] = []
@@ -286,23 +289,28 @@ class Serving:
         of_here = iter(self._who.are_roots(here))
         return [one.source is Source.LOOPBACK and next(of_here) for one in new]
 
-    def _has_its_share(self, one: _Arrived) -> bool:
-        return self._limits.has_its_share(one.peer[0], is_container=one.source is Source.CONTAINERS)
+    def _whose(self, new: Sequence[_Arrived]) -> Sequence[str]:
+        """Whoever is on this host has all addresses of loopback."""
+        of_containers = iter(self._who.whose([one.peer[0] for one in new if one.source is Source.CONTAINERS]))
+        return [next(of_containers) if one.source is Source.CONTAINERS else THIS_HOST for one in new]
+
+    def _has_its_share(self, source: str, one: _Arrived) -> bool:
+        return self._limits.has_its_share(source, is_container=one.source is Source.CONTAINERS)
 
     def _admit(self, one: _Arrived, turn: Turn) -> None:
         def is_roots() -> bool:
             return turn is Turn.ROOTS or (turn is Turn.SERVED and self._who.is_roots(one.peer, one.own))
 
-        peer, _ = one.peer
-        why = self._limits.admit(peer, is_container=one.source is Source.CONTAINERS, is_roots=is_roots)
+        seat = Seat(one.peer[0], is_container=one.source is Source.CONTAINERS)
+        why = self._limits.admit(seat, is_roots)
         if why:
             if turn is Turn.SERVED:
                 self._turn_away(one.connected, why)
             else:
                 self._turn_away_at_once(one.connected, why)
             return
-        task = self._loop.create_task(self._serve(one.connected, one.source, peer, is_roots))
-        self._tasks[task] = _Guest(one.connected, one.source, peer, one.own[0])
+        task = self._loop.create_task(self._serve(one.connected, one.source, seat.address, is_roots))
+        self._tasks[task] = _Guest(one.connected, seat, one.own[0])
         task.add_done_callback(self._leave)
 
     def _source_of(self, peer: str, own: str) -> Source | None:
@@ -324,8 +332,8 @@ class Serving:
                 self._refuse(one.connected, one.peer[0])
             else:
                 self._arrivals.add(one)
-        came = {ends: self._may(*ends) for ends in {(one.peer, one.own) for one in self._tasks.values()}}
-        ending = {task for task, one in self._tasks.items() if not came[one.peer, one.own]}
+        came = {ends: self._may(*ends) for ends in {one.ends for one in self._tasks.values()}}
+        ending = {task for task, one in self._tasks.items() if not came[one.ends]}
         for carried in tuple(self.live):
             if carried.task in ending and not carried.is_kept:
                 ending.discard(carried.task)
@@ -387,7 +395,7 @@ class Serving:
         """Also if it was cancelled before it began."""
         one = self._tasks.pop(task)
         one.connected.close()
-        self._limits.leave(one.peer, is_container=one.source is Source.CONTAINERS)
+        self._limits.leave(one.seat)
 
 
 @functools.lru_cache
@@ -763,11 +771,6 @@ class _Visit:
 
 def _end(address: tuple[Any, ...]) -> End:
     return str(address[0]).partition("%")[0], int(address[1])
-
-
-def _whose(one: _Arrived) -> str:
-    """Its source: whoever is on this host has all addresses of loopback."""
-    return "" if one.source is Source.LOOPBACK else one.peer[0]
 
 
 def _is_gone(one: _Arrived) -> bool:

@@ -63,6 +63,7 @@ class Weight(NamedTuple):
     source: str  # the client's address
     is_container: bool
     is_stuck: bool  # nothing has moved for a second
+    whose: str = ""  # the source that it counts for, if that is not its address
 
 
 def too_heavy(weights: Sequence[Weight], marks: Marks) -> list[int]:
@@ -72,11 +73,11 @@ def too_heavy(weights: Sequence[Weight], marks: Marks) -> list[int]:
         return []
     by_source: dict[str, int] = {}
     for one in weights:
-        by_source[one.source] = by_source.get(one.source, 0) + one.held
+        by_source[_whose(one)] = by_source.get(_whose(one), 0) + one.held
 
     def rank(place: int) -> tuple[bool, int, int]:
         one = weights[place]
-        return one.is_container, by_source[one.source], one.held
+        return one.is_container, by_source[_whose(one)], one.held
 
     ranked = sorted(range(len(weights)), key=rank, reverse=True)
     ending = _until(marks.most, total, ranked, [one.held if one.is_stuck else 0 for one in weights])
@@ -84,6 +85,10 @@ def too_heavy(weights: Sequence[Weight], marks: Marks) -> list[int]:
     if total > marks.too_much:
         ending += _until(marks.too_much, total, ranked, [0 if one.is_stuck else one.held for one in weights])
     return ending
+
+
+def _whose(one: Weight) -> str:
+    return one.whose or one.source
 
 
 def _until(mark: int, total: int, ranked: Sequence[int], held: Sequence[int]) -> list[int]:

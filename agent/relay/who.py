@@ -7,6 +7,9 @@ the café's now is not believed. A network that Docker keeps from the world stay
 says, and before it has said anything of a bridge, whoever comes by that is not let in (`Untold`). Only what kind of
 interface it is, is kept: a yes for a minute, a no for a second.
 
+Of a container's addresses there may be any number, and it may answer for those of others. So where what there is has to
+be shared, it counts by the port of the bridge that its frames come by (`whose`, FACTS 241).
+
 Whoever is not let in may ask as often as he likes, and nothing else is done meanwhile. So it costs the same however
 many containers there are: the kernel is asked for one interface, and for a bridge's ports once in a second.
 """
@@ -28,7 +31,9 @@ from agent.values.relay import Source, bridge_of
 
 KEPT_S: Final = 60.0
 NO_KEPT_S: Final = 1.0
+WHOSE_KEPT_S: Final = 1.0
 _KEPT: Final = 256  # bridges
+_KEPT_ADDRESSES: Final = 4096
 _BRIDGE, _VETH, _TUN = "bridge", "veth", "tun"
 _DOCKERDS: Final = "127.0.0.1"
 
@@ -55,6 +60,7 @@ class Kernel(Protocol):
     def routers_are_behind(self, interface: int, /) -> bool: ...
     def owner_of(self, near: End, far: End, /) -> int | None: ...
     def owners_of(self, connections: Sequence[tuple[End, End]], /) -> Sequence[int | None]: ...
+    def ports_to(self, addresses: Sequence[str], /) -> Sequence[int | None]: ...
 
 
 class _Looked(msgspec.Struct, frozen=True):
@@ -84,6 +90,7 @@ class Who:
         self._internal: frozenset[str] = frozenset()
         self._told: frozenset[str] | None = None  # None: all
         self._let_in: set[str] = set()
+        self._whose: dict[str, tuple[str, float]] = {}
 
     def keep_out(self, internal: Iterable[str], told: Iterable[str] | None = None) -> bool:
         """Nobody comes in by these bridges from now on, nor by one that is not `told`. Whether that is news."""
@@ -131,6 +138,27 @@ class Who:
         with contextlib.suppress(NetlinkFailed):
             return [owner == 0 for owner in self._kernel.owners_of(connections)]
         return [False] * len(connections)
+
+    def whose(self, peers: Sequence[str]) -> list[str]:
+        """For each address of a container the source that it counts for: a port of a bridge; if not known, itself."""
+        now = self._clock()
+        kept = {peer: known for peer in peers if (known := self._whose.get(peer)) is not None and now < known[1]}
+        unknown = [peer for peer in dict.fromkeys(peers) if peer not in kept]
+        if unknown:
+            until = now + WHOSE_KEPT_S
+            found = {peer: (whose, until) for peer, whose in zip(unknown, self._sources(unknown), strict=True)}
+            if len(self._whose) + len(found) > _KEPT_ADDRESSES:
+                self._whose.clear()
+            self._whose |= found
+            kept |= found
+        return [kept[peer][0] for peer in peers]
+
+    def _sources(self, peers: Sequence[str]) -> list[str]:
+        addresses = [str(_address(peer)) for peer in peers]
+        ports: Sequence[int | None] = [None] * len(peers)
+        with contextlib.suppress(NetlinkFailed):
+            ports = self._kernel.ports_to(addresses)
+        return [peer if port is None else f"port {port}" for peer, port in zip(peers, ports, strict=True)]
 
     def is_guest(self, address: str) -> bool:
         """Whether the kernel's way there leads to guests of this host. Raises NetlinkFailed."""

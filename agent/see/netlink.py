@@ -110,6 +110,30 @@ def neighbours() -> list[Neighbour]:
     return [neighbour for message in ask(wire.neighbours_request()) if (neighbour := wire.neighbour(message))]
 
 
+def ports_to(addresses: Sequence[str]) -> list[int | None]:
+    """By which port of a bridge each neighbour is reached: its index. 0: the address is this host's; None: not known.
+
+    A neighbour chooses its addresses as it likes, and its MACs, but not where its frames come from.
+    """
+    ways = _each([wire.way_request(address) for address in addresses])
+    found: list[int | None] = [0 if any(map(wire.leads_here, told)) else None for told in ways]
+    bridges = [_on_the_link(told) for told in ways]
+    places = [place for place, bridge in enumerate(bridges) if bridge]
+    asked = [wire.neighbour_request(bridges[place], addresses[place]) for place in places]
+    macs = [next((one.mac for message in told if (one := wire.neighbour(message))), "") for told in _each(asked)]
+    known = [(place, mac) for place, mac in zip(places, macs, strict=True) if mac]
+    ports = _each([wire.port_request(bridges[place], mac) for place, mac in known])
+    for (place, _), told in zip(known, ports, strict=True):
+        found[place] = next((port for message in told if (port := wire.port(message))), None)
+    return found
+
+
+def _on_the_link(told: Sequence[Message]) -> int:
+    """The interface that leads to a neighbour, by its index; 0: it is none."""
+    way = next((way for message in told if (way := wire.way(message))), None)
+    return way.hops[0].interface if way is not None and len(way.hops) == 1 and way.hops[0].gateway is None else 0
+
+
 def radios() -> list[Radio]:
     """All Wi-Fi interfaces that are in a network; none if the kernel has no Wi-Fi."""
     try:
@@ -220,6 +244,15 @@ def _ask_once(request: KernelRequest, sequence: int) -> KernelAnswer | None:
     except _TooMuch:
         return None
     return told
+
+
+def _each(requests: Sequence[KernelRequest]) -> list[list[Message]]:
+    """The answers to questions as below; nothing where the kernel refuses."""
+    return [
+        told.messages
+        for at in range(0, len(requests), _AT_ONCE)
+        for told in _ask_together(requests[at : at + _AT_ONCE])
+    ]
 
 
 def _ask_together(requests: Sequence[KernelRequest]) -> list[KernelAnswer]:

@@ -51,7 +51,8 @@ _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PREFSRC, _RTA_MULTIPATH, _RTA_TABLE, _RTA
 _RTM_F_LOOKUP_TABLE: Final = 0x1000  # without it the answer always says table 254 (FACTS 29)
 _RTN_UNICAST: Final = 1  # the other types deliver locally, or refuse
 _RTN_HERE: Final = frozenset({2, 3, 4})  # LOCAL, BROADCAST, ANYCAST: this host takes it, alone or with others
-_NDA_DST, _NDA_LLADDR = 1, 2
+_NDA_DST, _NDA_LLADDR, _NDA_MASTER = 1, 2, 9
+_AF_BRIDGE: Final = 7
 
 GENL_ID_CTRL: Final = 16
 _CTRL_CMD_NEWFAMILY, _CTRL_CMD_GETFAMILY = 1, 3
@@ -183,6 +184,22 @@ def way_request(address: str) -> KernelRequest:
 def neighbours_request() -> KernelRequest:
     """All neighbours."""
     return KernelRequest(RTM_GETNEIGH, _NEIGHBOUR.pack(AF_UNSPEC, 0, 0, 0, 0))
+
+
+def neighbour_request(interface: int, address: str) -> KernelRequest:
+    """One neighbour. A kernel before 5.0 refuses."""
+    of = ipaddress.ip_address(address)
+    head = _NEIGHBOUR.pack(AF_INET if of.version == 4 else AF_INET6, interface, 0, 0, 0)
+    return KernelRequest(RTM_GETNEIGH, head + _attribute(_NDA_DST, of.packed), is_dump=False)
+
+
+def port_request(bridge: int, mac: str) -> KernelRequest:
+    """By which of its ports a bridge has last heard a MAC. A kernel before 5.0 refuses."""
+    wanted = _attribute(_NDA_LLADDR, bytes.fromhex(mac.replace(":", "")))
+    head = _NEIGHBOUR.pack(_AF_BRIDGE, 0, 0, 0, 0)
+    return KernelRequest(
+        RTM_GETNEIGH, head + wanted + _attribute(_NDA_MASTER, struct.pack("=I", bridge)), is_dump=False
+    )
 
 
 def family_request(name: str) -> KernelRequest:
@@ -322,6 +339,14 @@ def neighbour(message: Message) -> Neighbour | None:
     if family not in (AF_INET, AF_INET6) or _NDA_DST not in attributes or not any(mac):
         return None
     return Neighbour(interface, _address(attributes[_NDA_DST]), mac.hex(":"))
+
+
+def port(message: Message) -> int | None:
+    """The index of a bridge's port. None if the message is about something else."""
+    if message.type != RTM_NEWNEIGH:
+        return None
+    family, interface, _state, _flags, _kind = head(_NEIGHBOUR, message.body)
+    return int(interface) if family == _AF_BRIDGE else None
 
 
 def family(message: Message) -> int | None:

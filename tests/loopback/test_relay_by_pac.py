@@ -61,12 +61,16 @@ def upstream(name: str, proxy: HttpProxy, *, has_password: bool = False) -> Rela
     return RelayUpstream(name, url, url)
 
 
+def whose_in_test(addresses: Sequence[str]) -> list[str]:
+    return ["port 7" if address in (ONE, ONES_TOO) else address for address in addresses]
+
+
 class Relay:
     """What opens connections by orders with a PAC."""
 
     def __init__(self, own: frozenset[str] = frozenset()) -> None:
         self.evaluator, self.clock = Evaluator(), Ticks()
-        self.by_pac = ByPac(self.evaluator, self.clock)
+        self.by_pac = ByPac(self.evaluator, self.clock, whose_in_test)
         names = Setting({"end.test": "127.0.0.1", "localhost": "127.0.0.1"})
         self.opening = Opening(
             Failures(),
@@ -327,7 +331,7 @@ SLOW: Final = script(
     "while (/^slow/.test(host) && Date.now() - began < 200) {}",
     'return "DIRECT";',
 )
-ONE, OTHER = "172.17.0.2", "172.17.0.3"
+ONE, OTHER, ONES_TOO = "172.17.0.2", "172.17.0.3", "172.17.9.9"
 
 
 async def test_a_container_that_asks_for_what_takes_long_keeps_nobody_else_from_the_pac() -> None:
@@ -356,6 +360,7 @@ async def test_one_that_is_never_answered_silences_itself_alone() -> None:
         assert not await has_answer("never.test", ONE)
         asked_for = relay.evaluator.begun
         assert not await has_answer("intra.test", ONE)
+        assert not await has_answer("intra.test", ONES_TOO)
         assert relay.evaluator.begun == asked_for
         assert await has_answer("intra.test", OTHER)
 

@@ -16,7 +16,7 @@ import pytest_asyncio
 
 from agent.relay.draining import HALF_OPEN_S, IDLE_S, Draining, keep_alive
 from agent.relay.pump import Ended, reset
-from agent.relay.weight import SENDING, SO_BUF_LOCK, Marks, held_by, share
+from agent.relay.weight import SENDING, SO_BUF_LOCK, Marks, Weight, held_by, share
 from tests.waiting import until_awaited
 
 PATIENCE_S: Final = 20.0
@@ -209,6 +209,16 @@ async def test_of_all_that_nobody_reads_those_end_that_there_is_no_room_for_and_
         for one in made:
             one.client.close()
             one.end.close()
+
+
+async def test_what_a_container_holds_by_many_addresses_is_added_up() -> None:
+    draining = Draining(whose=lambda addresses: ["port 7"] * len(addresses))
+    try:
+        own, theirs = (Weight(9, "x", is_container=is_container, is_stuck=True) for is_container in (False, True))
+
+        assert [one.whose for one in draining._by_whose([theirs, own, theirs])] == ["port 7", "", "port 7"]
+    finally:
+        draining.close()
 
 
 async def test_while_much_is_held_buffers_have_their_share_and_then_again_what_the_kernel_gives(

@@ -79,19 +79,23 @@ class Laptop:
     def __init__(self, root: Path) -> None:
         self._root = root
         self.host, self.container, self.guest = Namespace("relay"), Namespace("ctr"), Namespace("guest")
+        self.beside = Namespace("ctr2")  # on the same bridge
         self.routed = Namespace("routed")  # as Calico makes them: no bridge, a route of its own
         self._running: list[subprocess.Popen[str]] = []
         self.host.ip(
             "link set lo up", "link add docker0 type bridge", "addr add 172.17.0.1/16 dev docker0",
             "link set docker0 up",
             f"link add veth0 type veth peer name eth0 netns {self.container.name}", "link set veth0 master docker0",
-            "link set veth0 up", f"link add wlan0 type veth peer name lan netns {self.guest.name}",
+            "link set veth0 up", f"link add veth1 type veth peer name eth0 netns {self.beside.name}",
+            "link set veth1 master docker0", "link set veth1 up",
+            f"link add wlan0 type veth peer name lan netns {self.guest.name}",
             "addr add 10.0.0.7/24 dev wlan0", "link set wlan0 up", DEFAULT_ROUTE,
             f"link add cali0 type veth peer name eth0 netns {self.routed.name}", "link set cali0 up",
             "route add 10.244.1.5/32 dev cali0",
         )  # fmt: skip
         self.routed.ip("addr add 10.244.1.5/32 dev eth0", "link set eth0 up", "route add default dev eth0")
         self.container.ip("addr add 172.17.0.2/16 dev eth0", "link set eth0 up", "route add default via 172.17.0.1")
+        self.beside.ip("addr add 172.17.0.3/16 dev eth0", "link set eth0 up", "route add default via 172.17.0.1")
         self.guest.ip(
             "link set lo up",
             "addr add 10.0.0.9/24 dev lan",
@@ -157,7 +161,7 @@ class Laptop:
         for running in self._running:
             running.kill()
             running.communicate(timeout=WITHIN_S)
-        for one in (self.host, self.container, self.guest, self.routed):
+        for one in (self.host, self.container, self.beside, self.guest, self.routed):
             one.remove()
 
 
@@ -293,6 +297,48 @@ def test_who_comes_by_a_bridge_that_nobody_has_told_of_waits_for_word(laptop: La
     assert laptop.tries(laptop.container, "10.0.0.9") == "200 hello"
 
 
+# Connections from the addresses that it is given, one each. It prints how many were turned away, and keeps the others.
+MANY: Final = """
+import select, socket, sys, time
+kept = [socket.create_connection(("172.17.0.1", 3130), 10, (address, 0)) for address in sys.argv[1:]]
+for one in kept:
+    one.sendall(b"C")
+turned_away = 0
+while not turned_away and select.select(kept, [], [], 10)[0]:
+    turned_away = len(select.select(kept, [], [], 1)[0])
+print("ready" if turned_away else "none was turned away", flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_container_keeps_no_other_one_out_by_however_many_addresses_it_has(laptop: Laptop) -> None:
+    """Nor by whose: it is known by where its frames come from."""
+    addresses = [f"172.17.1.{number}" for number in range(1, 31)]
+    laptop.container.ip(*(f"addr add {address}/32 dev eth0" for address in addresses))
+    laptop.obeys(Orders(40, (RelayUpstream("direct"),), max_connections=16))
+    try:
+        keeps = laptop.start(laptop.container, MANY, *addresses)
+
+        assert laptop.tries(laptop.beside, "10.0.0.9") == "200 hello"
+        assert laptop.tries(laptop.container, "10.0.0.9").startswith("503")
+        keeps.kill()
+    finally:
+        laptop.obeys(Orders(41, (RelayUpstream("direct"),)))
+        laptop.container.ip(*(f"addr del {address}/32 dev eth0" for address in addresses))
+
+
+def test_the_kernel_tells_by_which_port_a_neighbour_is_reached(laptop: Laptop) -> None:
+    assert laptop.tries(laptop.beside, "10.0.0.9") == laptop.tries(laptop.container, "10.0.0.9") == "200 hello"
+    look = """
+import socket
+from agent.see import netlink
+names = {index: name for index, name in socket.if_nameindex()}
+addresses = ["172.17.0.2", "172.17.0.3", "172.17.0.1", "172.17.7.7", "10.0.0.9", "10.244.1.5", "192.0.2.1"]
+print(*(names.get(port, port) for port in netlink.ports_to(addresses)))
+"""
+    assert laptop.host.python(look).split() == ["veth0", "veth1", "0", "None", "None", "None", "None"]
+
+
 def test_an_address_that_comes_back_within_a_moment_has_lost_nothing(laptop: Laptop) -> None:
     opened = laptop.start(laptop.container, OPEN)
 
@@ -315,7 +361,7 @@ wlan0, cali0 = map(socket.if_nametoindex, ("wlan0", "cali0"))
 print([one.name for one in netlink.bridges()], netlink.routers_are_behind(wlan0), netlink.routers_are_behind(cali0))
 """
     assert laptop.host.python(look).splitlines() == [
-        "docker0 bridge ['veth0'] None",
+        "docker0 bridge ['veth0', 'veth1'] None",
         "[] True",
         "['docker0'] True False",
     ]

@@ -16,7 +16,8 @@ import pytest
 
 from agent.probe.dial import Address, threaded
 from agent.probe.stream import StreamFailed
-from agent.relay.names import MOST, MOST_OF_ONE, Names
+from agent.relay.limits import Whose
+from agent.relay.names import FEW, MOST, MOST_OF_ONE, Names
 from agent.relay.open import Asked, NotOpened, Opened, Opening
 from agent.relay.ways import Ways
 from agent.relay.where import Near
@@ -443,10 +444,10 @@ async def test_the_owners_listener_gets_it() -> None:
 class Resolver:
     """Names that begin with `slow` hang until they may go on."""
 
-    def __init__(self) -> None:
+    def __init__(self, whose: Whose = list) -> None:
         self.goes_on = threading.Event()
         self.asked: list[str] = []
-        self.names = Names(threaded(self._look_up))
+        self.names = Names(threaded(self._look_up), whose)
 
     def _look_up(self, host: str, port: int) -> Sequence[Address]:
         self.asked.append(host)
@@ -483,6 +484,18 @@ async def test_a_container_that_asks_for_names_without_end_does_not_keep_docker_
         await resolver.end(*waiting)
     assert await late == [(socket.AF_INET, ("192.0.2.1", 443))]
     assert not resolver.names._by_source
+
+
+async def test_nor_another_container_by_however_many_addresses_it_asks() -> None:
+    resolver = Resolver(lambda addresses: [address.rpartition(".")[0] for address in addresses])
+    waiting = [resolver.begin(f"172.17.0.{number}", f"slow{number}.test") for number in range(2 * MOST)]
+    try:
+        await resolver.until_asked(FEW + MOST_OF_ONE)
+        async with asyncio.timeout(PATIENCE_S):
+            assert await resolver.begin("172.17.9.1", "hub.test") == [(socket.AF_INET, ("192.0.2.1", 443))]
+    finally:
+        await resolver.end(*waiting)
+    assert (resolver.names._by_source, resolver.names._of_containers) == ({}, 0)
 
 
 async def test_nor_do_all_containers_together() -> None:

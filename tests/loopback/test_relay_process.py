@@ -294,25 +294,36 @@ def _is_reset(connected: socket.socket) -> bool:
 async def test_who_has_too_many_is_told_why_and_the_others_are_served(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(netlink, "owner_of", lambda _near, _far: 1000)
+    owners = [1000]
+    monkeypatch.setattr(netlink, "owner_of", lambda _near, _far: owners[0])
     async with echo() as end, relay(tmp_path, Orders(1, (DIRECT,), max_connections=8)) as one:
         held = [await one.tunnel("127.0.0.1", end.port) for _ in range(2)]
-        client = await one.client()
-        await client.connect("127.0.0.1", end.port)
-        assert (await client.head()).startswith(b"HTTP/1.1 503 127.0.0.1 has 2 connections")
-        client.close()
+        for address in ("127.0.0.1", "127.0.0.2"):
+            client = await one.client(address)
+            await client.connect("127.0.0.1", end.port)
+            assert (await client.head()).startswith(b"HTTP/1.1 503 this host has 2 connections")
+            client.close()
 
-        other = await one.client("127.0.0.2")
+        owners[0] = 0
+        other = await one.client()
         await other.connect("127.0.0.1", end.port)
         assert (await other.head()).startswith(b"HTTP/1.1 200 ")
         assert await other.echoes()
         one.running._state.write()
-        assert one.state().turned_away == 1
+        assert one.state().turned_away == 2
         for each in (*held, other):
             each.close()
         await until_awaited(PATIENCE_S, lambda: one.running._serving.is_idle, "that they have left")
         for each in [await one.tunnel("127.0.0.1", end.port) for _ in range(2)]:
             each.close()
+
+
+async def test_whatever_is_shared_is_shared_by_where_a_container_is(tmp_path: Path) -> None:
+    async with relay(tmp_path) as one:
+        running, serving = one.running, one.running._serving
+        shared = serving._limits, serving.opening._names, running._by_pac, running._draining
+
+        assert [each._whose for each in shared] == [serving._who.whose] * 4
 
 
 async def test_a_probe_tells_the_relays_own_limits_from_those_of_an_upstream_that_speaks_like_it(
@@ -354,7 +365,7 @@ async def test_however_many_are_turned_away_at_once_each_is_told_why(
             await client.connect("127.0.0.1", end.port)
 
         for client in turned:
-            assert (await client.head()).startswith(b"HTTP/1.1 503 127.0.0.1 has 2 connections")
+            assert (await client.head()).startswith(b"HTTP/1.1 503 this host has 2 connections")
         for client in (*turned, *held):
             client.close()
 
@@ -784,7 +795,7 @@ async def test_whatever_another_user_fills_dockerd_gets_its_connection_and_its_l
 @pytest.mark.needs_root
 async def test_dockerd_does_not_wait_for_the_connections_of_others_that_came_before_it() -> None:
     """They come while the loop stands still, as from many processes at once."""
-    async with echo() as end, begun(looked_up, Orders(1, (DIRECT,)), []) as (one, port):
+    async with echo() as end, begun(looked_up, Orders(1, (DIRECT,), max_connections=2048), []) as (one, port):
         gone = [_of_another_user(f"127.0.0.{1 + number % 8}", port) for number in range(100)]
         theirs = [_of_another_user(f"127.0.0.{1 + number % 8}", port) for number in range(400)]
         for each in gone:
@@ -808,11 +819,13 @@ async def test_dockerd_does_not_wait_for_the_connections_of_others_that_came_bef
 
 
 async def test_a_container_is_served_before_all_of_another_one_that_came_before_it() -> None:
-    host = Host()
-    host.ways["172.17.0.3"] = host.ways["172.17.0.2"]
+    """Though that has as many addresses as it likes."""
+    host, many = Host(), [f"172.17.1.{number}" for number in range(100)]
+    host.ways |= dict.fromkeys((*many, "172.17.0.3"), host.ways["172.17.0.2"])
+    host.ports |= dict.fromkeys(many, host.ports["172.17.0.2"])
     async with begun(looked_up, Orders(1, (DIRECT,)), [], who=Who(host)) as (one, _):
         clients = []
-        for peer in (*["172.17.0.2"] * 100, "172.17.0.3"):
+        for peer in (*many, "172.17.0.3"):
             with socket.create_server(("127.0.0.1", 0)) as listens:
                 clients.append(socket.create_connection(listens.getsockname()))
                 connected, _ = listens.accept()
@@ -820,7 +833,8 @@ async def test_a_container_is_served_before_all_of_another_one_that_came_before_
             one._receive(connected, (peer, 40000), ("172.17.0.1", 3130))
         one._take_turn()
 
-        assert (sum(guest.peer == "172.17.0.3" for guest in one._tasks.values()), len(one._tasks)) == (1, SERVED)
+        served = [guest.seat.address for guest in one._tasks.values()]
+        assert (served.count("172.17.0.3"), len(served)) == (1, SERVED)
         for each in clients:
             each.close()
 

@@ -16,8 +16,8 @@ class Door:
         self.arrivals = Arrivals(
             self._are_roots,
             lambda one: one.startswith("gone"),
-            whose=whose,
-            has_its_share=lambda one: whose(one) in full,
+            whose=lambda names: [*map(whose, names)],
+            has_its_share=lambda source, _one: source in full,
         )
 
     def _are_roots(self, names: Sequence[str]) -> list[bool]:

@@ -27,6 +27,13 @@ def test_those_of_whoever_holds_most_end_first_and_only_until_there_is_room() ->
     assert too_heavy(weights, MARKS) == [1, 2, 3, 4]
 
 
+def test_who_holds_most_by_many_addresses_ends_before_who_holds_more_by_one() -> None:
+    many = [stuck(20, f"172.17.7.{number}")._replace(whose="port 10") for number in range(4)]
+    weights = [stuck(30, "172.17.0.9"), *many]
+
+    assert too_heavy(weights, MARKS) == [1, 2]
+
+
 def test_this_hosts_own_end_last() -> None:
     weights = [stuck(90, "127.0.0.1", is_container=False), stuck(60)]
 
