@@ -79,7 +79,8 @@ _DEB: Final = "tests/machine/test_deb.py::test_installed_by_apt_it_serves_in_eve
 _OWN: Final = "tests/machine/test_own_docker.py::test_uninstall_leaves_nothing_of_it_but_the_policy_and_the_log"
 _NAMED: Final = "named as what somebody does, and not told to be typed"
 _WORDS: Final = (
-    "attach,build,compose build,compose restart,compose up -d,exec,history,info,inspect,pull,restart,run,start"
+    "attach,build,buildx ls,compose build,compose restart,compose up -d,exec,history,info,inspect,pull,restart,run"
+    ",start"
 )
 _FETCHES: Final = "fetches a package of Debian's"
 _CI: Final = "it is the tests: .ci/run"
@@ -148,6 +149,7 @@ TRIED: Final[Mapping[str, str]] = {
     "export BUILDKIT_NO_CLIENT_TOKEN=1": "tests/machine/test_clients.py"
     "::test_run_and_build_follow_the_laptop_for_root_and_for_users",
     "sudo systemctl restart docker": HERE,
+    "sudo systemctl reload docker": HERE,
     "docker exec --env http_proxy= --env https_proxy= --env HTTP_PROXY= --env HTTPS_PROXY= CONTAINER COMMAND": HERE,
     "sudo systemctl reset-failed docker.service docker.socket && sudo systemctl start docker.service": HERE,
     "systemctl cat docker": HERE,

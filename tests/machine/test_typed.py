@@ -60,6 +60,7 @@ def test_what_the_pages_tell_people_to_type_does_what_they_say(laptop: Laptop) -
     laptop.write("/home/bob/.docker/config.json", LOGGED_IN, mode=0o600, owner="bob")
 
     _a_certificate_that_nobody_believes(laptop, hand)
+    _a_registry_that_speaks_plain_http(laptop, hand)
     _a_container_with_the_proxy_of_another_place(laptop, hand)
     _a_docker_that_does_not_start(laptop, hand)
     _an_agent(laptop, hand)
@@ -82,6 +83,16 @@ def _a_certificate_that_nobody_believes(laptop: Laptop, hand: Hand) -> None:
     hand.types("sudo systemctl restart docker")
 
     assert laptop.docker.pull(HUB_IMAGE).ok
+
+
+def _a_registry_that_speaks_plain_http(laptop: Laptop, hand: Hand) -> None:
+    registry = "registry.corp.example:5000"
+    laptop.write("/etc/docker/daemon.json", f'{{"insecure-registries": ["{registry}"]}}\n')
+
+    hand.types("sudo systemctl reload docker")
+
+    laptop.until(lambda: registry in laptop.docker.cli("info").stdout)
+    laptop.run("rm", "/etc/docker/daemon.json")
 
 
 def _a_container_with_the_proxy_of_another_place(laptop: Laptop, hand: Hand) -> None:
