@@ -192,7 +192,7 @@ class Looking:
 
     async def running(self) -> frozenset[Running]:
         """The containers that run. EngineSilent as `engine`."""
-        return await self._socket.running() if await self._may_be_asked() else frozenset()
+        return await self._socket.running() if await self.may_be_asked_itself() else frozenset()
 
     async def may_be_asked(self) -> bool:
         """Whether it runs, so that a question does not start it. EngineSilent while it is starting."""
@@ -200,9 +200,10 @@ class Looking:
 
     async def engine(self) -> Engine | None:
         """What dockerd reports; None: it does not run. EngineSilent if it runs, or is starting, and does not answer."""
-        return await self._socket.report() if await self._may_be_asked() else None
+        return await self._socket.report() if await self.may_be_asked_itself() else None
 
-    async def _may_be_asked(self) -> bool:
+    async def may_be_asked_itself(self) -> bool:
+        """The same, and nobody answers in its place. EngineSilent also where another dockerd does."""
         unit = await self._up()
         if unit is not None:
             await self._check_whose(unit)

@@ -185,6 +185,10 @@ class Relays(Protocol):
         """Tell it which of Docker's networks lead nowhere; else what it was told stands."""
         ...
 
+    async def tell_who_waits(self) -> bool:
+        """The same, at any moment beside a pass; whether somebody still waits for word of a network."""
+        ...
+
     def take_news(self) -> Sequence[Facts]:
         """What there is to record of it, each once."""
         ...

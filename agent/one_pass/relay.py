@@ -57,7 +57,7 @@ from agent.decide.relay import (
 from agent.docker.quarantine import Quarantine
 from agent.one_pass.ports import Prober, Relays, Works
 from agent.one_pass.relay_bridges import Bridges
-from agent.one_pass.relay_file import RelayFile, Way, WayFile
+from agent.one_pass.relay_file import InternalFile, RelayFile, Way, WayFile
 from agent.one_pass.relay_report import FallenBack, Refusals, state_of
 from agent.one_pass.relay_units import Anew, Somebody, Units
 from agent.probe.listens import serves
@@ -115,6 +115,9 @@ class RelayMemory:
         self.had: frozenset[str] = frozenset()  # where containers were given it
         self.network = ""  # where the orders were chosen
         self.way: Way | None = None  # that a pause keeps, as it is on disk; None: not known yet
+        self.internal: tuple[str, ...] | None = (
+            None  # bridges that lead nowhere, as they are on disk; None: not known yet
+        )
         self.unsaved = ""  # why it was given up, as long as that is not kept
 
 
@@ -138,6 +141,9 @@ class NoRelay:
 
     async def tell_of_bridges(self) -> Relayed:
         return Relayed()
+
+    async def tell_who_waits(self) -> bool:
+        return False
 
     def take_news(self) -> Sequence[Facts]:
         return ()
@@ -204,7 +210,7 @@ class LocalRelay:
         self._units = units or Somebody()
         self._clock = clock
         self._backlog, self._serves = backlog, serves
-        self._file, self._way = RelayFile(paths.state), WayFile(paths.state)
+        self._file, self._way, self._internal = RelayFile(paths.state), WayFile(paths.state), InternalFile(paths.state)
         self._quarantine = Quarantine(paths.state)
         known = self._memory
         if known.relay != policy.relay:  # what else is in the policy does not matter to it
@@ -308,6 +314,16 @@ class LocalRelay:
 
     async def tell_of_bridges(self) -> Relayed:
         """Of them alone: by a way that it has had before, somebody may still come out."""
+        await self._tell_of_bridges()
+        return self._as_it_stands()
+
+    async def tell_who_waits(self) -> bool:
+        """The same beside a pass, which may take long; whether somebody still waits for word."""
+        await self._tell_of_bridges()
+        state, told = self.state(), self._orders()
+        return state is not None and told is not None and not {*state.untold} <= {*(told.told or ())}
+
+    async def _tell_of_bridges(self) -> None:
         if self._is_up or not self._is_unused:
             self._tell_of_no_upstream()
             if self._orders() is not None:
@@ -315,7 +331,6 @@ class LocalRelay:
             if (before := self._orders()) is not None:
                 internal, told = self._of_bridges(before)
                 self._put(before, msgspec.structs.replace(before, internal=internal, told=told))
-        return self._as_it_stands()
 
     @property
     def _is_up(self) -> bool:
@@ -431,19 +446,24 @@ class LocalRelay:
         """Whether there is news of them."""
         if self._bridges is None or Listen.BRIDGE not in self._relay.listen:
             return False
-        before = self._bridges.internal, self._bridges.told
-        await self._bridges.look()
+        before, told = (self._bridges.internal, self._bridges.told), self._orders()
+        internal = told.internal if told is not None else ()
+        leading_out = (one for one in (told and told.told) or () if one.partition(" ")[2] not in internal)
+        await self._bridges.look(frozenset(leading_out))
+        if (found := self._bridges.internal) not in (None, self._memory.internal) and self._internal.keep(found or ()):
+            self._memory.internal = found
         return (self._bridges.internal, self._bridges.told) != before
 
     def _of_bridges(self, before: Orders | None) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
         """Those that lead nowhere, and those of which that is known.
 
         As it was told before as long as Docker has said nothing: its containers may run without it. If there is no
-        before, as at boot, nothing is known of any bridge, and who comes by one waits.
+        before, as at boot, who comes by a bridge waits, and by one that led nowhere before the boot nobody comes in.
         """
         internal, told = (before.internal, before.told) if before is not None else ((), None)
         if self._bridges is None or Listen.BRIDGE not in self._relay.listen:
             return internal, told
+        internal = internal if before is not None else self._internal.load()
         found = self._bridges.internal
         return (found, self._bridges.told) if found is not None else (internal, told or ())
 

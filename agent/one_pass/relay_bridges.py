@@ -2,13 +2,17 @@
 
 Docker is asked only if there is a bridge that it has not told of, so a pass that finds nothing new asks nothing. A
 network cannot become internal, or not internal any more: it is made anew, and so is its bridge. Docker makes the bridge
-before it lists the network, and others have bridges, too: for a while, one that is not listed is asked for again.
+before it lists the network, and others have bridges, too: for a while, one that is not listed is asked for again. A
+bridge that Docker has not named may have been there before its network, and get another one: of that it is asked once
+in a while.
 Not known here: how Docker is asked (`docker/networks.py`), and how the relay tells who comes by a bridge.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -20,6 +24,8 @@ from agent.system.clock import SYSTEM_CLOCK, Clock
 from agent.values.relay import bridge_of
 
 LISTED_WITHIN_S: Final = 60.0
+OTHERS_AGAIN_S: Final = 60.0
+_NAMED_BY_DOCKER: Final = re.compile(r"br-[0-9a-f]{12}|docker0")
 _MOST: Final = 1000
 
 Ask = Callable[[], Awaitable[Mapping[str, bool] | None]]
@@ -28,7 +34,7 @@ Ask = Callable[[], Awaitable[Mapping[str, bool] | None]]
 class _Known(msgspec.Struct, frozen=True):
     since: float  # CLOCK_BOOTTIME
     is_internal: bool | None = None  # None: Docker does not list it
-    is_old: bool = False  # it was there before the first look: Docker would list it
+    is_old: bool = False  # an earlier agent, or this one by an earlier policy, has told of it as one that leads out
 
 
 class Bridges:
@@ -45,6 +51,8 @@ class Bridges:
         self._there = there
         self._clock = clock
         self._known: dict[tuple[int, str], _Known] | None = None
+        self._asked = 0.0  # when Docker has answered last
+        self._looking = asyncio.Lock()  # what is heard later counts
 
     @property
     def internal(self) -> tuple[str, ...] | None:
@@ -65,8 +73,15 @@ class Bridges:
         told = (bridge for bridge, one in self._known.items() if one.is_old or not _is_open(one, now))
         return tuple(bridge_of(*bridge) for bridge in sorted(told))[:_MOST]
 
-    async def look(self) -> None:
-        """Learn of those that are new, and forget those that are gone."""
+    async def look(self, leading_out: Collection[str] = ()) -> None:
+        """Learn of those that are new, and forget those that are gone.
+
+        `leading_out`: what was told before of those that lead somewhere, as `bridge_of` names them.
+        """
+        async with self._looking:
+            await self._look(leading_out)
+
+    async def _look(self, leading_out: Collection[str]) -> None:
         try:
             there = {(link.index, link.name) for link in self._there()}
         except NetlinkFailed:  # the next pass looks again
@@ -74,15 +89,20 @@ class Bridges:
         known, now = self._known or {}, self._clock.boottime_s()
         if self._known is not None:
             self._known = {bridge: one for bridge, one in known.items() if bridge in there}
-            if not any(_is_open(known.get(bridge), now) for bridge in there):
+            if not any(_is_open(known.get(bridge), now) or self._is_due(bridge, now) for bridge in there):
                 return
         listed = await self._ask()
         if listed is not None:
-            is_first = self._known is None
-            found = {bridge: known.get(bridge, _Known(now, is_old=is_first)) for bridge in there}
+            self._asked = now
+            found = {
+                bridge: known.get(bridge, _Known(now, is_old=bridge_of(*bridge) in leading_out)) for bridge in there
+            }
             self._known = {
                 bridge: msgspec.structs.replace(one, is_internal=listed.get(bridge[1])) for bridge, one in found.items()
             }
+
+    def _is_due(self, bridge: tuple[int, str], now: float) -> bool:
+        return now >= self._asked + OTHERS_AGAIN_S and not _NAMED_BY_DOCKER.fullmatch(bridge[1])
 
 
 def _is_open(known: _Known | None, now: float) -> bool:

@@ -1,6 +1,7 @@
-"""What a boot must not undo of the relay, kept in the state directory: that it was given up, and the way of a pause.
+"""What a boot must not undo of the relay: that it was given up, where a pause keeps it, which bridges lead nowhere.
 
-The next process of the agent must not try again by itself, and a pause outlives a boot, which relay.json does not.
+The next process of the agent must not try again by itself. A pause outlives a boot, which relay.json does not. And
+containers may run before Docker answers.
 Not known here: when it is given up, and what follows (`decide/relay.py`).
 """
 
@@ -76,6 +77,27 @@ class WayFile:
         """Whether it is kept, or forgotten: on a full disk it is not. The same again costs no write."""
         try:
             self._file.change(lambda found: way if way != (found or Way()) else None)
+        except AgentError:
+            return False
+        return True
+
+
+class InternalFile:
+    """The bridges of networks that lead nowhere, by name: Docker's networks outlive a boot, and so do their names."""
+
+    def __init__(self, state: Path) -> None:
+        self._file = StateFile(state / "relay-internal.json", tuple[str, ...], 1)
+
+    def load(self) -> tuple[str, ...]:
+        try:
+            return self._file.load() or ()
+        except AgentError:  # damaged: Docker is asked in any case
+            return ()
+
+    def keep(self, names: tuple[str, ...]) -> bool:
+        """Whether they are kept: on a full disk they are not. The same again costs no write."""
+        try:
+            self._file.change(lambda found: names if names != (found or ()) else None)
         except AgentError:
             return False
         return True

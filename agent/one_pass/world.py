@@ -625,7 +625,7 @@ class LocalDaemon:
     async def bridges(self) -> Mapping[str, bool] | None:
         """By name, and whether their networks are internal; None: not known now."""
         try:
-            if not self._has_answered or not await self._look.may_be_asked():
+            if not await self._look.may_be_asked_itself():
                 return None
             return await networks.bridges(self._engine)
         except AgentError:  # silent by now

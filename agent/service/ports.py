@@ -33,6 +33,10 @@ class Wakes(Protocol):
         """Wait until a watched file changes, also during a pass; `next` still returns it."""
         ...
 
+    async def bridges_told(self) -> None:
+        """Wait until the relay may have to be told of a network of Docker's, also during a pass. None is missed."""
+        ...
+
     def watch(self, files: Sequence[Path]) -> None:
         """Wake when one of these files changes."""
         ...

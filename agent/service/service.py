@@ -19,6 +19,7 @@ from typing import Final
 
 from agent.audit.log import AuditLog
 from agent.audit.record import Record
+from agent.audit.unexpected import unexpected
 from agent.clients.accounts import NAME_SERVICE
 from agent.decide.restart import When
 from agent.docker.unit import SLOW_S
@@ -60,6 +61,8 @@ READY_WITHIN_S: Final = 5.0  # then Docker may start, whatever the network does
 _STOPS_WITHIN_S: Final = 2.0
 SHOWN_AS_SLOW_AFTER_S: Final = 20.0  # a dockerd with many containers takes several seconds
 _STARTING_S: Final = 5.0  # no event reports that a Docker started by others is up, or answers again
+_WORD_AGAIN_S: Final = 0.5
+_WORDS_APART_S: Final = 0.1
 _REREAD: Final = frozenset({Reason.FILES, Reason.REQUEST})  # wake-ups after which the policy is read again
 
 
@@ -127,6 +130,7 @@ class Service:
         ready = asyncio.create_task(self._be_ready_at_the_latest())
         alive = asyncio.create_task(self._feed_the_watchdog())
         heeding = asyncio.create_task(self._heed_the_policy())
+        telling = asyncio.create_task(self._tell_the_relay())
         ended = TOLD_TO_STOP
         try:
             # The unit is Before=docker.service: before READY only files are written, or each would wait for the other.
@@ -148,7 +152,7 @@ class Service:
             raise
         finally:
             self._notify.stopping()
-            for task in (ready, alive, heeding):
+            for task in (ready, alive, heeding, telling):
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
@@ -203,6 +207,30 @@ class Service:
                     self._show(*self._shown, is_working=self._is_shown_working)
             except Exception as error:  # noqa: BLE001 - the boundary of a target; the next pass meets it, too
                 self._failures.note(ServicePart.POLICY, error)
+
+    async def _tell_the_relay(self) -> None:
+        """Who comes by a network that it knows nothing of waits for seconds, and is let in then.
+
+        A pass may take longer: a PAC, a probe, Docker's restart.
+        """
+        while True:
+            is_awaited = True
+            while is_awaited:  # Docker does not answer yet, or does not list the network
+                is_awaited = await self._is_word_awaited()
+                # A restart of Docker is many messages.
+                await asyncio.sleep(_WORD_AGAIN_S if is_awaited else _WORDS_APART_S)
+            await self._wakes.bridges_told()
+
+    async def _is_word_awaited(self) -> bool:
+        if self._policy.current is None:
+            return False
+        try:
+            return await self._policy.current.world.relay.tell_who_waits()
+        except AgentError:  # such as a full disk: the next pass meets it, too, and says so
+            return False
+        except Exception as error:  # noqa: BLE001 - the boundary of a target
+            unexpected("the relay", error)
+            return False
 
     async def _wait(self, at: float | None) -> frozenset[Reason]:
         try:

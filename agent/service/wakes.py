@@ -36,7 +36,8 @@ class HostWakes:
 
     def __init__(self, is_meant: IsMeant) -> None:
         self._wakeups = Wakeups()
-        self._network = NetworkWatch(self._wakeups.wake)
+        self._bridges = asyncio.Event()
+        self._network = NetworkWatch(self._network_told)
         self._resume = ResumeWatch(self._wakeups.wake)
         self._timer = Timer(self._wakeups.wake)
         self._files = FileWatch(self._wakeups.wake)
@@ -44,7 +45,7 @@ class HostWakes:
         self._dockerd = ProcessWatch(self._wakeups.wake)
         self._are_neighbours_followed = False
         self._proxy = ProxyWatch(self._wakeups.wake, is_meant)
-        self._relay = RelayWatch(self._wakeups.wake)
+        self._relay = RelayWatch(self._wakeups.wake, somebody_waits=self._bridges.set)
         self._pause_s = SHORTEST_PAUSE_S
         self._listening_since_s = asyncio.get_running_loop().time() - _STORM_S
         self._listening: asyncio.TimerHandle | None = None
@@ -110,6 +111,15 @@ class HostWakes:
     async def files_told(self) -> None:
         """Wait until a watched file changes, also during a pass; `next` still returns it."""
         await self._wakeups.told(Reason.FILES)
+
+    async def bridges_told(self) -> None:
+        """Wait until there may be a bridge of Docker's that is new, or somebody waits at one."""
+        await self._bridges.wait()
+        self._bridges.clear()
+
+    def _network_told(self, reason: Reason) -> None:
+        self._bridges.set()
+        self._wakeups.wake(reason)
 
     def close(self) -> None:
         if self._listening is not None:

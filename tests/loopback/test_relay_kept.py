@@ -71,6 +71,7 @@ class Ups:
         self.came_up: Callable[[], None] = lambda: None
         self.is_stopped, self.goes_on = asyncio.Event(), asyncio.Event()  # while it is brought up
         self.goes_on.set()
+        self.goes_on_when: Callable[[], bool] = lambda: True
         self.heard_anew: set[str] = set()  # … until it is brought down and up
         self._where: tuple[str, ...] | None = None
 
@@ -90,6 +91,7 @@ class Ups:
         self.is_stopped.set()
         async with asyncio.timeout(20):
             await self.goes_on.wait()
+        await until_awaited(20, self.goes_on_when, "the relay is brought up")
         user_is_there()
         self.silent -= self.heard_anew if anew is Anew.ALL else set()
         self.anew += [] if anew is Anew.NOTHING else [anew]
@@ -131,6 +133,7 @@ class Relayed(Laptop):
         self.bridge: str | None = "172.17.0.1"
         self.there: tuple[Link, ...] = ()  # bridges
         self.listed: dict[str, bool] | None = {}  # by Docker
+        self.listed_now: Callable[[], dict[str, bool] | None] = lambda: self.listed
         self.answers = asyncio.Event()  # Docker, when it is asked for them
         self.answers.set()
         self.backlog: Backlog | None = None
@@ -164,7 +167,7 @@ class Relayed(Laptop):
     async def bridges(self) -> dict[str, bool] | None:
         async with asyncio.timeout(20):
             await self.answers.wait()
-        return self.listed
+        return self.listed_now()
 
     @property
     def orders(self) -> Orders:

@@ -10,16 +10,17 @@ import pytest
 from agent.docker.engine import TIMEOUT_S
 from agent.one_pass.pac import NoPacs
 from agent.service.requests import Command
-from agent.values.dockerd import Reality
+from agent.values.dockerd import Reality, UnitState
 from agent.values.policy import Network, Policy
 from agent.values.reason import Reason
+from agent.values.relay import RelayState
 from agent.values.settings import Settings
 from agent.values.snapshot import Snapshot
 from tests.waiting import until_awaited
 
 from .dockerd import Dockerd
 from .test_reconcile import at
-from .test_relay_kept import HOME, RELAY, WITH_RELAY, Relayed, bridge, names
+from .test_relay_kept import HOME, OFF, RELAY, WITH_RELAY, Relayed, bridge, names, says, told_of
 
 EXCLUDING = 'url = "http://office:3128"\nno_proxy = [".corp.example", "registry.lan"]\n'
 ABROAD = at("10.30.0.1")
@@ -29,7 +30,9 @@ POLICY = WITH_RELAY.replace('url = "http://office:3128"\n', EXCLUDING) + '[no_pr
 class AfterBoot(Relayed):
     """Nobody has told the relay anything since the boot, and Docker has its address."""
 
-    waited: Callable[[], bool] = staticmethod(lambda: True)  # for what is slow, where a test wants it
+    # For what a look at Docker takes, and a restart, where a test wants it.
+    waited: Callable[[], bool] = staticmethod(lambda: True)
+    restarted_after: Callable[[], bool] = staticmethod(lambda: True)
 
     def dockerd_of(self, root: Path) -> Dockerd:
         laptop = self
@@ -38,6 +41,10 @@ class AfterBoot(Relayed):
             async def reality(self, *desired: Settings) -> Reality:
                 await until_awaited(TIMEOUT_S, laptop.waited, "the relay is told")
                 return await super().reality(*desired)
+
+            async def restart(self) -> UnitState:
+                await until_awaited(20, laptop.restarted_after, "the relay is told")
+                return await super().restart()
 
         return Slow(root, self.paths.state)
 
@@ -111,6 +118,83 @@ async def test_it_is_told_that_before_what_is_slow(laptop: AfterBoot, slow: str)
         laptop.waited = laptop.paths.relay_orders.exists
     async with laptop.running():
         assert names(laptop.orders) == ["office", "direct"]
+
+
+@pytest.mark.parametrize("slow", ["pac", "docker", "restart", "relay"])
+async def test_it_is_told_of_a_new_network_whatever_a_pass_waits_for(laptop: AfterBoot, slow: str) -> None:
+    """Who comes by it is let in after seconds, and each of these may take longer."""
+    laptop.there, laptop.listed = (bridge(3, "docker0"),), {"docker0": False}
+    laptop.policy(OFF if slow == "restart" else POLICY)
+    async with laptop.running() as hand:
+        await hand.wake()
+        there, listed = (*laptop.there, bridge(5, "br-back")), {"docker0": False, "br-back": True}
+
+        def is_told() -> bool:
+            if laptop.there != there:  # it is made while the pass waits
+                laptop.there, laptop.listed = there, listed
+                hand.bridges.set()
+            return laptop.paths.relay_orders.exists() and laptop.orders.internal == ("br-back",)
+
+        match slow:
+            case "pac":
+                laptop.place.pacs = SlowPacs(is_told)
+            case "docker":
+                laptop.waited = is_told
+            case "restart":
+                laptop.policy(POLICY)
+                laptop.restarted_after = is_told
+            case "relay":
+                laptop.units.goes_on_when = is_told
+                laptop.bridge = "10.99.0.1"
+        await hand.wake(Reason.FILES)
+        assert told_of(laptop.orders) == ("3 docker0", "5 br-back")
+        assert laptop.dockerd.runs_with == RELAY
+
+
+async def test_somebody_who_waits_is_told_of_as_soon_as_docker_lists_the_network(laptop: AfterBoot) -> None:
+    """It makes the bridge first, and while it starts it does not answer at all."""
+    laptop.there, laptop.listed = (bridge(3, "docker0"),), {"docker0": False}
+    laptop.policy(POLICY)
+    async with laptop.running() as hand:
+        await hand.wake()
+        asked = 0
+
+        def answer() -> dict[str, bool] | None:
+            nonlocal asked
+            asked += 1
+            return {1: None, 2: {"docker0": False}}.get(asked, {"docker0": False, "br-back": True})
+
+        laptop.listed_now = answer
+        laptop.there = (bridge(3, "docker0"), bridge(5, "br-back"))
+        says(laptop, RelayState(laptop.orders.generation, untold=("5 br-back",)))
+        hand.bridges.set()
+        await until_awaited(20, lambda: laptop.orders.internal == ("br-back",), "the relay is told of br-back")
+        assert asked == 3
+
+
+async def test_after_a_boot_a_network_that_led_nowhere_does_not_lead_out_before_docker_answers(
+    laptop: AfterBoot,
+) -> None:
+    """Its containers may be started first, and Docker may take longer than they have to wait."""
+    back = bridge(5, "br-back")
+    laptop.there, laptop.listed = (bridge(3, "docker0"), back), {"docker0": False, "br-back": True}
+    laptop.policy(POLICY)
+    async with laptop.running() as hand:
+        await hand.wake()
+
+    laptop.boot()
+    laptop.listed = None
+    async with laptop.running() as hand:
+        assert (laptop.orders.internal, laptop.orders.told) == (("br-back",), ())
+
+        laptop.listed, laptop.there = {"docker0": False}, (bridge(3, "docker0"),)
+        await hand.wake()
+        assert (laptop.orders.internal, laptop.orders.told) == ((), ("3 docker0",))
+
+    laptop.boot()
+    laptop.listed = None
+    async with laptop.running():
+        assert laptop.orders.internal == ()
 
 
 async def test_a_relay_that_docker_does_not_have_is_told_nothing_of_the_kind(laptop: AfterBoot) -> None:

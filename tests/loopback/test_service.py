@@ -60,6 +60,7 @@ class Hand:
     def __init__(self) -> None:
         self.asleep = asyncio.Event()
         self.files = asyncio.Event()  # what is told of files during a pass
+        self.bridges = asyncio.Event()  # … and of Docker's networks
         self.next_at: float | None = None
         self.watched: Sequence[Path] = ()
         self.held: tuple[Collection[LocalProxy], float] = ((), 0.0)
@@ -99,6 +100,10 @@ class Hand:
     async def files_told(self) -> None:
         await asyncio.wait_for(self.files.wait(), 600)
         self.files.clear()
+
+    async def bridges_told(self) -> None:
+        await asyncio.wait_for(self.bridges.wait(), 600)
+        self.bridges.clear()
 
     async def wake(self, reason: Reason = Reason.NETWORK) -> None:
         """One pass, from this wake-up to the next sleep."""

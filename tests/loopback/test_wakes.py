@@ -14,6 +14,7 @@ import pytest
 from agent.service.wakes import LONGEST_PAUSE_S, SHORTEST_PAUSE_S, HostWakes
 from agent.values.listening import LocalProxy
 from agent.values.reason import Reason
+from agent.values.relay import RelayState
 
 from .test_watch_netlink import IP, inside, run
 
@@ -103,3 +104,19 @@ async def test_what_comes_in_a_storm_is_heard_of_and_after_it_the_first_message_
         pass
     host.ip("link", "set", "lo", "down")
     assert await host.woken_within(AT_ONCE_S)
+
+
+async def test_of_a_new_bridge_and_of_who_waits_at_one_it_tells_also_during_a_pass(host: Host, tmp_path: Path) -> None:
+    """Nobody takes meanwhile what wakes the service."""
+    state = RelayState(1)
+    host.wakes.heed_relay(tmp_path, lambda: state)
+    for name in ("br-1", "br-2"):
+        host.ip("link", "add", name, "type", "bridge")
+        await asyncio.wait_for(host.wakes.bridges_told(), 30)
+    with contextlib.suppress(TimeoutError):
+        while True:  # what else came of them
+            await asyncio.wait_for(host.wakes.bridges_told(), 0.3)
+
+    state = RelayState(1, untold=("5 br-2",))
+    (tmp_path / "state.json").touch()
+    await asyncio.wait_for(host.wakes.bridges_told(), 30)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 
@@ -148,5 +149,23 @@ async def test_a_link_in_its_place_is_not_followed(folder: Folder, tmp_path: Pat
         (elsewhere / "more").touch()
 
         assert await folder.wakeups.next(0.3) == frozenset()
+    finally:
+        watch.close()
+
+
+async def test_that_somebody_waits_is_passed_on_at_once_whenever_it_woke_last(folder: Folder) -> None:
+    waits = asyncio.Event()
+    watch = RelayWatch(folder.wakeups.wake, apart_s=NEVER_S, looks_s=0.0, somebody_waits=waits.set)
+    watch.follow(folder.path, folder.state)
+    try:
+        folder.says(failed(1))
+        assert await folder.wakeups.next(30) == RELAY
+        folder.says(failed(2))  # which it will wake for much later
+        await at_rest(folder.wakeups, 30)
+        assert not waits.is_set()
+
+        folder.says(RelayState(1, failed=failed(2).failed, untold=("5 br-1",)))
+        await asyncio.wait_for(waits.wait(), 30)
+        assert folder.wakeups.pending == frozenset()
     finally:
         watch.close()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from agent.docker.networks import bridges
-from agent.one_pass.relay_bridges import LISTED_WITHIN_S, Bridges
+from agent.one_pass.relay_bridges import LISTED_WITHIN_S, OTHERS_AGAIN_S, Bridges
 from agent.see.netlink import NetlinkFailed
 from agent.see.netlink_messages import Link
 from agent.system.clock import SystemClock
@@ -16,7 +16,7 @@ def bridge(index: int, name: str) -> Link:
     return Link(index, name, has_carrier=True, has_neighbours=True, kind="bridge")
 
 
-DOCKER0, FRONT, BACK = bridge(3, "docker0"), bridge(4, "br-1"), bridge(5, "br-2")
+DOCKER0, FRONT, BACK = bridge(3, "docker0"), bridge(4, "br-111111111111"), bridge(5, "br-222222222222")
 
 
 class Setting(SystemClock):
@@ -52,16 +52,16 @@ class Setting(SystemClock):
 
 
 async def test_those_are_known_that_docker_says_lead_nowhere() -> None:
-    setting = Setting(DOCKER0, FRONT, BACK, docker0=False, br_1=False, br_2=True)
+    setting = Setting(DOCKER0, FRONT, BACK, docker0=False, br_111111111111=False, br_222222222222=True)
 
-    assert await setting.looked() == ("br-2",)
+    assert await setting.looked() == ("br-222222222222",)
 
 
 async def test_docker_is_not_asked_again_while_nothing_is_new() -> None:
-    setting = Setting(DOCKER0, BACK, docker0=False, br_2=True)
+    setting = Setting(DOCKER0, BACK, docker0=False, br_222222222222=True)
 
     for setting.now in range(200):
-        assert await setting.looked() == ("br-2",)
+        assert await setting.looked() == ("br-222222222222",)
 
     assert setting.asked == 1
 
@@ -69,8 +69,8 @@ async def test_docker_is_not_asked_again_while_nothing_is_new() -> None:
 async def test_one_that_is_new_is_asked_for_and_one_that_is_gone_is_forgotten_without_asking() -> None:
     setting = Setting(DOCKER0, docker0=False)
     assert await setting.looked() == ()
-    setting.there, setting.listed = (DOCKER0, BACK), {"docker0": False, "br-2": True}
-    assert await setting.looked() == ("br-2",)
+    setting.there, setting.listed = (DOCKER0, BACK), {"docker0": False, "br-222222222222": True}
+    assert await setting.looked() == ("br-222222222222",)
 
     setting.there = (DOCKER0,)
 
@@ -79,10 +79,10 @@ async def test_one_that_is_new_is_asked_for_and_one_that_is_gone_is_forgotten_wi
 
 
 async def test_the_same_name_made_anew_is_asked_for() -> None:
-    setting = Setting(BACK, br_2=True)
-    assert await setting.looked() == ("br-2",)
+    setting = Setting(BACK, br_222222222222=True)
+    assert await setting.looked() == ("br-222222222222",)
 
-    setting.there, setting.listed = (bridge(9, "br-2"),), {"br-2": False}
+    setting.there, setting.listed = (bridge(9, "br-222222222222"),), {"br-222222222222": False}
 
     assert await setting.looked() == ()
 
@@ -90,44 +90,66 @@ async def test_the_same_name_made_anew_is_asked_for() -> None:
 async def test_one_that_docker_does_not_list_yet_is_asked_for_again_but_not_for_ever() -> None:
     setting = Setting(DOCKER0, BACK, docker0=False)
     assert await setting.looked() == ()
-    setting.now, setting.listed = 1.0, {"docker0": False, "br-2": True}
-    assert await setting.looked() == ("br-2",)
+    setting.now, setting.listed = 1.0, {"docker0": False, "br-222222222222": True}
+    assert await setting.looked() == ("br-222222222222",)
 
-    setting.there = (DOCKER0, BACK, bridge(7, "virbr0"))
+    setting.there = (DOCKER0, BACK, FRONT)
     for setting.now in range(2, 10 * int(LISTED_WITHIN_S), 10):
         await setting.looked()
 
     assert setting.asked <= 2 + LISTED_WITHIN_S / 10 + 1
 
 
+async def test_of_a_bridge_that_others_made_it_is_asked_once_in_a_while() -> None:
+    """Docker puts a network on one that is there already, and it may be an internal one by and by."""
+    mine = bridge(7, "mine0")
+    setting = Setting(DOCKER0, mine, docker0=False, mine0=False)
+    assert await setting.told() == ("3 docker0", "7 mine0")
+
+    setting.listed = {"docker0": False, "mine0": True}
+    for setting.now in range(1, int(OTHERS_AGAIN_S)):
+        assert await setting.looked() == ()
+    setting.now = OTHERS_AGAIN_S
+    assert await setting.looked() == ("mine0",)
+    assert setting.asked == 2
+
+
 async def test_nothing_is_known_before_docker_has_answered_and_nothing_is_lost_when_it_does_not() -> None:
-    setting = Setting(DOCKER0, BACK, docker0=False, br_2=True)
+    setting = Setting(DOCKER0, BACK, docker0=False, br_222222222222=True)
     setting.listed, listed = None, setting.listed
     assert await setting.looked() is None
     setting.listed = listed
-    assert await setting.looked() == ("br-2",)
+    assert await setting.looked() == ("br-222222222222",)
 
     setting.there, setting.listed = (DOCKER0, FRONT, BACK), None
-    assert await setting.looked() == ("br-2",)
+    assert await setting.looked() == ("br-222222222222",)
     setting.is_silent = True
-    assert await setting.looked() == ("br-2",)
+    assert await setting.looked() == ("br-222222222222",)
 
 
 async def test_of_which_it_is_known_whether_they_lead_out() -> None:
     setting = Setting(DOCKER0, bridge(9, "virbr0"), docker0=False)
-    assert await setting.told() == ("3 docker0", "9 virbr0")  # Docker would list what was there before
+    assert await setting.told() == ("3 docker0",)  # Docker may be about to list the other one
 
     setting.there = (DOCKER0, FRONT, BACK)
-    setting.listed = {"docker0": False, "br-1": False}
-    assert await setting.told() == ("3 docker0", "4 br-1")
-    setting.listed = {"docker0": False, "br-1": False, "br-2": True}
-    assert await setting.told() == ("3 docker0", "4 br-1", "5 br-2")
-    assert setting.bridges.internal == ("br-2",)
+    setting.listed = {"docker0": False, "br-111111111111": False}
+    assert await setting.told() == ("3 docker0", "4 br-111111111111")
+    setting.listed = {"docker0": False, "br-111111111111": False, "br-222222222222": True}
+    assert await setting.told() == ("3 docker0", "4 br-111111111111", "5 br-222222222222")
+    assert setting.bridges.internal == ("br-222222222222",)
 
     setting.there = (*setting.there, bridge(10, "lxcbr0"))
     assert "10 lxcbr0" not in await setting.told()
     setting.now += LISTED_WITHIN_S
     assert "10 lxcbr0" in await setting.told()  # it is none of Docker's
+
+
+async def test_what_an_earlier_agent_has_told_of_as_leading_out_needs_no_time() -> None:
+    setting = Setting(DOCKER0, bridge(9, "virbr0"), docker0=False)
+
+    await setting.bridges.look({"3 docker0", "9 virbr0", "8 lxcbr0"})
+
+    assert setting.bridges.told == ("3 docker0", "9 virbr0")
 
 
 class Says:

@@ -2,7 +2,8 @@
 or nothing any more.
 
 What it says is another user's text, and it may say something every second: it wakes at most once in a while, and by
-a change of these alone. Not known here: how the file is read (`one_pass/relay_report.py`), and what a pass makes of it.
+a change of these alone. That somebody waits is passed on at once: he waits for seconds only.
+Not known here: how the file is read (`one_pass/relay_report.py`), and what a pass makes of it.
 """
 
 from __future__ import annotations
@@ -30,9 +31,16 @@ _GONE: Final[_Said] = (-1, frozenset(), frozenset())  # that its folder went is 
 class RelayWatch:
     """Of the folder that the relay's file is in, while there is one."""
 
-    def __init__(self, wake: Wake, apart_s: float = APART_S, looks_s: float = _LOOKS_S) -> None:
-        """`apart_s`: two wake-ups; `looks_s`: two readings of its file."""
+    def __init__(
+        self,
+        wake: Wake,
+        apart_s: float = APART_S,
+        looks_s: float = _LOOKS_S,
+        somebody_waits: Callable[[], object] = lambda: None,
+    ) -> None:
+        """`apart_s`: two wake-ups; `looks_s`: two readings of its file. `somebody_waits`: for word of a network."""
         self._wake = wake
+        self._somebody_waits = somebody_waits
         self._apart_s, self._looks_s = apart_s, looks_s
         self._inotify: Inotify | None = None
         self._look: Callable[[], RelayState | None] = lambda: None
@@ -87,10 +95,14 @@ class RelayWatch:
         if is_of_the_folder and self._identity() != self._held:  # it went with the relay
             self.close()
             self._said = _GONE
-        if self._later is None:
-            self._look_at(max(self._loop.time(), self._looked_s + self._looks_s))
+        self._look_at(max(self._loop.time(), self._looked_s + self._looks_s))
 
     def _look_at(self, at: float) -> None:
+        """Then, or before, if it looks then in any case."""
+        if self._later is not None:
+            if self._later.when() <= at:
+                return
+            self._later.cancel()
         self._later = self._loop.call_at(at, self._compare)
 
     def _compare(self) -> None:
@@ -100,6 +112,8 @@ class RelayWatch:
         said = None if is_gone else _said(self._look())
         if said == self._said:
             return
+        if said is not None and said[2] - (self._said[2] if self._said is not None else frozenset()):
+            self._somebody_waits()
         if self._looked_s < self._woke_s + self._apart_s:
             self._look_at(self._woke_s + self._apart_s)
             return
