@@ -87,7 +87,7 @@ def choose(
         if verdict.outcome is Outcome.REFUSED and name in starting:
             return Choice(Ending.WAITING, f"{name} may still be starting: refused")
     if any(name in verdicts and verdicts[name].outcome is Outcome.PORTAL for name in network.use):
-        return Choice(Ending.PORTAL, f"a portal answers in {network.name}; pass it in a browser: nothing is changed")
+        return Choice(Ending.PORTAL, f"a portal answers in {network.name}; log in with a browser; nothing is changed")
     failed = _failures(network.use, verdicts, passed_over)
     if network.unreachable is Unreachable.DIRECT and DIRECT_NAME not in passed_over:
         return Choice(Ending.CHOSEN, f'nothing works ({failed}) and unreachable = "direct"', DIRECT_NAME)

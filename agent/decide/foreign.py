@@ -20,7 +20,7 @@ from agent.values.dockerd import FileFault, Reality
 from agent.values.errors import LEFT
 from agent.values.secret import escaped, redacted
 
-_DEADLY: Final = "Docker, which runs, would not survive its next restart"
+_DEADLY: Final = "Docker is running, but would not survive its next restart"
 _BOM: Final = "\ufeff"
 _SHORT: Final = {
     "H": "host", "D": "debug", "l": "log-level", "G": "group", "p": "pidfile", "s": "storage-driver", "b": "bridge",
@@ -45,7 +45,7 @@ def condition(fault: FileFault, *, is_deadly: bool = False) -> Condition:
     """What a person is told of it. `is_deadly`: Docker runs, and would not start with the file again."""
     if fault.is_dockerds:
         then = f"; {_DEADLY}" if is_deadly else ", and Docker is not restarted"
-        text = f"dockerd would not start with it: {fault.wrong}; nothing is written into it{then}"
+        text = f"dockerd would not start with it: {fault.wrong}; nothing is written to it{then}"
     else:
         text = f"{fault.wrong}; {LEFT}; {_DEADLY}" if is_deadly else f"{fault.wrong}; {LEFT}"
     return Condition(Code.FOREIGN_CONFIG_BROKEN, text, fault.remedy, fault.path)
@@ -59,7 +59,7 @@ def refusal(text: str | None, reality: Reality) -> FileFault | None:
     if text is None:
         return None
     if reality.file.refused_copy and text == reality.daemon_json:
-        words = f"it did not when it was tried ({reality.file.refused_copy})"
+        words = f"it failed when it was tried ({reality.file.refused_copy})"
         return refused(words, reality.daemon_json_path)
     is_as_it_stands = text == reality.daemon_json
     if is_as_it_stands and reality.file.is_tried:  # that dockerd runs with it counts more than rules
@@ -75,7 +75,7 @@ def held(due: Restarting, reality: Reality, *, is_asked_now: bool) -> Restarting
     if due.when is not When.NOW or is_asked_now or is_known:
         return due
     path = reality.daemon_json_path
-    untried = f"{path} was written after Docker was started, and none is known that it starts with"
+    untried = f"{path} was written after Docker was started, and no version is known that Docker starts with"
     return Restarting(When.LATER, untried, is_overrulable=True)
 
 

@@ -33,21 +33,21 @@ def overruled(desired: Settings, reality: Reality) -> Condition | None:
     if (
         alone and not desired.is_direct
     ):  # the unit's author means to keep the proxy from dockerd, whatever the other spelling would do
-        text = f"UnsetEnvironment={' '.join(alone)} takes away what {reality.drop_in_path} sets"
+        text = f"UnsetEnvironment={' '.join(alone)} removes what {reality.drop_in_path} sets"
         return Condition(Code.NOT_EFFECTIVE, text, _remove(reality), found.unset_in or reality.unit_name)
     if would_get(desired, reality).meaning() == desired:
         return None
     if found.emptied_in:
-        text = "an empty EnvironmentFile= takes the agent's file out of the list again"
+        text = "an empty EnvironmentFile= removes the agent's file from the list again"
         return Condition(Code.NOT_EFFECTIVE, text, _ELSE, found.emptied_in)
     if environment.texts(_given(desired, found)).meaning() == desired:
-        text = f"the command of ExecStart= sets {_names(found.by_command)} itself, which beats the unit's environment"
+        text = f"ExecStart= itself sets {_names(found.by_command)}, which overrides the unit's environment"
         return Condition(Code.BLOCKED, text, _ELSE, found.command_in or reality.unit_name)
     for layer in reversed(found.later):
         if layer.values:
-            text = f"{_names(layer.values)} in it, read after the agent's file, beats what the agent writes"
+            text = f"{_names(layer.values)} in it, read after the agent's file, overrides what the agent writes"
             return Condition(Code.NOT_EFFECTIVE, text, _ELSE, layer.path)
-    text = f"UnsetEnvironment= takes away what {reality.drop_in_path} sets"
+    text = f"UnsetEnvironment= removes what {reality.drop_in_path} sets"
     return Condition(Code.NOT_EFFECTIVE, text, _remove(reality), found.unset_in or reality.unit_name)
 
 

@@ -102,7 +102,7 @@ def _difference(running: Settings | None, desired: Settings) -> str:
         return f"Docker runs with {before}, and is to run with {after}"
     if is_another_secret(running, desired):
         return "Docker runs with another user or password"
-    return f"Docker runs with {before}, and other settings beside it"
+    return f"Docker runs with {before}, and with other settings as well"
 
 
 class Holding(msgspec.Struct, frozen=True):
@@ -250,7 +250,7 @@ def keeps_down(reality: Reality, owned: OwnedDaemonJson, said: FileFault | None)
 
 
 def _not_onto(broken: FileFault) -> str:
-    return f"Docker is not restarted onto a {broken.path} that is not understood"
+    return f"Docker is not restarted with a {broken.path} that cannot be read"
 
 
 def without_ours(reality: Reality, owned: OwnedDaemonJson) -> str | None:
@@ -281,26 +281,26 @@ def method_for(policy: Docker, reality: Reality, owned: OwnedDaemonJson) -> tupl
         version = f" ({reality.engine.version})" if reality.engine else ""
         raise Inexpressible(
             Code.UNSUPPORTED,
-            f"this Docker{version} knows no proxies in daemon.json; Docker 23 does",
+            f"this Docker{version} does not support proxies in daemon.json; Docker 23 does",
             'Set docker.method = "systemd-drop-in"',
         )
     if wanted is Method.DAEMON_JSON and reality.takes_proxies is None:
         # With the key in its file, an older dockerd would not start at all (FACTS 1).
-        raise Inexpressible(Code.ENGINE_STOPPED, "whether this Docker knows proxies in daemon.json is not known yet")
+        raise Inexpressible(Code.ENGINE_STOPPED, "not known yet: whether this Docker supports proxies in daemon.json")
     return wanted, because
 
 
 def _wanted(policy: Docker, reality: Reality, owned: OwnedDaemonJson) -> tuple[Method, str]:
     if policy.method is not Method.AUTO:
-        return policy.method, "docker.method says so"
+        return policy.method, "docker.method sets it"
     if not reality.is_systemd:
         return Method.DAEMON_JSON, "systemd does not run this Docker"
     if _has_foreign_proxies(reality, owned):
-        return Method.DAEMON_JSON, "daemon.json already has proxies of others, which beat the unit's environment"
+        return Method.DAEMON_JSON, "daemon.json has proxies that others set, which override the unit's environment"
     if reality.takes_proxies is False:
         version = f" {reality.engine.version}" if reality.engine else ""
-        return Method.DROP_IN, f"this Docker{version} knows no proxies in daemon.json"
-    return Method.DROP_IN, "systemd runs this Docker, and daemon.json has no proxies of others"
+        return Method.DROP_IN, f"this Docker{version} does not support proxies in daemon.json"
+    return Method.DROP_IN, "systemd runs this Docker, and daemon.json has no proxies that others set"
 
 
 def _has_foreign_proxies(reality: Reality, owned: OwnedDaemonJson) -> bool:
@@ -344,8 +344,8 @@ def _in_the_way(reality: Reality) -> Condition | None:
     if reality.flags.names:
         return Condition(
             Code.BLOCKED,
-            f"dockerd is started with {', '.join(reality.flags.names)}: that beats every file, and nothing is written",
-            f"Delete {' '.join(_as_typed(reality.flags))} in {reality.flags_in}, and keep the rest of its line, "
+            f"dockerd is started with {', '.join(reality.flags.names)}: that overrides every file; nothing is written",
+            f"Delete {' '.join(_as_typed(reality.flags))} in {reality.flags_in}, keep the rest of the line, "
             f"then run: systemctl daemon-reload; systemctl restart {reality.unit_name}"
             if reality.flags_in
             else "Remove the flag from the unit or from DOCKER_OPTS",
@@ -392,7 +392,7 @@ def _edits(method: Method, desired: Settings, reality: Reality, owned: OwnedDaem
     if daemon_json.texts(file).over(environment).meaning() != desired:
         raise Inexpressible(
             Code.NOT_EFFECTIVE,
-            "its proxies beat the unit's environment",
+            "its proxies override the unit's environment",
             'Set docker.method = "auto", or remove them',
             reality.daemon_json_path,
         )
@@ -400,7 +400,7 @@ def _edits(method: Method, desired: Settings, reality: Reality, owned: OwnedDaem
     if not edits and method is Method.DROP_IN and reality.is_drop_in_loaded:
         raise Inexpressible(
             Code.NOT_EFFECTIVE,
-            "its values are right, but a later drop-in or EnvironmentFile= beats them",
+            "its values are right, but a later drop-in or EnvironmentFile= overrides them",
             f"See: systemctl cat {reality.unit_name}",
             reality.environment_file_path,
         )

@@ -17,7 +17,7 @@ from agent.values.dockerd import Phase, UnitState
 
 LASTS_S: Final = 60.0  # as long as docker.service's own start limit counts
 CRASHES: Final = 2  # one may be chance
-_COMES_BACK_S: Final = 300.0  # units that hang on Docker are stopped first, and may wait for it (FACTS 124)
+_COMES_BACK_S: Final = 300.0  # units that depend on Docker are stopped first, and may wait for it (FACTS 124)
 
 
 class Trial(msgspec.Struct, frozen=True):

@@ -88,14 +88,14 @@ def _by_the_relay(running: Settings | None, ports: Collection[int]) -> Urgency |
     """Without it nothing is pulled; of other settings it is not known, and nothing is risked."""
     if running is None or port_had([running], ports) is None:
         return None
-    return Urgency(is_urgent=True, because="the relay ends, and Docker has its address")
+    return Urgency(is_urgent=True, because="the relay stops, and Docker uses its address")
 
 
 def _by_hand(reality: Reality, met: Busy) -> str:
     if not reality.is_systemd:
         return "restart dockerd"
     stops = (*((met.counted,) if met.containers and not met.is_keeping else ()), *met.units, *met.goes_along)
-    costs = (*((f"stops {named(stops)}",) if stops else ()), *((f"breaks off {met.transfer}",) if met.transfer else ()))
+    costs = (*((f"stops {named(stops)}",) if stops else ()), *((f"interrupts {met.transfer}",) if met.transfer else ()))
     which = f", which {' and '.join(costs)}" if costs else ""
     return f"systemctl restart {reality.unit_name}{which}{_to_keep_them(reality, met)}"
 

@@ -33,7 +33,7 @@ class Allowed(msgspec.Struct, frozen=True):
 
         `at`: the same as a time of day.
         """
-        how = "; not to wait: docker-proxy-agent apply --now" if self.is_for_a_person else ""
+        how = "; to restart now: docker-proxy-agent apply --now" if self.is_for_a_person else ""
         return f"{self.because}: not before {at}{how}"
 
     def is_now(self, now: float) -> bool:
@@ -60,7 +60,7 @@ def allowed_at(  # noqa: PLR0913 - each is a part of the rule
     arrived in this network.
     """
     if asked is Asked.NOW:
-        return Allowed(now, "asked for by --now")
+        return Allowed(now, "requested with --now")
     if is_by_change(last_start, shaken, changed):
         at = shaken.allowed_at(changed, now)
         if at > now:
@@ -68,9 +68,9 @@ def allowed_at(  # noqa: PLR0913 - each is a part of the rule
         if last_start is not None:
             return Allowed(now, "the network changed since Docker was last started")
     if last_start is None:
-        return Allowed(now, "Docker was not started lately")
+        return Allowed(now, "Docker was not started recently")
     turn = last_start + min_interval_s
     if now >= turn:
-        return Allowed(now, f"the last start of Docker is {now - last_start:.0f} s ago")
-    because = f"one restart in {min_interval_s:.0f} s within one network (docker.min_interval)"
+        return Allowed(now, f"Docker was last started {now - last_start:.0f} s ago")
+    because = f"at most one restart in {min_interval_s:.0f} s in one network (docker.min_interval)"
     return Allowed(turn, because, asked is Asked.PERSON)

@@ -2,7 +2,7 @@
 
 Pure. It is asked only where dockerd runs with other settings than it should.
 
-                 idle     a container runs        a build                 a pull or push          a unit hangs on Docker
+                 idle     a container runs        a build                 a pull or push          a unit depends on it
     protect      now      urgent: now; else wait  urgent: now; else wait  urgent: now; else wait  wait
     when-idle    now      wait                    wait                    urgent: now; else wait  wait
     always       now      now                     now                     now                     now
@@ -10,7 +10,7 @@ Pure. It is asked only where dockerd runs with other settings than it should.
 
 Under `protect` containers survive, by live-restore; if one of them would not, they are waited for. A build, pull or
 push is in flight and is broken off: an urgent pull or push goes a way that does not work here, so nothing is lost with
-it; a build may be at a step that needs no network. A unit that hangs on Docker's is stopped with it, with whatever it
+it; a build may be at a step that needs no network. A unit that depends on Docker's is stopped with it, with whatever it
 runs, so an active one is waited for, whatever else runs; but not those of `docker.take_along`. A test holds
 docs/restarting.md to this table.
 Not known here: what is urgent (`urgent.py`), and how often (`rate.py`).
@@ -30,7 +30,7 @@ from agent.targets import daemon_json
 from agent.values.dockerd import BUILD, Engine, Reality, Running
 from agent.values.policy import Restart
 
-_OVERRULE: Final = "to restart all the same: docker-proxy-agent apply --now"
+_OVERRULE: Final = "to restart anyway: docker-proxy-agent apply --now"
 
 BELIEVED_S: Final = 3600.0  # what takes longer is no transfer: log drivers have connections, too
 
@@ -56,7 +56,7 @@ class Restarting(msgspec.Struct, frozen=True):
     is_overrulable: bool = False  # whether `apply --now` makes it all the same
     keeps_containers: bool = False  # live-restore has to be switched on for it
     spares_containers: bool = False  # a container that starts at the last moment is a reason to wait
-    spares_units: bool = False  # so is a unit that hangs on Docker
+    spares_units: bool = False  # so is a unit that depends on Docker
     spares_running: bool = False  # so is one of the containers that run, if the start of Docker would end it
     overrules: bool = False  # a person asked: done even if containers cannot be kept
     takes_along: tuple[str, ...] = ()  # units that are stopped and started with it
@@ -139,8 +139,8 @@ def holding(reality: Reality) -> tuple[str, ...]:
 
 def hang_on_docker(units: Sequence[str]) -> str:
     """In words."""
-    hang = "hangs" if len(units) == 1 else "hang"
-    return f"{named(units)} {hang} on Docker and would be stopped with it (docker.take_along names those that may be)"
+    hang = "depends" if len(units) == 1 else "depend"
+    return f"{named(units)} {hang} on Docker and would be stopped with it (docker.take_along lists units that may be)"
 
 
 def named(units: Sequence[str]) -> str:
@@ -170,7 +170,7 @@ def why_ended(engine: Engine | None, running: Iterable[Running]) -> str:
     """In words; '' if none is."""
     names = ended(engine, running)
     version = engine.version if engine is not None else ""
-    return f"Docker {version} ends those of docker run --rm when it starts: {named(names)}" if names else ""
+    return f"Docker {version} removes containers of docker run --rm when it starts: {named(names)}" if names else ""
 
 
 class InFlight(msgspec.Struct, frozen=True):
@@ -204,13 +204,13 @@ def cannot_keep(reality: Reality) -> str:
     if engine.is_swarm is None:
         return "dockerd does not say yet whether live-restore can be used"
     if engine.is_swarm:
-        return "live-restore and Swarm exclude each other"
+        return "live-restore does not work with Swarm"
     if reality.shims_in_unit:
-        return f"{reality.unit_name} has KillMode={reality.unit.kill_mode}, which ends them with it"
+        return f"{reality.unit_name} has KillMode={reality.unit.kill_mode}, which stops them with it"
     if reality.flags.live_restore is not None:
-        return "live-restore is a flag of dockerd, and the file may not say otherwise"
+        return "live-restore is set by a flag of dockerd, and the file must not contradict that"
     if not reality.is_systemd:
-        return "nothing here makes dockerd read its file again"
+        return "nothing here can make dockerd reload its file"
     return ""
 
 
@@ -240,7 +240,7 @@ def restarting(
 def _restarting(mode: Restart, met: Busy, urgency: Urgency | None, *, is_asked_now: bool) -> Restarting:
     keeps = mode is Restart.PROTECT and bool(met.containers) and not met.is_keeping and not met.cannot_keep
     if is_asked_now:
-        return Restarting(When.NOW, "asked for by --now", keeps_containers=keeps, overrules=True)
+        return Restarting(When.NOW, "requested with --now", keeps_containers=keeps, overrules=True)
     if mode is Restart.NEVER:
         return Restarting(When.NEVER, 'docker.restart = "never"', is_overrulable=True)
     if mode is Restart.ALWAYS:
@@ -258,11 +258,11 @@ def _restarting(mode: Restart, met: Busy, urgency: Urgency | None, *, is_asked_n
 
 def _urgent(met: Busy, urgency: Urgency, *, keeps: bool) -> Restarting:
     if not met.containers:
-        broken_off = f"{met.transfer} is broken off"
+        broken_off = f"{met.transfer} is interrupted"
         return Restarting(When.NOW, broken_off, urgency.because, spares_containers=True, spares_units=True)
     if met.cannot_keep:
         return _waits(f"{met} and would not survive: {met.cannot_keep}")
-    goes_on = f"{met} and will go on"
+    goes_on = f"{met} and will keep running"
     return Restarting(
         When.NOW, goes_on, urgency.because, keeps_containers=keeps, spares_units=True, spares_running=True
     )

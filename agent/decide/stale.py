@@ -112,7 +112,7 @@ def condition(carried: Sequence[Carried], expects: Expected | None, ends: Ends =
     text = "1 container still has" if stale == 1 else f"{stale} containers still have"
     if len(carried) >= MOST:
         text = f"at least {text}"
-    return Condition(Code.CONTAINERS_STALE, f"{text} other proxy settings than a new one gets", SEE)
+    return Condition(Code.CONTAINERS_STALE, f"{text} proxy settings that a new one would not get", SEE)
 
 
 def _having(carried: Iterable[Carried], ends: Collection[str]) -> int:

@@ -99,7 +99,7 @@ def _alone(one: Inspected, found: Inventory, differs: Difference, *, expects: Ex
 def _set_by_hand(carries: Carried) -> tuple[str, ...]:
     """The command takes no variable of a proxy along."""
     pair = carries.no_proxy
-    return () if pair.is_of_the_client or not any(pair.said) else ("the exclusions that were set by hand",)
+    return () if pair.is_of_the_client or not any(pair.said) else ("the no_proxy entries that were set by hand",)
 
 
 def _asked_of(one: Inspected, expects: Expected) -> Expected:
@@ -128,7 +128,7 @@ def _first(one: Inspected, carries: Carried, found: Inventory) -> str:
     of_image = _carried(image).by_name()
     pairs = carries.by_name().items()
     if any(pair.said and any(pair.said) and pair == of_image[name] for name, pair in pairs):
-        return f"its image sets {_variables(of_image)}: make that one again first"
+        return f"its image sets {_variables(of_image)}: recreate the image first"
     if make_again.service_of(one) is None:
         return ""
     by_hand = {name: pair for name, pair in pairs if pair.said and not pair.is_of_the_client and any(pair.said)}
@@ -189,8 +189,8 @@ def _written(one: Inspected) -> tuple[str, ...]:
     """What it wrote beside its volumes goes with it."""
     size = one.get("SizeRw")
     if not isinstance(size, int):
-        return ("what it wrote beside its volumes",)
-    return (f"{_size(size)} that it wrote beside its volumes",) if size else ()
+        return ("what it wrote outside its volumes",)
+    return (f"{_size(size)} that it wrote outside its volumes",) if size else ()
 
 
 def _size(size: int) -> str:

@@ -48,14 +48,14 @@ class Shaken(msgspec.Struct, frozen=True):
     @property
     def waiting(self) -> str:
         """Why a restart waits, in words."""
-        return f"the network keeps changing: Docker is restarted when it has stood for {self.stands_s:.0f} s"
+        return f"the network keeps changing: Docker is restarted once it has been stable for {self.stands_s:.0f} s"
 
     @property
     def condition(self) -> str:
         """What a person should know of it."""
         return (
-            f"the network keeps changing: until it has stood still for {WITHIN_S:.0f} s, "
-            f"Docker is restarted for a change only {self.stands_s:.0f} s after it"
+            f"the network keeps changing: until it has been stable for {WITHIN_S:.0f} s, "
+            f"Docker is restarted only {self.stands_s:.0f} s after a change"
         )
 
 

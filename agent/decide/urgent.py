@@ -26,9 +26,9 @@ def urgency(running: Settings, desired: Settings, in_force: str, verdict: Verdic
     if (running.http, running.https) == (desired.http, desired.https):
         return Urgency(is_urgent=False, because="only no_proxy differs")
     if verdict is None and in_force:
-        return Urgency(is_urgent=True, because=f"{in_force} has a password that is not for this network")
+        return Urgency(is_urgent=True, because=f"{in_force} has a password that must not be used in this network")
     if verdict is None:
-        return Urgency(is_urgent=True, because="what Docker runs with is no upstream of the policy")
+        return Urgency(is_urgent=True, because="what Docker runs with is not an upstream of the policy")
     if verdict.is_ok:
         return Urgency(is_urgent=False, because=f"{in_force} still works here", verdict=verdict)
     why = f"{in_force} does not work here ({verdict.outcome.value})"

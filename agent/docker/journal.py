@@ -97,7 +97,7 @@ class UnderWay(msgspec.Struct, frozen=True):
     notes: dict[str, Note] = msgspec.field(default_factory=dict)  # by path, in the order of their first writes
     boot: str = ""  # in which this was written
     bracket: Bracket | None = None  # live-restore is on, or about to be, for this restart only
-    units: tuple[str, ...] = ()  # that hang on Docker and were active when it was restarted
+    units: tuple[str, ...] = ()  # that depend on Docker and were active when it was restarted
     trial: Trial | None = None  # of the stage "tried"
     # The last start of dockerd before the write, which did not read it; None: not known.
     start: str | None = None

@@ -172,7 +172,7 @@ class _Recovery:
         return False
 
     async def _active(self) -> tuple[str, ...]:
-        """The units that hang on Docker now: a roll-back stops them with it, even if Docker broke."""
+        """The units that depend on Docker now: a roll-back stops them with it, even if Docker broke."""
         try:
             return await self._supervisor.hanging(await self._supervisor.state())
         except UnitFailed:  # Docker is started whatever happens

@@ -117,7 +117,7 @@ async def bring_units_up(supervisor: Supervisor, journal: Journal) -> UnitsUp:
         if unit.phase is Phase.RUNNING:
             started = await supervisor.start_again(units)
     except AgentError as error:  # one was masked or removed meanwhile, for example; the others are started
-        said = (f"not every unit that hangs on Docker was started again: {error}",)
+        said = (f"not every unit that depends on Docker was started again: {error}",)
     try:
         journal.note_units_up()
     except AgentError as error:  # the next pass looks again

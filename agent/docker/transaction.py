@@ -180,7 +180,7 @@ class Transaction:
         return await self._restart(plan, plan.restart, reality, written)
 
     async def _restart(self, plan: Plan, due: Restarting, reality: Reality, written: tuple[str, ...]) -> Applied:
-        # In any case: which units hang on Docker has to be known before they go down with it.
+        # In any case: which units depend on Docker has to be known before they go down with it.
         refused, met = await asyncio.gather(self._lift_unless_on_trial(), self._look.busy_now(reality))
         if late := _late(due, reality, met) or await self._would_end(due, met):
             return await self._put_off(written, late)
@@ -373,7 +373,7 @@ class Transaction:
         with contextlib.suppress(AgentError):  # else the next pass records it
             if (now := await self._look.reality(DIRECT)).unit.is_running:
                 self._record(started(now, cause=Cause.AGENT))
-        self._record(DockerRestarted(unit=self._name, due="this Docker knows no proxies in daemon.json"))
+        self._record(DockerRestarted(unit=self._name, due="this Docker does not support proxies in daemon.json"))
         return Applied(written)
 
     async def _undo(self) -> None:

@@ -152,7 +152,7 @@ def _read(path: Path) -> tuple[Part, ...]:
     except TargetFailed as error:
         raise PolicyRefused(str(path), (Remark(error.wrong, error.where),)) from error
     if len(files) > _MOST_FILES:
-        text = f"holds {len(files) - 1} files: {_MOST_FILES - 1} are read at most"
+        text = f"holds {len(files) - 1} files; at most {_MOST_FILES - 1} are read"
         raise PolicyRefused(str(path), (Remark(text, str(folder_beside(path))),))
     found = [_part(file, may_be_absent=file == path) for file in files]
     if problems := tuple(one for one in found if isinstance(one, Remark)):
@@ -228,7 +228,7 @@ def _ca_problems(said: str, paths: Paths, origins: Origins) -> list[Remark]:
     try:
         ssl.create_default_context(cafile=path)
     except (OSError, ssl.SSLError) as error:
-        why = "holds no certificate in PEM" if isinstance(error, ssl.SSLError) else f"cannot be read: {_why(error)}"
+        why = "contains no certificate in PEM" if isinstance(error, ssl.SSLError) else f"cannot be read: {_why(error)}"
         return [Remark(f'probe.ca_file: "{path}" {why}', origins.tables["probe"])]
     return []
 
@@ -286,7 +286,7 @@ class _Passwords:
     def _note_unread(self, what: str, error: TargetFailed, written_in: str) -> None:
         if isinstance(error.__cause__, PermissionError) and os.geteuid() != 0:
             # A command that only looks can go on without it; one that writes would write a URL without a password.
-            self.unsafe.append(f"{what} is not checked: it cannot be read by you")
+            self.unsafe.append(f"{what} is not checked: you are not allowed to read it")
         else:
             self.problems.append(Remark(f"{what} {error.wrong}", written_in))
 

@@ -103,8 +103,8 @@ def _mend(file: FileFault) -> str:
     """What is to be done to the file, as far as dockerd's words tell."""
     found = _DIRECTIVES.search(file.wrong)
     if found is None:
-        return f"Correct {file.path}"
-    where = ", or from the flags of the unit" if found["both"] else ""
+        return f"Fix {file.path}"
+    where = ", or from the flags in the unit" if found["both"] else ""
     return f"Remove {found['keys']} from {file.path}{where}"
 
 

@@ -44,7 +44,7 @@ class Duration(float):
             raise ValueError('is not a duration, such as "30s", "5m", "2h" or "400d"')
         seconds = sum(float(number) * cls._SECONDS[unit] for number, unit in cls._PART.findall(text))
         if seconds > cls.LONGEST:
-            raise ValueError('is longer than 100 years ("36500d"), the most that is taken')
+            raise ValueError('is longer than the maximum of 100 years ("36500d")')
         return cls(seconds)
 
 
@@ -130,7 +130,7 @@ class HostPattern(str):
         """In small letters, without the brackets of IPv6 and the dot at the end."""
         found = cls(no_proxy_entry(text.removeprefix("[").removesuffix("]")))
         if not found._can_hold:
-            raise ValueError('is no host and no hosts, such as "*.corp.example", "10.10.0.3" or "10.10.0.0/24"')
+            raise ValueError('is not a host or pattern, such as "*.corp.example", "10.10.0.3" or "10.10.0.0/24"')
         return found
 
     @property
@@ -165,7 +165,7 @@ class Exclusion(str):
         entries = [no_proxy_entry(entry) for entry in text.split(",")]
         found = [entry for entry in entries if entry]  # Go passes over what is empty between two commas
         if not found or not all(map(cls._is_understood, found)):
-            raise ValueError('is not understood by Docker: write "host", ".domain", "host:port", an address or a CIDR')
+            raise ValueError('is not valid for Docker: write "host", ".domain", "host:port", an address or a CIDR')
         return cls(",".join(found))
 
     @classmethod
@@ -265,15 +265,15 @@ class UpstreamUrl:
             return cls(None)
         url = proxy(text)
         if _has_path(text):
-            raise ValueError('has a path: a proxy has none; a PAC file is written as pac = "…", instead of url')
+            raise ValueError('has a path, but a proxy has none; for a PAC file write pac = "…" instead of url')
         if not isinstance(url, ProxyUrl) or "://" not in text:
             if "://" in text and isinstance(proxy(_PORT.sub("", text)), ProxyUrl):
-                raise ValueError("has an impossible port: write 1 to 65535")
+                raise ValueError("has a port that does not exist: write 1 to 65535")
             raise ValueError('is not a proxy\'s URL, such as "http://proxy.example:3128" or "socks5://…"')
         if not _is_possible(url.host):
             raise ValueError(f'names no proxy: "{url.host}" is not an address')
         if url.credentials:
-            raise ValueError("holds a user or password: write username and password_file instead")
+            raise ValueError("contains a user or password: write username and password_file instead")
         return cls(url)
 
 
@@ -300,9 +300,9 @@ class PacUrl(str):
             return cls(f"file://{parts['path']}")
         url = proxy(f"{parts['web']}://{parts['authority']}")
         if not isinstance(url, ProxyUrl) or not _is_possible(url.host):
-            raise ValueError("names no host that a PAC file could be on")
+            raise ValueError("does not name a host")
         if url.credentials:
-            raise ValueError("holds a user or password: a PAC file is fetched without one")
+            raise ValueError("contains a user or password: a PAC file is fetched without one")
         return cls(text)
 
     @property

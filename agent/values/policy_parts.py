@@ -81,11 +81,11 @@ def _read(part: Part) -> dict[str, Any] | Remark:
     except tomllib.TOMLDecodeError as error:
         return Remark(f"not TOML: {error}", part.file)
     except ValueError:  # a number of thousands of digits
-        return Remark("not a policy: a number in it is too long", part.file)
+        return Remark("not a policy: it contains a number that is too long", part.file)
     except RecursionError:
         return Remark("not a policy: nested too deeply", part.file)
     if has_nul:
-        return Remark("not a policy: no text in it may hold a NUL", part.file)
+        return Remark("not a policy: it contains a NUL character", part.file)
     return document
 
 
@@ -109,7 +109,7 @@ class _Joining:
                 self._add_networks(file, value)
             elif name in self._document:
                 self._problems.append(
-                    Remark(f"{name}: stands in {self._tables[name]}, too; write all of it in one file", file)
+                    Remark(f"{name}: is also in {self._tables[name]}; keep all of it in one file", file)
                 )
             else:
                 self._document[name], self._tables[name] = value, file
@@ -121,14 +121,14 @@ class _Joining:
         for name, table in value.items():
             if name in self._upstreams:
                 self._problems.append(
-                    Remark(f"upstream.{name}: stands in {self._upstream_files[name]}, too; use another name", file)
+                    Remark(f"upstream.{name}: is also in {self._upstream_files[name]}; use another name", file)
                 )
                 continue
             self._upstreams[name], self._upstream_files[name] = table, file
 
     def _add_networks(self, file: str, value: object) -> None:
         if not isinstance(value, list):
-            self._problems.append(Remark("network: expected [[network]], with two brackets", file))
+            self._problems.append(Remark("network: expected [[network]], with double brackets", file))
             return
         self._networks += value
         self._spots += [Spot(file, number) for number in range(1, len(value) + 1)]

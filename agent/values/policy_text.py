@@ -159,7 +159,7 @@ class _Reading:
         if not Duration.parse(least) <= value <= Duration.parse(most):
             table, _, key = label.partition(".")
             zero = '"0s", or ' if label in _MAY_BE_ZERO else ""
-            self._note(f'{label}: "{self.document[table][key]}" is out of bounds: write {zero}"{least}" to "{most}"')
+            self._note(f'{label}: "{self.document[table][key]}" is out of range:  write {zero}"{least}" to "{most}"')
 
     def _table(self, label: str, raw: object, kind: type[T]) -> tuple[T | None, frozenset[str]]:
         """The valid part of a table, and its wrong keys, each reported and removed."""
@@ -179,7 +179,7 @@ class _Reading:
     def _check_probe(self, probe: Probing) -> None:
         self._turn_to("probe")
         if not 1 <= probe.failures <= _MOST_FAILURES:
-            self._note(f"probe.failures: {probe.failures} is out of bounds: write 1 to {_MOST_FAILURES}")
+            self._note(f"probe.failures: {probe.failures} is out of range:  write 1 to {_MOST_FAILURES}")
         if probe.ca_file and not probe.ca_file.startswith("/"):
             self._note(f'probe.ca_file: "{probe.ca_file}" is not an absolute path, such as "/etc/ssl/certs/corp.pem"')
 
@@ -190,7 +190,7 @@ class _Reading:
         if docker.socket and not docker.socket.startswith("/"):
             self._note(f'docker.socket: "{docker.socket}" is not an absolute path, such as "/run/docker.sock"')
         if docker.restart_command and docker.method is Method.DROP_IN:
-            self._note('docker.restart_command: goes with method = "daemon-json" only: set that, or leave it out')
+            self._note('docker.restart_command: is only for method = "daemon-json": set that, or leave it out')
         self._note(
             *(
                 f'docker.take_along: "{name}" is not the name of a unit or a pattern, such as "*-firewall.service"'
@@ -208,7 +208,7 @@ class _Reading:
             self._note('relay.listen: "loopback" is missing: add it, because dockerd reaches the relay there')
         if relay.max_connections not in _CONNECTIONS:
             least, most = _CONNECTIONS[0], _CONNECTIONS[-1]
-            self._note(f"relay.max_connections: {relay.max_connections} is out of bounds: write {least} to {most}")
+            self._note(f"relay.max_connections: {relay.max_connections} is out of range:  write {least} to {most}")
 
     def _check_is_no_loop(self, relay: Relay, upstreams: Mapping[str, Upstream]) -> None:
         for name, upstream in upstreams.items():
@@ -277,21 +277,21 @@ class _Reading:
             self._file = those[-1]
             others = [file for file in dict.fromkeys(those) if file != self._file]
             where = f" (in {' and '.join(others)}, too)" if others else ""
-            self._note(f'network: the name "{name}" stands {len(those)} times{where}; a name is for one network')
+            self._note(f'network: the name "{name}" is used {len(those)} times{where}; names must be unique')
 
     def _check_use(self, label: str, use: tuple[str, ...], upstreams: Mapping[str, Upstream]) -> None:
         if not use:
             self._note(f'{label}.use: names no upstream; write ["direct"] for none')
         for name in dict.fromkeys(use):
             if name not in upstreams:
-                self._note(f'{label}.use: "{name}" is no upstream; {_meant(name, upstreams)}')
+                self._note(f'{label}.use: "{name}" is not an upstream; {_meant(name, upstreams)}')
             elif use.count(name) > 1:
-                self._note(f'{label}.use: "{name}" stands twice: once is enough')
+                self._note(f'{label}.use: "{name}" is listed twice; once is enough')
 
     def _check_is_not_auto(self, label: str, use: tuple[str, ...], upstreams: Mapping[str, Upstream]) -> None:
         self._note(
             *(
-                f'{label}.use: "{name}" has pac = "auto", which asks whoever answers: give the network a match'
+                f'{label}.use: "{name}" has pac = "auto", which trusts whoever answers: give the network a match'
                 for name in dict.fromkeys(use)
                 if name in upstreams and upstreams[name].pac == PacUrl.AUTO
             )
@@ -304,9 +304,9 @@ def _upstream_problems(read: UpstreamTable, wrong: frozenset[str]) -> list[str]:
     if wrong.isdisjoint({"url", "http_url", "https_url", "pac"}):
         found += _pac_problems(read) if read.pac else _url_problems(read)
     if read.password_file and read.password_credential:
-        found.append(".password_file and password_credential: write one of them")
+        found.append(".password_file and password_credential: use only one of them")
     if (read.password_file or read.password_credential) and not read.username and "username" not in wrong:
-        found.append(": username is missing; a password does not go without")
+        found.append(": username is missing; a password needs one")
     if read.password_file and not read.password_file.startswith("/"):
         such_as = 'such as "/etc/docker-proxy-agent/office.password"'
         found.append(f'.password_file: "{read.password_file}" is not an absolute path, {such_as}')
@@ -322,13 +322,13 @@ def _url_problems(read: UpstreamTable) -> list[str]:
     found = []
     apart = bool(read.http_url.url or read.https_url.url)
     if read.url.url and apart:
-        found.append(": url stands beside http_url or https_url: write one or the other")
+        found.append(": url is set together with http_url or https_url: use one or the other")
     elif not read.url.url and not apart:
         found.append(': url is missing, such as "http://proxy.example:3128"')
     if read.trusted:
-        found.append(".trusted: goes with pac")
+        found.append(".trusted: is only for pac")
     if read.pac_refresh != PAC_REFRESH:
-        found.append(".pac_refresh: goes with pac")
+        found.append(".pac_refresh: is only for pac")
     return found
 
 
@@ -341,10 +341,10 @@ def _pac_problems(read: UpstreamTable) -> list[str]:
         "container_url": read.container_url.url,
         "owner": read.owner,
     }
-    found = [f".{key}: stands beside pac: write one or the other" for key, value in beside.items() if value]
+    found = [f".{key}: is set together with pac: use one or the other" for key, value in beside.items() if value]
     least, most = _PAC_REFRESH_BOUNDS
     if not Duration.parse(least) <= read.pac_refresh <= Duration.parse(most):
-        found.append(f'.pac_refresh: {read.pac_refresh:g} s is out of bounds: write "{least}" to "{most}"')
+        found.append(f'.pac_refresh: {read.pac_refresh:g} s is out of range:  write "{least}" to "{most}"')
     return found
 
 
@@ -358,7 +358,7 @@ def _owner_problem(read: UpstreamTable) -> str:
         return f"owner: {_shown(read.owner)} is not the name of a user"
     for url in (read.url.url, read.http_url.url, read.https_url.url):
         if url is not None and not is_loopback(url):
-            return f"owner: goes with a proxy on loopback, such as 127.0.0.1, and {url} is elsewhere"
+            return f"owner: is only for a proxy on loopback, such as 127.0.0.1; {url} is not"
     return ""
 
 
@@ -367,7 +367,7 @@ def _value(kind: type, raw: object) -> Any:
     if kind not in _VALUES:
         raise NotImplementedError(kind)
     if not isinstance(raw, str):
-        raise ValueError("is not a text in quotes")  # noqa: TRY004 - msgspec words a TypeError for itself
+        raise ValueError("is not text in quotes")  # noqa: TRY004 - msgspec words a TypeError for itself
     return kind.parse(raw)  # type: ignore[attr-defined, unused-ignore]
 
 
@@ -376,7 +376,7 @@ _UNKNOWN = re.compile(r"Object contains unknown field `(?P<key>.*)`")
 _MISSING = re.compile(r"Object missing required field `(?P<key>.*)`")
 _EXPECTED = re.compile(r"Expected `(?P<wanted>[^`]*)`, got `[^`]*`")
 _IN_WORDS: Final = {
-    "str": "a text in quotes",
+    "str": "text in quotes",
     "bool": "true or false",
     "int": "a whole number",
     "array": "a list",
@@ -508,24 +508,24 @@ def warnings(policy: Policy, origins: Origins = NO_ORIGINS) -> tuple[Remark, ...
     found = []
     probe = origins.tables.get("probe", "")
     if not policy.probe.recheck:
-        text = 'probe.recheck: "0s" looks only on events: a proxy that dies between two is noticed at the next'
+        text = 'probe.recheck: "0s" probes only on events: a proxy that fails between two is noticed at the next'
         found.append(Remark(text, probe))
     elif policy.probe.recheck < _RARE_ENOUGH_S:
-        text = f"probe.recheck: every {policy.probe.recheck:g} s is a load: a registry may answer 429, too many"
+        text = f"probe.recheck: every {policy.probe.recheck:g} s is often: a registry may answer 429, too many requests"
         found.append(Remark(text, probe))
     for upstream in policy.upstreams.values():
         if upstream.is_pac:
             if upstream.sends_password and not upstream.trusted:
                 text = (
-                    f"upstream.{upstream.name}: its password goes to none of the proxies that the PAC names: list in"
-                    " trusted those that it may go to"
+                    f"upstream.{upstream.name}: its password is sent to none of the proxies that the PAC names: list in"
+                    " trusted those that may get it"
                 )
                 found.append(Remark(text, origins.upstreams.get(upstream.name, "")))
             open_ended = [one for one in upstream.trusted if one.endswith("*") and not one.is_of_addresses]
             found += [
                 Remark(
-                    f'upstream.{upstream.name}.trusted: "{one}" has no end, so a PAC file may name a host of anybody\'s'
-                    ' that fits, and it gets the password: write the domain, such as "*.corp.example"',
+                    f'upstream.{upstream.name}.trusted: "{one}" is open-ended, so a PAC file may name anybody\'s host'
+                    ' that fits, which then gets the password: write the domain, such as "*.corp.example"',
                     origins.upstreams.get(upstream.name, ""),
                 )
                 for one in open_ended
@@ -548,8 +548,8 @@ def _network_warnings(policy: Policy, origins: Origins) -> list[Remark]:
         unasked = [name for name in network.use if policy.upstreams[name].is_pac]
         if unasked:
             text = (
-                f"{label}: has no match, so the PAC of {', '.join(unasked)} is not asked here: that is done only in a"
-                " network that is recognised"
+                f"{label}: has no match, so the PAC of {', '.join(unasked)} is not asked here, but only in a network"
+                " that is recognised"
             )
             found.append(Remark(text, spot.file))
         sent = [name for name in network.use if policy.upstreams[name].sends_password and name not in unasked]
@@ -566,8 +566,8 @@ def _below(origins: Origins, number: int) -> str:
     """What comes after a network."""
     spot, after = origins.spot(number), origins.networks[number:]
     others = tuple(dict.fromkeys(one.file for one in after if one.file != spot.file))
-    below = ("what stands below it",) if not others or spot.file in {one.file for one in after} else ()
-    return " and ".join((*below, *(f"what stands in {file}" for file in others)))
+    below = ("what is below it",) if not others or spot.file in {one.file for one in after} else ()
+    return " and ".join((*below, *(f"what is in {file}" for file in others)))
 
 
 def cautions(policy: Policy, origins: Origins = NO_ORIGINS) -> tuple[Remark, ...]:
@@ -580,8 +580,8 @@ def cautions(policy: Policy, origins: Origins = NO_ORIGINS) -> tuple[Remark, ...
         file = origins.upstreams.get(name, "")
         if policy.relay.enable and upstream.sends_password:
             text = (
-                f"upstream.{name}: by the relay every user and every container of this machine may use it, with its"
-                " password, though none of them sees that"
+                f"upstream.{name}: through the relay every user and every container of this machine can use it, with"
+                " its password, although none of them sees the password"
             )
             found.append(Remark(text, file))
         if not upstream.sends_password or upstream.owner:
@@ -592,8 +592,8 @@ def cautions(policy: Policy, origins: Origins = NO_ORIGINS) -> tuple[Remark, ...
         clear = [url for url in (upstream.http, upstream.https) if url and url.scheme is not Scheme.HTTPS]
         if any(is_loopback(url) for url in clear):
             text = (
-                f"upstream.{name}: its password is sent to whoever listens there on this machine; with `owner` to that"
-                " user's listener alone"
+                f"upstream.{name}: its password is sent to whoever listens there on this machine; set `owner` to send"
+                " it only to that user's listener"
             )
             found.append(Remark(text, file))
         for number, network in enumerate(policy.networks, start=1):
@@ -601,8 +601,8 @@ def cautions(policy: Policy, origins: Origins = NO_ORIGINS) -> tuple[Remark, ...
                 scheme = next(url.scheme.value for url in clear if not is_loopback(url))
                 spot = origins.spot(number)
                 text = (
-                    f"{network_label(spot.number, network.name)}: the password of {name} is sent in clear to whoever"
-                    f" shows this match, for an {scheme}:// proxy does not prove who it is; an https:// one does"
+                    f"{network_label(spot.number, network.name)}: the password of {name} is sent unencrypted to whoever"
+                    f" imitates this match: an {scheme}:// proxy does not prove who it is; an https:// one does"
                 )
                 found.append(Remark(text, spot.file))
     return tuple(found)
@@ -616,9 +616,9 @@ def _pac_cautions(upstream: Upstream, policy: Policy, origins: Origins) -> list[
         if upstream.name in network.use and not network.match.is_empty:
             spot = origins.spot(number)
             text = (
-                f"{network_label(spot.number, network.name)}: the password of {upstream.name} is sent to whoever shows"
-                f" this match and is called {' or '.join(upstream.trusted)} by its PAC; in clear, unless that says"
-                " HTTPS"
+                f"{network_label(spot.number, network.name)}: the password of {upstream.name} is sent to whoever"
+                f" imitates this match and is called {' or '.join(upstream.trusted)} by its PAC; unencrypted, unless"
+                " that says HTTPS"
             )
             found.append(Remark(text, spot.file))
     return found

@@ -143,7 +143,7 @@ def _move(number: int) -> list[Written]:
             Event.APPLY_STARTED,
             {
                 "settings": settings, "effective": DIRECT, "prospective": DIRECT, "method": "systemd-drop-in",
-                "method_because": "systemd runs this Docker, and daemon.json has no proxies of others",
+                "method_because": "systemd runs this Docker, and daemon.json has no proxies that others set",
                 "targets": targets, "restart": "now", "due": because, "allowed": "no container runs",
             },
         ),

@@ -369,7 +369,7 @@ async def evening(day: Day) -> None:
     day.plug("office")
     day.time_passes()
     async with day.lives():
-        # What hangs on Docker keeps it from being restarted.
+        # What depends on Docker keeps it from being restarted.
         day.dockerd.units = {"stack.service": True}
         day.waits("stack.service")
         await day.moves("home")

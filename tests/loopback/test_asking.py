@@ -182,7 +182,7 @@ def test_a_check_says_in_which_file_everything_stands(tmp_path: Path) -> None:
         f"{corp}: upstreams corp · networks lab",
         f"{own}: networks network 2 · tables probe",
     ]
-    warning = f"network 1 (lab): has no match, so what stands in {own} is never reached"
+    warning = f"network 1 (lab): has no match, so what is in {own} is never reached"
     assert done.stderr == f"{corp}: warning: {warning}\n"
     assert facts["warnings"] == [f"{corp}: {warning}"]
     assert [(one["file"], one["upstreams"], one["networks"], one["tables"]) for one in facts["policy"]["files"]] == [
@@ -191,7 +191,7 @@ def test_a_check_says_in_which_file_everything_stands(tmp_path: Path) -> None:
     ]
     assert broken.returncode == 1
     assert broken.stderr.splitlines() == [
-        f"{own}: probe: stands in {corp}, too; write all of it in one file",
+        f"{own}: probe: is also in {corp}; keep all of it in one file",
         f'{corp}: upstream.corp.url: "proxy" is not a proxy\'s URL, such as "http://proxy.example:3128" or "socks5://…"',
     ]
 

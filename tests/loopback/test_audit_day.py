@@ -129,7 +129,7 @@ def test_why_a_restart_was_due_and_why_then(day: Day) -> None:
     for (due, why), (before, after, act) in zip(whys, restarts, strict=True):
         assert due.startswith(f"Docker runs with {named(before.runs)}, and is to run with {named(after.runs)}")
         if any(act.began <= order["at"] <= act.ended and "is_now" in order["wish"] for order in day.lab.notes("order")):
-            assert why == "asked for by --now"
+            assert why == "requested with --now"
         else:
             assert why.startswith(f"{act.containers} containers run" if act.containers else "no container runs")
 

@@ -207,7 +207,7 @@ def test_a_refused_policy_is_told_once_with_the_one_that_is_still_used(tmp_path:
     used = f"the agent still uses the policy loaded at {at}"
     assert used in checked.stderr.split("\n"), checked
     told = " ".join(ran.stdout.split())
-    assert 'config.toml: network 2 (home).use, network 3 (lab).use: "offfice" is no upstream' in told
+    assert 'config.toml: network 2 (home).use, network 3 (lab).use: "offfice" is not an upstream' in told
     assert f"why {used} do To see whether it is right: docker-proxy-agent check" in told
     assert told.count("offfice") == 1
 

@@ -371,7 +371,7 @@ async def test_dockerd_is_asked_with_the_arguments_of_its_unit(dockerd: Dockerd,
     assert notes.read_text().split() == ["-H", "fd://", "--tls", "--validate", "--config-file", str(file_of(dockerd))]
     assert outcome.condition is not None
     assert outcome.condition.text.endswith(
-        "both as a flag and in the configuration file: hosts; nothing is written into it, and Docker is not restarted"
+        "both as a flag and in the configuration file: hosts; nothing is written to it, and Docker is not restarted"
     )
     assert dockerd.starts == 2
     assert dockerd.text("etc/dockerd.env") == drop_in.edit(OFFICE)

@@ -1,4 +1,4 @@
-"""Units that hang on Docker: known before it goes down, and up again after it; and which containers really ran on."""
+"""Units that depend on Docker: known before it goes down, and up again after it; and which containers really ran on."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ async def test_a_unit_that_hangs_on_docker_is_waited_for(dockerd: Dockerd, mode:
 
     outcome = await passed(dockerd, docker=Docker(restart=mode))
 
-    assert outcome.deferred.startswith("stack.service hangs on Docker and would be stopped with it")
+    assert outcome.deferred.startswith("stack.service depends on Docker and would be stopped with it")
     assert (dockerd.starts, dockerd.units["stack.service"]) == (1, True)
     assert dockerd.text("etc/dockerd.env") == drop_in.edit(OFFICE)
 
@@ -68,7 +68,7 @@ async def test_one_that_starts_at_the_last_moment_is_waited_for_too(dockerd: Doc
 
     outcome = await dockerd.transaction().carry_out(made, reality)
 
-    assert "stack.service hangs on Docker" in outcome.deferred
+    assert "stack.service depends on Docker" in outcome.deferred
     assert outcome.deferred.endswith("started at the last moment")
     assert dockerd.starts == 1
 

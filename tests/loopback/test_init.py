@@ -73,7 +73,7 @@ answer(8000, "HTTP/1.1 200 OK", "0.0.0.0", "function FindProxyForURL(url, host) 
 answer(8888, "HTTP/1.1 405 Method Not Allowed")
 answer(8118, "HTTP/1.1 501 Unsupported method ('CONNECT')")
 office, *words = sys.argv[1:]
-if words[-1] == "hangs":  # it is connected to, and says nothing
+if words[-1] == "depends":  # it is connected to, and says nothing
     deaf = socket.create_server((office, 8080))
     words.pop()
 elif office:
@@ -194,7 +194,7 @@ def test_a_proxy_that_nothing_here_knows_is_named_at_the_prompt(laptop: Laptop, 
     ("url", "wrong"),
     [
         ("http://alice:s3cret@proxy.test:3128", "holds a user or password, and every user of this host can read"),
-        ("http://proxy.test:88888", "has an impossible port: write 1 to 65535"),
+        ("http://proxy.test:88888", "has a port that does not exist: write 1 to 65535"),
         ("proxy.test:3128", "is not a proxy's URL"),
     ],
 )
@@ -282,7 +282,7 @@ def test_root_asks_nothing_of_this_host_that_another_user_names(laptop: Laptop, 
 def test_a_proxy_that_keeps_us_waiting_is_here(laptop: Laptop, root: Path) -> None:
     plug(laptop)
 
-    laptop.python(INIT, OFFICE, "--root", str(root), "init", "--write", "hangs")
+    laptop.python(INIT, OFFICE, "--root", str(root), "init", "--write", "depends")
 
     assert [one.name for one in policy(root).networks] == ["office", "elsewhere"]
 

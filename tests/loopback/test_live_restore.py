@@ -150,7 +150,7 @@ async def test_one_that_this_docker_would_end_and_that_starts_at_the_last_moment
 
     outcome = await dockerd.transaction().carry_out(made, reality)
 
-    assert outcome.deferred == "Docker 20 ends those of docker run --rm when it starts: container-1"
+    assert outcome.deferred == "Docker 20 removes containers of docker run --rm when it starts: container-1"
     assert (dockerd.killed, dockerd.starts, dockerd.live_restore) == (0, 1, False)
 
 

@@ -166,7 +166,7 @@ def test_safe_files_are_safe(etc: Etc) -> None:
     [
         (OFFICE + 'password_file = "/none/p"', 'upstream.office.password_file: "/none/p" does not exist'),
         ('[probe]\nca_file = "/nonexistent/ca"', 'probe.ca_file: "/nonexistent/ca" cannot be read: No such file'),
-        ('[probe]\nca_file = "/dev/null"', 'probe.ca_file: "/dev/null" holds no certificate in PEM'),
+        ('[probe]\nca_file = "/dev/null"', 'probe.ca_file: "/dev/null" contains no certificate in PEM'),
         ("[[network]]", "network 1.use: is missing"),
     ],
 )  # fmt: skip
@@ -400,7 +400,7 @@ def test_more_files_than_anybody_meant_are_refused(several: Folder) -> None:
     for number in range(256):
         several.part(f"{number}.toml", "")
 
-    with pytest.raises(PolicyRefused, match=r"config\.d: holds 256 files: 255 are read at most"):
+    with pytest.raises(PolicyRefused, match=r"config\.d: holds 256 files; at most 255 are read"):
         several.load()
 
 

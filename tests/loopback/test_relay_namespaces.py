@@ -245,7 +245,7 @@ try:
 except ConnectionResetError:
     print("reset")
 except TimeoutError:
-    print("hangs")
+    print("depends")
 """
 
 

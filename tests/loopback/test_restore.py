@@ -235,7 +235,7 @@ async def test_a_unit_that_hangs_on_docker_defers_it_too(dockerd: Dockerd) -> No
 
     done = await restored(dockerd)
 
-    assert "stack.service hangs on Docker" in done.outcome.deferred
+    assert "stack.service depends on Docker" in done.outcome.deferred
     assert done.by_hand == "systemctl restart docker.service, which stops stack.service"
     assert (dockerd.starts, dockerd.units["stack.service"]) == (starts, True)
 

@@ -1021,7 +1021,7 @@ async def test_why_a_method_is_taken_is_in_the_record_of_what_is_begun(laptop: L
     records = [json.loads(line) for line in laptop.paths.audit_log.read_text().splitlines()]
     begun = next(record["facts"] for record in records if record["event"] == "apply-started")
     assert begun["method"] == "systemd-drop-in"
-    assert begun["method_because"] == "this Docker 20 knows no proxies in daemon.json"
+    assert begun["method_because"] == "this Docker 20 does not support proxies in daemon.json"
 
 
 async def test_containers_that_did_not_run_on_are_said_until_a_person_has_seen_it(laptop: Laptop) -> None:

@@ -125,7 +125,7 @@ async def test_a_password_is_not_shown_where_the_network_does_not_use_it(dockerd
     assert dockerd.killed == 0
     assert isinstance(done.seen, Planned)
     assert done.seen.plan.restart is not None
-    assert done.seen.plan.restart.because.startswith("office has a password that is not for this network")
+    assert done.seen.plan.restart.because.startswith("office has a password that must not be used in this network")
 
 
 async def test_another_exclusion_waits_for_the_containers(dockerd: Dockerd) -> None:

@@ -565,7 +565,7 @@ def _who_may_not_read_the_password_is_told_so(laptop: Laptop) -> None:
     ran = laptop.agent("check", user="bob")
 
     assert ran.ok, ran
-    assert "is not checked: it cannot be read by you" in ran.stderr
+    assert "is not checked: you are not allowed to read it" in ran.stderr
 
 
 def test_the_password_is_nowhere_that_others_can_look(laptop: Laptop) -> None:

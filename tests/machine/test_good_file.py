@@ -40,7 +40,7 @@ def test_docker_is_not_restarted_onto_a_file_that_it_would_not_start_with(laptop
     started(laptop)
 
     laptop.plug("office")
-    laptop.until(is_deferred, laptop, "none is known that it starts with", within=30)
+    laptop.until(is_deferred, laptop, "no version is known that Docker starts with", within=30)
     for text, words in REFUSED:
         laptop.write(DAEMON_JSON, text)
         laptop.until(says, laptop, "foreign-config-broken", words, within=30)

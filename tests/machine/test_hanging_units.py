@@ -41,7 +41,7 @@ OWN_CONTAINERD = "[Service]\nKillMode={mode}\nExecStart=\nExecStart=/usr/sbin/do
 
 
 def stacked(laptop: Laptop) -> str:
-    """All kinds of units that hang on Docker, and one that does not, all of them up; when the stack's container began."""
+    """All kinds of units that depend on Docker, and one that does not, all of them up; when the stack's container began."""
     laptop.docker.import_image()
     laptop.write("/etc/systemd/system/stack.service", STACK)
     for name, how in KINDS.items():
@@ -71,8 +71,8 @@ def test_a_restart_waits_for_what_hangs_on_docker_and_a_person_overrules_that(la
     planned = laptop.agent("plan").stdout
     printed = applied(laptop)
 
-    assert f"restart      later: {names} hang on Docker" in planned, planned
-    assert f"{names} hang on Docker and would be stopped with it" in printed
+    assert f"restart      later: {names} depend on Docker" in planned, planned
+    assert f"{names} depend on Docker and would be stopped with it" in printed
     assert stack_since(laptop) == since
     assert laptop.docker.reports(https="")
 
@@ -99,8 +99,8 @@ def test_it_is_made_when_the_last_of_them_is_down_and_status_says_what_it_waits_
     laptop.plug("office")
     laptop.until(is_deferred, laptop, within=20)
 
-    assert "part.service hangs on Docker" in laptop.status()["docker"]["deferred"]
-    assert "part.service hangs on Docker" in laptop.agent("status").stdout
+    assert "part.service depends on Docker" in laptop.status()["docker"]["deferred"]
+    assert "part.service depends on Docker" in laptop.agent("status").stdout
     assert laptop.docker.invocation_id() == before
     laptop.run("systemctl", "stop", "part.service")
     laptop.until(laptop.docker.reports, https=laptop.office.tinyproxy.url, within=30)
@@ -162,7 +162,7 @@ def test_a_restore_waits_for_them_too(laptop: Laptop) -> None:
     laptop.plug("home")
 
     printed = laptop.agent("restore").stdout
-    assert "hang on Docker" in printed, printed
+    assert "depend on Docker" in printed, printed
     assert stack_since(laptop) == since
 
 
@@ -188,7 +188,7 @@ def test_where_the_containers_end_with_the_unit_they_are_waited_for(laptop: Lapt
     laptop.plug("office")
     laptop.until(is_deferred, laptop, within=30)
 
-    why = f"docker.service has KillMode={mode}, which ends them with it"
+    why = f"docker.service has KillMode={mode}, which stops them with it"
     assert f"1 container runs and would not survive: {why}" in laptop.status()["docker"]["deferred"]
     assert unharmed([web])
 

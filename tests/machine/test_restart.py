@@ -171,7 +171,7 @@ def test_a_pull_is_not_broken_off_while_the_old_way_works(laptop: Laptop) -> Non
     assert laptop.docker.invocation_id() == before
 
     app.stop()
-    assert "a pull or push is broken off" in laptop.agent("plan").stdout
+    assert "a pull or push is interrupted" in laptop.agent("plan").stdout
     applied(laptop)
     assert laptop.docker.reports(https="")
 
@@ -185,7 +185,7 @@ def test_in_a_swarm_containers_are_waited_for(laptop: Laptop) -> None:
 
     printed = applied(laptop)
 
-    assert "1 container runs and would not survive: live-restore and Swarm exclude each other" in printed
+    assert "1 container runs and would not survive: live-restore does not work with Swarm" in printed
     assert unharmed([web])
     assert laptop.exists(ENVIRONMENT)
 
@@ -211,7 +211,7 @@ def test_live_restore_that_is_a_flag_or_stands_in_the_file_stays_so(laptop: Lapt
     second = laptop.docker.start_container("--restart=no")
     laptop.plug("home")
 
-    assert "would not survive: live-restore is a flag of dockerd" in applied(laptop)
+    assert "would not survive: live-restore is set by a flag of dockerd" in applied(laptop)
     assert unharmed([second])
 
 
@@ -261,7 +261,7 @@ def test_a_file_that_validates_and_that_dockerd_does_not_take_makes_way_for_the_
 
     # It is not tried again, and another one is kept beside the first.
     laptop.write(DAEMON_JSON, bad)
-    assert "it did not when it was tried (/etc/docker/daemon.json.refused-by-dockerd)" in laptop.agent("apply").stdout
+    assert "it failed when it was tried (/etc/docker/daemon.json.refused-by-dockerd)" in laptop.agent("apply").stdout
     other = bad.replace("such", "other")
     laptop.write(DAEMON_JSON, other)
     assert "rolled back" in laptop.agent("apply").stdout
@@ -469,7 +469,9 @@ def test_a_container_of_run_rm_is_not_ended_by_a_docker_that_would(laptop: Lapto
 
     laptop.plug("office")
     if laptop.suite == "bookworm":
-        waits = "would not survive: Docker 20.10.24+dfsg1 ends those of docker run --rm when it starts: container-2"
+        waits = (
+            "would not survive: Docker 20.10.24+dfsg1 removes containers of docker run --rm when it starts: container-2"
+        )
         laptop.until(lambda: waits in str(laptop.status()["docker"]["deferred"]), within=30)
         assert unharmed([web, job])
         laptop.agent("apply", "--now")

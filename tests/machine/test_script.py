@@ -43,7 +43,7 @@ def test_flags_of_a_dockerd_that_a_script_started_are_seen(laptop: Laptop) -> No
     ran = laptop.agent("apply")
 
     assert ran.code == 1, ran
-    assert "dockerd is started with --https-proxy: that beats every file, and nothing is written" in ran.stdout
+    assert "dockerd is started with --https-proxy: that overrides every file; nothing is written" in ran.stdout
 
 
 @ON_TRIXIE

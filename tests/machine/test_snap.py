@@ -49,7 +49,7 @@ def test_its_containers_cannot_be_kept_so_the_restart_waits_for_them(laptop: Lap
     laptop.plug("office")
     ran = laptop.agent("apply")
 
-    assert "KillMode=control-group, which ends them with it" in ran.stdout, ran
+    assert "KillMode=control-group, which stops them with it" in ran.stdout, ran
     assert web.pid() == web.first_pid
     assert snap.invocation_id() == start
 

@@ -88,7 +88,7 @@ def test_what_was_made_at_home_is_listed_at_the_office_until_its_command_was_run
     laptop.plug("office")
 
     count = 2 + has_buildx
-    laptop.until(says, laptop, f"{count} containers still have other proxy settings than a new one gets", within=90)
+    laptop.until(says, laptop, f"{count} containers still have proxy settings that a new one would not get", within=90)
     # Docker 20.10 removes it when it is restarted; so it comes later, by a client without a config.json.
     rm = ("run", "--detach", "--init", "--rm", "--name", "guest", LOCAL_IMAGE, *FOREVER)
     laptop.docker.cli("--config", "/nowhere", *rm)
@@ -103,7 +103,7 @@ def test_what_was_made_at_home_is_listed_at_the_office_until_its_command_was_run
     # Every key of its HostConfig is known, or it would be named.
     variable, lost = sorted(found["container web"]["lost"], key=lambda one: "wrote" in one)
     assert variable == "the variable PEM, which has several lines"
-    assert lost.endswith("that it wrote beside its volumes")
+    assert lost.endswith("that it wrote outside its volumes")
     assert found["container job"]["lost"] == []
     assert SECRET not in json.dumps(found)
 

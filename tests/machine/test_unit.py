@@ -15,7 +15,7 @@ from .test_service import NAME, installed, started
 EXPOSURE = 29  # tenths. Root, the network, other users, /proc/PID/environ and netlink are 2.6 of it
 AUDIT_FOLDER = "/var/log/docker-proxy-agent"
 CAROLS = "/srv/homes/carol/.docker/config.json"
-# bookworm's Docker knows no proxies in daemon.json, and how the one to come takes a drop-in other tests show.
+# bookworm's Docker does not support proxies in daemon.json, and how the one to come takes a drop-in other tests show.
 METHODS = [
     pytest.param("trixie", "systemd-drop-in", id="trixie-systemd-drop-in"),
     pytest.param("trixie", "daemon-json", id="trixie-daemon-json"),

@@ -300,7 +300,7 @@ def ended(log: Log, upstream: str = "direct") -> Outage:
     return one
 
 
-WAITS: Final[dict[str, Any]] = {"due": "d", "waits": "stack.service hangs on Docker"}
+WAITS: Final[dict[str, Any]] = {"due": "d", "waits": "stack.service depends on Docker"}
 OF_SUDO: Final = "alice (claimed by sudo), login uid 1000"
 
 
@@ -314,13 +314,13 @@ OF_SUDO: Final = "alice (claimed by sudo), login uid 1000"
         ),
         pytest.param(
             out(begun().write("09:59:00", Event.RESTART_DEFERRED, **WAITS)),
-            "the restart of Docker waited: stack.service hangs on Docker (record 2)",
+            "the restart of Docker waited: stack.service depends on Docker (record 2)",
             id="waits",
         ),
         pytest.param(
             out(begun()).write("10:00:06", Event.RESTART_DEFERRED, **WAITS),
             "Docker ran with corp; what worked here was direct; then the restart of Docker waited: "
-            "stack.service hangs on Docker (record 3)",
+            "stack.service depends on Docker (record 3)",
             id="waits-from-then-on",
         ),
         pytest.param(

@@ -65,7 +65,7 @@ def chosen(upstream: str, because: str, *, is_pinned: bool = False) -> Choice:
         ),
         pytest.param(
             OFFICE, verdicts(office="refused", backup="tls", direct="portal"), PATIENT,
-            Choice(Ending.PORTAL, "a portal answers in office; pass it in a browser: nothing is changed"), id="portal",
+            Choice(Ending.PORTAL, "a portal answers in office; log in with a browser; nothing is changed"), id="portal",
         ),
         pytest.param(
             OFFICE, verdicts(office="dns", backup="refused", direct="portal"), PATIENT,
@@ -95,7 +95,7 @@ def chosen(upstream: str, because: str, *, is_pinned: bool = False) -> Choice:
         ),
         pytest.param(
             OPEN, verdicts(office="refused", direct="portal"), PATIENT,
-            Choice(Ending.PORTAL, "a portal answers in office; pass it in a browser: nothing is changed"),
+            Choice(Ending.PORTAL, "a portal answers in office; log in with a browser; nothing is changed"),
             id="a-portal-is-not-unreachable",
         ),
     ],

@@ -174,7 +174,7 @@ def test_a_file_that_no_dockerd_has_started_with_is_risked_where_there_is_anothe
 
     assert restart is not None
     assert (restart.when is When.LATER) is waits
-    assert ("none is known that it starts with" in restart.because) is waits
+    assert ("no version is known that Docker starts with" in restart.because) is waits
     assert (held(due, reality, is_asked_now=is_now) == due) is not waits
 
 
@@ -226,7 +226,7 @@ def test_what_dockerd_said_when_it_was_asked_counts_as_much() -> None:
     assert (made.edits, made.condition.target) == ((), said.path)
     assert made.condition.text == (
         'dockerd would not start with it: invalid mirror: unsupported scheme "ftp" in "ftp://bad"; '
-        "nothing is written into it; Docker, which runs, would not survive its next restart"
+        "nothing is written to it; Docker is running, but would not survive its next restart"
     )
     assert not made.acts
 

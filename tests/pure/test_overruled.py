@@ -108,7 +108,7 @@ def test_what_is_to_be_deleted_and_typed_where_a_value_is_taken_away_is_said(fou
 
     assert made.condition is not None
     assert made.condition.text.endswith(
-        " takes away what /etc/systemd/system/docker.service.d/zz-docker-proxy-agent.conf sets"
+        " removes what /etc/systemd/system/docker.service.d/zz-docker-proxy-agent.conf sets"
     )
     assert made.condition.remedy == f"{deed}, then run: systemctl daemon-reload; systemctl restart docker.service"
 

@@ -266,14 +266,14 @@ def test_method(policy: Docker, reality: Reality, owned: OwnedDaemonJson, method
 @pytest.mark.parametrize(
     ("policy", "real", "why"),
     [
-        (Docker(method=Method.DROP_IN), {}, "docker.method says so"),
-        (Docker(), {}, "systemd runs this Docker, and daemon.json has no proxies of others"),
+        (Docker(method=Method.DROP_IN), {}, "docker.method sets it"),
+        (Docker(), {}, "systemd runs this Docker, and daemon.json has no proxies that others set"),
         (Docker(), {"is_systemd": False}, "systemd does not run this Docker"),
-        (Docker(), {"takes_proxies": False}, "this Docker 26.1.5 knows no proxies in daemon.json"),
+        (Docker(), {"takes_proxies": False}, "this Docker 26.1.5 does not support proxies in daemon.json"),
         (
             Docker(),
             {"daemon_json": '{"proxies": {"http-proxy": "http://a:1"}}'},
-            "daemon.json already has proxies of others, which beat the unit's environment",
+            "daemon.json has proxies that others set, which override the unit's environment",
         ),
     ],
 )  # fmt: skip
@@ -426,7 +426,7 @@ def test_the_flag_that_is_to_be_deleted_is_named_with_its_file_and_without_its_p
     assert made.condition is not None
     assert made.condition.remedy.startswith(
         "Delete --http-proxy=http://•••@a.test:1 --https-proxy=http://10.10.0.9:1 --no-proxy=localhost,.corp"
-        " in /etc/by-hand.conf, and keep the rest of its line, then run: systemctl daemon-reload;"
+        " in /etc/by-hand.conf, keep the rest of the line, then run: systemctl daemon-reload;"
     )
 
 
@@ -501,7 +501,7 @@ def test_what_is_no_json_is_said_to_take_docker_down_at_its_next_restart(
     made = planned(OFFICE, docker_with(daemon_json=text, unit=UnitState(phase)))
 
     assert made.condition is not None
-    assert made.condition.text.endswith("; Docker, which runs, would not survive its next restart") is is_deadly
+    assert made.condition.text.endswith("; Docker is running, but would not survive its next restart") is is_deadly
 
 
 @pytest.mark.parametrize("method", [Method.AUTO, Method.DAEMON_JSON])
@@ -696,14 +696,14 @@ def test_of_a_docker_that_is_down_only_what_is_wrong_is_said() -> None:
         (
             "the following directives are specified both as a flag and in the configuration file: "
             "hosts: (from flag: [fd://], from file: [tcp://10.0.0.1])",
-            "Remove hosts from F, or from the flags of the unit",
+            "Remove hosts from F, or from the flags in the unit",
         ),
         (
             "the following directives don't match any configuration option: dbug, pull-all",
             "Remove dbug, pull-all from F",
         ),
-        ("invalid character '}' looking for the beginning of a key", "Correct F"),
-        ("the following directives don't match any configuration option: $(reboot)", "Correct F"),
+        ("invalid character '}' looking for the beginning of a key", "Fix F"),
+        ("the following directives don't match any configuration option: $(reboot)", "Fix F"),
     ],
 )
 def test_what_is_to_be_done_to_a_file_that_keeps_docker_down(wrong: str, deed: str) -> None:

@@ -55,26 +55,26 @@ def test_upstreams_are_put_together_and_networks_are_tried_in_the_order_of_the_f
 @pytest.mark.parametrize(
     ("corp", "own", "problems"),
     [
-        pytest.param(LOCAL, LOCAL, [f"{OWN}: upstream.local: stands in {CORP}, too; use another name"], id="an-upstream"),
-        pytest.param("[probe]\n", "[probe]\n", [f"{OWN}: probe: stands in {CORP}, too; write all of it in one file"], id="a-table"),
-        pytest.param(LOCAL + HOME, HOME, [f'{OWN}: network: the name "home" stands 2 times (in {CORP}, too); a name is for one network'], id="a-network"),
+        pytest.param(LOCAL, LOCAL, [f"{OWN}: upstream.local: is also in {CORP}; use another name"], id="an-upstream"),
+        pytest.param("[probe]\n", "[probe]\n", [f"{OWN}: probe: is also in {CORP}; keep all of it in one file"], id="a-table"),
+        pytest.param(LOCAL + HOME, HOME, [f'{OWN}: network: the name "home" is used 2 times (in {CORP}, too); names must be unique'], id="a-network"),
         pytest.param("[[network", LOCAL + "[probe]\ntimout = 3", [f"{CORP}: not TOML: Expected ']]' at the end of an array declaration (at end of document)"], id="no-toml"),
         pytest.param("upstream = 3", "network = 3", [
             f"{CORP}: upstream: expected tables, such as [upstream.corp-proxy]",
-            f"{OWN}: network: expected [[network]], with two brackets",
+            f"{OWN}: network: expected [[network]], with double brackets",
         ], id="no-tables"),
         pytest.param('[[network]]\nuse = ["direct"]\n[[network]]\nname = "x"\nuse = ["direct"]\nmatch.gateway = ["10.0.0.300"]', LOCAL + "[proob]\n" + HOME + '[[network]]\nuse = ["other"]', [
             f"{OWN}: proob: unknown; did you mean \"probe\"? Known are probe, docker, clients, audit, no_proxy, relay, upstream, network",
             f'{CORP}: network 2 (x).match.gateway: "10.0.0.300" is not an address',
-            f'{OWN}: network 2.use: "other" is no upstream; known are direct, local',
+            f'{OWN}: network 2.use: "other" is not an upstream; known are direct, local',
         ], id="each-in-its-file"),
         pytest.param('[relay]\nenable = true\nport = 7890\nlisten = ["bridge"]', LOCAL, [
             f'{CORP}: relay.listen: "loopback" is missing: add it, because dockerd reaches the relay there',
             f"{OWN}: upstream.local: is at port 7890 of this host, where the relay listens: write another relay.port",
         ], id="between-two-files"),
         pytest.param('[probe]\nfailures = 0\nrecheck = "9d"', "[docker]\nsocket = 'x'", [
-            f'{CORP}: probe.recheck: "9d" is out of bounds: write "0s", or "100ms" to "1d"',
-            f"{CORP}: probe.failures: 0 is out of bounds: write 1 to 100",
+            f'{CORP}: probe.recheck: "9d" is out of range:  write "0s", or "100ms" to "1d"',
+            f"{CORP}: probe.failures: 0 is out of range:  write 1 to 100",
             f'{OWN}: docker.socket: "x" is not an absolute path, such as "/run/docker.sock"',
         ], id="tables-of-each"),
     ],
@@ -89,9 +89,9 @@ def test_what_is_unwise_names_its_file() -> None:
     said = [f"{remark.file}: {remark.text}" for remark in (*warnings(policy, origins), *cautions(policy, origins))]
 
     assert said == [
-        f"{CORP}: probe.recheck: every 1 s is a load: a registry may answer 429, too many",
-        f"{CORP}: network 1 (home): has no match, so what stands in {MORE} is never reached",
-        f"{MORE}: network 1 (office): the password of corp is sent in clear to whoever shows this match, for an http://"
+        f"{CORP}: probe.recheck: every 1 s is often: a registry may answer 429, too many requests",
+        f"{CORP}: network 1 (home): has no match, so what is in {MORE} is never reached",
+        f"{MORE}: network 1 (office): the password of corp is sent unencrypted to whoever imitates this match: an http://"
         " proxy does not prove who it is; an https:// one does",
     ]
 

@@ -97,23 +97,23 @@ NO_PAC = 'is not where a PAC file is, such as "http://wpad.example/wpad.dat", "f
         ('[relay]\nlisten = ["bridge"]', 'relay.listen: "loopback" is missing: add it, because dockerd reaches the relay there'),
         ('[relay]\nlisten = ["0.0.0.0"]', 'relay.listen: "0.0.0.0" is not one of loopback, bridge'),
         ('[relay]\nlog = "all"', 'relay.log: "all" is not one of none, summary, connections'),
-        ("[relay]\nmax_connections = 4", "relay.max_connections: 4 is out of bounds: write 16 to 65536"),
+        ("[relay]\nmax_connections = 4", "relay.max_connections: 4 is out of range:  write 16 to 65536"),
         (
             '[relay]\nenable = true\n[upstream.a]\nurl = "http://localhost:3130"',
             "upstream.a: is at port 3130 of this host, where the relay listens: write another relay.port",
         ),
         ("[probe]\ntimout = 3", 'probe.timout: unknown; did you mean "timeout"? Known are registry, timeout, recheck, failures, failback, ca_file, reach'),
-        ("[probe]\ntimeout = 3", "probe.timeout: 3 is not a text in quotes"),
+        ("[probe]\ntimeout = 3", "probe.timeout: 3 is not text in quotes"),
         ('[probe]\ntimeout = "3"', 'probe.timeout: "3" is not a duration, such as "30s", "5m", "2h" or "400d"'),
         ("[probe]\nfailures = true", "probe.failures: true is not a whole number"),
-        ("[probe]\nfailures = 0", "probe.failures: 0 is out of bounds: write 1 to 100"),
-        ('[probe]\ntimeout = "0s"', 'probe.timeout: "0s" is out of bounds: write "100ms" to "1m"'),
-        ('[probe]\ntimeout = "61s"', 'probe.timeout: "61s" is out of bounds: write "100ms" to "1m"'),
-        ('[probe]\nrecheck = "10ms"', 'probe.recheck: "10ms" is out of bounds: write "0s", or "100ms" to "1d"'),
-        ('[probe]\nfailback = "25h"', 'probe.failback: "25h" is out of bounds: write "0s" to "1d"'),
-        ('[docker]\nmin_interval = "2d"', 'docker.min_interval: "2d" is out of bounds: write "0s" to "1d"'),
-        ('[audit]\nkeep = "1s"', 'audit.keep: "1s" is out of bounds: write "1h" to "36500d"'),
-        ("[probe]\nfailures = 1000", "probe.failures: 1000 is out of bounds: write 1 to 100"),
+        ("[probe]\nfailures = 0", "probe.failures: 0 is out of range:  write 1 to 100"),
+        ('[probe]\ntimeout = "0s"', 'probe.timeout: "0s" is out of range:  write "100ms" to "1m"'),
+        ('[probe]\ntimeout = "61s"', 'probe.timeout: "61s" is out of range:  write "100ms" to "1m"'),
+        ('[probe]\nrecheck = "10ms"', 'probe.recheck: "10ms" is out of range:  write "0s", or "100ms" to "1d"'),
+        ('[probe]\nfailback = "25h"', 'probe.failback: "25h" is out of range:  write "0s" to "1d"'),
+        ('[docker]\nmin_interval = "2d"', 'docker.min_interval: "2d" is out of range:  write "0s" to "1d"'),
+        ('[audit]\nkeep = "1s"', 'audit.keep: "1s" is out of range:  write "1h" to "36500d"'),
+        ("[probe]\nfailures = 1000", "probe.failures: 1000 is out of range:  write 1 to 100"),
         ('[upstreams.a]\nurl = ""', 'upstreams: unknown; did you mean "upstream"? Known are probe, docker, clients, audit, no_proxy, relay, upstream, network'),
         ('[probe]\nregistry = ["https://10.0.0.300"]', 'probe.registry: "https://10.0.0.300" names no host: "10.0.0.300" is not an address'),
         ('[probe]\nreach = ["https://a"]', 'probe.reach: "https://a" is not a host, such as "blobs.registry.example" or "blobs.registry.example:8443"'),
@@ -125,63 +125,63 @@ NO_PAC = 'is not where a PAC file is, such as "http://wpad.example/wpad.dat", "f
         ('[docker]\ntake_along = ["stack"]', 'docker.take_along: "stack" is not the name of a unit or a pattern, such as "*-firewall.service"'),
         ('[docker]\ntake_along = ["a b.service", "*.service"]', 'docker.take_along: "a b.service" is not the name of a unit or a pattern, such as "*-firewall.service"'),
         ('[docker]\nsocket = "tcp://x"', 'docker.socket: "tcp://x" is not an absolute path, such as "/run/docker.sock"'),
-        ("[clients]\nusers = 5", "clients.users: 5 is not a text in quotes or a list"),
+        ("[clients]\nusers = 5", "clients.users: 5 is not text in quotes or a list"),
         ('[clients]\nusers = "alice"', 'clients.users: "alice" is not one of auto; a list names users'),
         ('[clients]\nscope = "all"', 'clients.scope: "all" is not one of default, local'),
         ('[audit]\nmax_size = "1 mile"', 'audit.max_size: "1 mile" is not a size, such as "500kB" or "100MB"'),
         ("probe = 3", "probe: 3 is not a table"),
-        ('[no_proxy]\nalways = ["192.168.*"]', 'no_proxy.always: "192.168.*" is not understood by Docker: write "host", ".domain", "host:port", an address or a CIDR'),
+        ('[no_proxy]\nalways = ["192.168.*"]', 'no_proxy.always: "192.168.*" is not valid for Docker: write "host", ".domain", "host:port", an address or a CIDR'),
         ('[no_proxy]\nalways = "localhost"', 'no_proxy.always: "localhost" is not a list'),
         ("upstream = 3", "upstream: expected tables, such as [upstream.corp-proxy]"),
         ('[upstream.direct]\nurl = ""', "upstream.direct: direct is built in and cannot be defined; use another name"),
         (UPSTREAM, 'upstream.a: url is missing, such as "http://proxy.example:3128"'),
         (UPSTREAM + 'url = "proxy:3128"', 'upstream.a.url: "proxy:3128" is not a proxy\'s URL, such as "http://proxy.example:3128" or "socks5://…"'),
-        (UPSTREAM + 'url = "http://wpad/wpad.dat"', 'upstream.a.url: "http://wpad/…" has a path: a proxy has none; a PAC file is written as pac = "…", instead of url'),
-        (UPSTREAM + 'url = "http://proxy:3128/path"', 'upstream.a.url: "http://proxy:3128/…" has a path: a proxy has none; a PAC file is written as pac = "…", instead of url'),
-        (UPSTREAM + 'url = "file:///etc/proxy.pac"', 'upstream.a.url: "‹unparsable›/…" has a path: a proxy has none; a PAC file is written as pac = "…", instead of url'),
+        (UPSTREAM + 'url = "http://wpad/wpad.dat"', 'upstream.a.url: "http://wpad/…" has a path, but a proxy has none; for a PAC file write pac = "…" instead of url'),
+        (UPSTREAM + 'url = "http://proxy:3128/path"', 'upstream.a.url: "http://proxy:3128/…" has a path, but a proxy has none; for a PAC file write pac = "…" instead of url'),
+        (UPSTREAM + 'url = "file:///etc/proxy.pac"', 'upstream.a.url: "‹unparsable›/…" has a path, but a proxy has none; for a PAC file write pac = "…" instead of url'),
         (UPSTREAM + 'url = "http://10.0.0.300:3128"', 'upstream.a.url: "http://10.0.0.300:3128" names no proxy: "10.0.0.300" is not an address'),
         (UPSTREAM + URL + 'container_url = "http://10.0.0.1-9"', 'upstream.a.container_url: "http://10.0.0.1-9" names no proxy: "10.0.0.1-9" is not an address'),
-        (UPSTREAM + 'url = "http://proxy.test:88888"', 'upstream.a.url: "http://proxy.test:88888" has an impossible port: write 1 to 65535'),
+        (UPSTREAM + 'url = "http://proxy.test:88888"', 'upstream.a.url: "http://proxy.test:88888" has a port that does not exist: write 1 to 65535'),
         (UPSTREAM + 'url = "socks4://proxy"', 'upstream.a.url: "socks4://proxy" is not a proxy\'s URL, such as "http://proxy.example:3128" or "socks5://…"'),
-        (UPSTREAM + 'url = "http://u:hunter2@proxy"', 'upstream.a.url: "http://•••@proxy" holds a user or password: write username and password_file instead'),
-        (UPSTREAM + URL + 'http_url = "http://b"', "upstream.a: url stands beside http_url or https_url: write one or the other"),
-        (UPSTREAM + URL + 'password_file = "/p"', "upstream.a: username is missing; a password does not go without"),
+        (UPSTREAM + 'url = "http://u:hunter2@proxy"', 'upstream.a.url: "http://•••@proxy" contains a user or password: write username and password_file instead'),
+        (UPSTREAM + URL + 'http_url = "http://b"', "upstream.a: url is set together with http_url or https_url: use one or the other"),
+        (UPSTREAM + URL + 'password_file = "/p"', "upstream.a: username is missing; a password needs one"),
         (UPSTREAM + URL + 'username = "u"\npassword_file = "p"', 'upstream.a.password_file: "p" is not an absolute path, such as "/etc/docker-proxy-agent/office.password"'),
-        (UPSTREAM + URL + 'username = "u"\npassword_file = "/p"\npassword_credential = "c"', "upstream.a.password_file and password_credential: write one of them"),
+        (UPSTREAM + URL + 'username = "u"\npassword_file = "/p"\npassword_credential = "c"', "upstream.a.password_file and password_credential: use only one of them"),
         (UPSTREAM + URL + 'password = "hunter2"', 'upstream.a.password: unknown; did you mean "password_file"? Known are url, http_url, https_url, username, password_file, password_credential, no_proxy, owner, container_url, pac, pac_refresh, trusted'),
-        (UPSTREAM + URL + 'owner = "alice"', "upstream.a.owner: goes with a proxy on loopback, such as 127.0.0.1, and http://proxy:3128 is elsewhere"),
-        (UPSTREAM + 'http_url = "http://[::1]:1"\nhttps_url = "http://proxy:1"\nowner = "alice"', "upstream.a.owner: goes with a proxy on loopback, such as 127.0.0.1, and http://proxy:1 is elsewhere"),
+        (UPSTREAM + URL + 'owner = "alice"', "upstream.a.owner: is only for a proxy on loopback, such as 127.0.0.1; http://proxy:3128 is not"),
+        (UPSTREAM + 'http_url = "http://[::1]:1"\nhttps_url = "http://proxy:1"\nowner = "alice"', "upstream.a.owner: is only for a proxy on loopback, such as 127.0.0.1; http://proxy:1 is not"),
         (UPSTREAM + 'url = "http://127.0.0.1:1"\nowner = "a:b"', 'upstream.a.owner: "a:b" is not the name of a user'),
-        (UPSTREAM + 'url = "http://127.0.0.1:1"\nowner = 1000', "upstream.a.owner: 1000 is not a text in quotes"),
+        (UPSTREAM + 'url = "http://127.0.0.1:1"\nowner = 1000', "upstream.a.owner: 1000 is not text in quotes"),
         (UPSTREAM + 'pac = "wpad.dat"', f'upstream.a.pac: "wpad.dat" {NO_PAC}'),
         (UPSTREAM + 'pac = "ftp://wpad/wpad.dat"', f'upstream.a.pac: "ftp://wpad/…" {NO_PAC}'),
         (UPSTREAM + 'pac = "file://etc/wpad.dat"', f'upstream.a.pac: "file://etc/…" {NO_PAC}'),
         (UPSTREAM + 'pac = "http://wp ad/wpad.dat"', f'upstream.a.pac: "‹unparsable›/…" {NO_PAC}'),
-        (UPSTREAM + 'pac = "http://u:hunter2@wpad/wpad.dat"', 'upstream.a.pac: "‹unparsable›" holds a user or password: a PAC file is fetched without one'),
-        (UPSTREAM + 'pac = "http://10.0.0.300/wpad.dat"', 'upstream.a.pac: "http://10.0.0.300/…" names no host that a PAC file could be on'),
-        (UPSTREAM + PAC + URL, "upstream.a.url: stands beside pac: write one or the other"),
-        (UPSTREAM + PAC + 'http_url = "http://b"', "upstream.a.http_url: stands beside pac: write one or the other"),
-        (UPSTREAM + PAC + 'https_url = "http://b"', "upstream.a.https_url: stands beside pac: write one or the other"),
-        (UPSTREAM + PAC + 'container_url = "http://b"', "upstream.a.container_url: stands beside pac: write one or the other"),
-        (UPSTREAM + PAC + 'owner = "alice"', "upstream.a.owner: stands beside pac: write one or the other"),
-        (UPSTREAM + PAC + 'pac_refresh = "1s"', 'upstream.a.pac_refresh: 1 s is out of bounds: write "10s" to "7d"'),
-        (UPSTREAM + PAC + 'password_file = "/p"', "upstream.a: username is missing; a password does not go without"),
+        (UPSTREAM + 'pac = "http://u:hunter2@wpad/wpad.dat"', 'upstream.a.pac: "‹unparsable›" contains a user or password: a PAC file is fetched without one'),
+        (UPSTREAM + 'pac = "http://10.0.0.300/wpad.dat"', 'upstream.a.pac: "http://10.0.0.300/…" does not name a host'),
+        (UPSTREAM + PAC + URL, "upstream.a.url: is set together with pac: use one or the other"),
+        (UPSTREAM + PAC + 'http_url = "http://b"', "upstream.a.http_url: is set together with pac: use one or the other"),
+        (UPSTREAM + PAC + 'https_url = "http://b"', "upstream.a.https_url: is set together with pac: use one or the other"),
+        (UPSTREAM + PAC + 'container_url = "http://b"', "upstream.a.container_url: is set together with pac: use one or the other"),
+        (UPSTREAM + PAC + 'owner = "alice"', "upstream.a.owner: is set together with pac: use one or the other"),
+        (UPSTREAM + PAC + 'pac_refresh = "1s"', 'upstream.a.pac_refresh: 1 s is out of range:  write "10s" to "7d"'),
+        (UPSTREAM + PAC + 'password_file = "/p"', "upstream.a: username is missing; a password needs one"),
         *(
-            (UPSTREAM + PAC + f'trusted = ["{text}"]', f'upstream.a.trusted: "{text}" is no host and no hosts, such as "*.corp.example", "10.10.0.3" or "10.10.0.0/24"')
+            (UPSTREAM + PAC + f'trusted = ["{text}"]', f'upstream.a.trusted: "{text}" is not a host or pattern, such as "*.corp.example", "10.10.0.3" or "10.10.0.0/24"')
             for text in ("", "proxy:3128", "10.10.0.3:3128", "10.10.0.*:3128", "*:3128", "10.10.0.300", "10.10.0", "10.10.0.0/33", "10.10.0.*/24", "http://proxy", "a b")
         ),
-        (UPSTREAM + URL + 'trusted = ["*.corp.example"]', "upstream.a.trusted: goes with pac"),
-        (UPSTREAM + URL + 'pac_refresh = "2h"', "upstream.a.pac_refresh: goes with pac"),
-        (UPSTREAM + 'pac = "auto"\n[[network]]\nuse = ["a"]', 'network 1.use: "a" has pac = "auto", which asks whoever answers: give the network a match'),
-        ("network = 3", "network: expected [[network]], with two brackets"),
-        ("[network]\nuse = []", "network: expected [[network]], with two brackets"),
+        (UPSTREAM + URL + 'trusted = ["*.corp.example"]', "upstream.a.trusted: is only for pac"),
+        (UPSTREAM + URL + 'pac_refresh = "2h"', "upstream.a.pac_refresh: is only for pac"),
+        (UPSTREAM + 'pac = "auto"\n[[network]]\nuse = ["a"]', 'network 1.use: "a" has pac = "auto", which trusts whoever answers: give the network a match'),
+        ("network = 3", "network: expected [[network]], with double brackets"),
+        ("[network]\nuse = []", "network: expected [[network]], with double brackets"),
         ("[[network]]", "network 1.use: is missing"),
         ("[[network]]\nuse = []", 'network 1.use: names no upstream; write ["direct"] for none'),
-        ('[[network]]\nuse = ["offce"]', 'network 1.use: "offce" is no upstream; known are direct'),
-        ('[[network]]\nuse = ["direct", "direct"]', 'network 1.use: "direct" stands twice: once is enough'),
-        (LOCAL + '[[network]]\nuse = ["locale"]', 'network 1.use: "locale" is no upstream; did you mean "local"? Known are direct, local'),
+        ('[[network]]\nuse = ["offce"]', 'network 1.use: "offce" is not an upstream; known are direct'),
+        ('[[network]]\nuse = ["direct", "direct"]', 'network 1.use: "direct" is listed twice; once is enough'),
+        (LOCAL + '[[network]]\nuse = ["locale"]', 'network 1.use: "locale" is not an upstream; did you mean "local"? Known are direct, local'),
         ('[[network]]\nuse = ["direct"]\ngateway = ["10.0.0.1"]', "network 1.gateway: unknown; did you mean match.gateway?"),
-        ('[[network]]\nname = "a"\nuse = ["direct"]\n' * 2, 'network: the name "a" stands 2 times; a name is for one network'),
+        ('[[network]]\nname = "a"\nuse = ["direct"]\n' * 2, 'network: the name "a" is used 2 times; names must be unique'),
         ('[[network]]\nuse = ["direct"]\nmatch.gateway_mac = ["aa:bb"]', 'network 1.match.gateway_mac: "aa:bb" is not a MAC, such as "52:54:00:12:34:56"'),
         ('[[network]]\nuse = ["direct"]\nmatch.address = ["10.0.0.0/33"]', 'network 1.match.address: "10.0.0.0/33" is not a network, such as "10.10.0.0/16"'),
         ('[[network]]\nuse = ["direct"]\nmatch.ssid = [""]', 'network 1.match.ssid: "" is not a name or a pattern, such as "CorpNet*"'),
@@ -248,7 +248,7 @@ use = 1
             'no_proxy.always: "a;b"',
             'no_proxy.always: "c;d"',
             "upstream.a: url",
-            'upstream.b.url: "http://wpad/…" has a path: a proxy has none; a PAC file',
+            'upstream.b.url: "http://wpad/…" has a path, but a proxy has none; for a PAC file write pac = "…" instead of url',
             "upstream.b: username",
             'upstream.b.password_file: "secret"',
             'network 1.use: "offce"',
@@ -276,16 +276,16 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "warning"),
     [
-        ('[probe]\nrecheck = "0s"', 'probe.recheck: "0s" looks only on events'),
-        ('[probe]\nrecheck = "1s"', "probe.recheck: every 1 s is a load"),
+        ('[probe]\nrecheck = "0s"', 'probe.recheck: "0s" probes only on events'),
+        ('[probe]\nrecheck = "1s"', "probe.recheck: every 1 s is often"),
         ('[upstream.a]\nhttps_url = "http://a"', "upstream.a: https_url without http_url"),
         ('[upstream.a]\nhttp_url = "http://a"', "upstream.a: http_url without https_url"),
         (f'{UPSTREAM}{URL}username="u"\npassword_file="/p"\n[[network]]\nuse=["a"]', "network 1 (network 1): has no match, so the password of a is sent"),
         (UPSTREAM + PAC + '[[network]]\nuse = ["a"]', "network 1 (network 1): has no match, so the PAC of a is not asked here"),
-        (UPSTREAM + PAC + 'trusted = ["proxy.corp.*"]', 'upstream.a.trusted: "proxy.corp.*" has no end, so a PAC file may name a host'),
-        (UPSTREAM + PAC + 'trusted = ["*"]', 'upstream.a.trusted: "*" has no end'),
-        (UPSTREAM + PAC + PASSWORD, "upstream.a: its password goes to none of the proxies that the PAC names"),
-        ('[[network]]\nuse=["direct"]\n[[network]]\nuse=["direct"]', "network 1 (network 1): has no match, so what stands below it is never reached"),
+        (UPSTREAM + PAC + 'trusted = ["proxy.corp.*"]', 'upstream.a.trusted: "proxy.corp.*" is open-ended, so a PAC file may name anybody\'s host'),
+        (UPSTREAM + PAC + 'trusted = ["*"]', 'upstream.a.trusted: "*" is open-ended'),
+        (UPSTREAM + PAC + PASSWORD, "upstream.a: its password is sent to none of the proxies that the PAC names"),
+        ('[[network]]\nuse=["direct"]\n[[network]]\nuse=["direct"]', "network 1 (network 1): has no match, so what is below it is never reached"),
     ],
 )  # fmt: skip
 def test_what_is_valid_and_unwise_is_warned_of(text: str, warning: str) -> None:
@@ -294,12 +294,12 @@ def test_what_is_valid_and_unwise_is_warned_of(text: str, warning: str) -> None:
 
 OFFICE = '[[network]]\nname = "office"\nuse = ["a"]\nmatch.gateway = ["10.10.0.1"]\n'
 IN_CLEAR = (
-    "network 1 (office): the password of a is sent in clear to whoever shows this match, for an {} proxy does not prove who"
+    "network 1 (office): the password of a is sent unencrypted to whoever imitates this match: an {} proxy does not prove who"
     " it is; an https:// one does"
 )
-BY_THE_RELAY = "upstream.a: by the relay every user and every container of this machine may use it, with its password, though none of them sees that"
-TO_WHOM_IT_NAMES = "network 1 (office): the password of a is sent to whoever shows this match and is called *.corp.example or proxy by its PAC; in clear, unless that says HTTPS"
-TO_WHOEVER_LISTENS = "upstream.a: its password is sent to whoever listens there on this machine; with `owner` to that user's listener alone"
+BY_THE_RELAY = "upstream.a: through the relay every user and every container of this machine can use it, with its password, although none of them sees the password"
+TO_WHOM_IT_NAMES = "network 1 (office): the password of a is sent to whoever imitates this match and is called *.corp.example or proxy by its PAC; unencrypted, unless that says HTTPS"
+TO_WHOEVER_LISTENS = "upstream.a: its password is sent to whoever listens there on this machine; set `owner` to send it only to that user's listener"
 
 
 @pytest.mark.parametrize(
@@ -386,7 +386,7 @@ def test_exclusions_that_docker_understands(entry: str) -> None:
     ],
 )
 def test_exclusions_that_docker_does_not_understand(entry: str) -> None:
-    assert "is not understood by Docker" in problems(f'[no_proxy]\nalways = ["{entry}"]')[0]
+    assert "is not valid for Docker" in problems(f'[no_proxy]\nalways = ["{entry}"]')[0]
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def test_a_crash_is_told_once() -> None:
 
 
 def test_a_start_that_comes_after_the_minute_has_one_of_its_own() -> None:
-    """What hangs on Docker is stopped before it starts again, which may take longer than the minute."""
+    """What depends on Docker is stopped before it starts again, which may take longer than the minute."""
     later = TOO_LATE + 30
     after = went_on(TRIAL, running("its", 1, later))
 

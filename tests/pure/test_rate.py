@@ -11,30 +11,30 @@ from agent.decide.unsteady import Shaken
 
 NOW = 1000.0
 CHANGED = "the network changed since Docker was last started"
-UNSTEADY = "the network keeps changing: Docker is restarted when it has stood for"
+UNSTEADY = "the network keeps changing: Docker is restarted once it has been stable for"
 
 
 @pytest.mark.parametrize(
     ("before", "changed", "asked", "at", "because"),
     [
-        pytest.param(None, 0, Asked.AGENT, NOW, "Docker was not started lately", id="never-started"),
-        pytest.param(900, 0, Asked.AGENT, NOW, "the last start of Docker is 100 s ago", id="long-ago"),
-        pytest.param(970, 0, Asked.AGENT, NOW, "the last start of Docker is 30 s ago", id="just-its-turn"),
+        pytest.param(None, 0, Asked.AGENT, NOW, "Docker was not started recently", id="never-started"),
+        pytest.param(900, 0, Asked.AGENT, NOW, "Docker was last started 100 s ago", id="long-ago"),
+        pytest.param(970, 0, Asked.AGENT, NOW, "Docker was last started 30 s ago", id="just-its-turn"),
         pytest.param(
             990, 0, Asked.AGENT, 1020,
-            "one restart in 30 s within one network (docker.min_interval)", id="within-one-network",
+            "at most one restart in 30 s in one network (docker.min_interval)", id="within-one-network",
         ),
         pytest.param(
             990, 0, Asked.PERSON, 1020,
-            "one restart in 30 s within one network (docker.min_interval)", id="a-person-waits-and-is-told",
+            "at most one restart in 30 s in one network (docker.min_interval)", id="a-person-waits-and-is-told",
         ),
-        pytest.param(990, 0, Asked.NOW, NOW, "asked for by --now", id="now-skips"),
+        pytest.param(990, 0, Asked.NOW, NOW, "requested with --now", id="now-skips"),
         pytest.param(
             990, 995, Asked.AGENT, NOW, "the network changed since Docker was last started", id="network-change"
         ),
         pytest.param(
             990, 990, Asked.AGENT, 1020,
-            "one restart in 30 s within one network (docker.min_interval)", id="that-change-had-its-restart",
+            "at most one restart in 30 s in one network (docker.min_interval)", id="that-change-had-its-restart",
         ),
     ],
 )  # fmt: skip
@@ -56,7 +56,7 @@ def test_allowed_in_a_steady_network(
             (1035, f"{UNSTEADY} 40 s"),
             id="a-person-waits-and-is-told",
         ),
-        pytest.param(990, 995, Shaken(990, 3), Asked.NOW, (NOW, "asked for by --now"), id="now-skips"),
+        pytest.param(990, 995, Shaken(990, 3), Asked.NOW, (NOW, "requested with --now"), id="now-skips"),
         pytest.param(
             955, 995, Shaken(955, 2), Asked.AGENT, (1015, f"{UNSTEADY} 20 s"),
             id="whatever-the-interval-allows",
@@ -65,10 +65,10 @@ def test_allowed_in_a_steady_network(
         pytest.param(900, 940, Shaken(900, 3), Asked.AGENT, (1000, CHANGED), id="it-is-steady"),
         pytest.param(
             990, 985, Shaken(990, 2), Asked.AGENT,
-            (1020, "one restart in 30 s within one network (docker.min_interval)"), id="it-had-its-restart",
+            (1020, "at most one restart in 30 s in one network (docker.min_interval)"), id="it-had-its-restart",
         ),
         pytest.param(
-            None, 985, Shaken(990, 2), Asked.AGENT, (NOW, "Docker was not started lately"), id="by-the-agent-before",
+            None, 985, Shaken(990, 2), Asked.AGENT, (NOW, "Docker was not started recently"), id="by-the-agent-before",
         ),
         pytest.param(None, 995, Shaken(990, 1), Asked.AGENT, (1005, f"{UNSTEADY} 10 s"), id="another-agent-waits"),
     ],
@@ -82,12 +82,12 @@ def test_allowed_in_an_unsteady_one(
 
 
 @pytest.mark.parametrize(
-    ("asked", "how"), [(Asked.AGENT, ""), (Asked.PERSON, "; not to wait: docker-proxy-agent apply --now")]
+    ("asked", "how"), [(Asked.AGENT, ""), (Asked.PERSON, "; to restart now: docker-proxy-agent apply --now")]
 )
 def test_it_is_told_by_a_moment_that_stays_true(asked: Asked, how: str) -> None:
     told = {allowed_at(990, 0, 30, now, asked=asked).waits("10:05:12") for now in (991.0, 1019.0)}
 
-    interval = "one restart in 30 s within one network (docker.min_interval)"
+    interval = "at most one restart in 30 s in one network (docker.min_interval)"
     assert told == {f"{interval}: not before 10:05:12{how}"}
 
 

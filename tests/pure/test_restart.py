@@ -29,7 +29,7 @@ from agent.values.verdict import Outcome, Verdict
 
 IDLE = Busy()
 ONE, TWO = Busy(1), Busy(2)
-SWARM = Busy(2, cannot_keep="live-restore and Swarm exclude each other")
+SWARM = Busy(2, cannot_keep="live-restore does not work with Swarm")
 ON = Busy(2, is_keeping=True)
 PULL, BUILD = Busy(transfer="a pull or push"), Busy(transfer="a build")
 BOTH = Busy(1, "a pull or push")
@@ -44,9 +44,9 @@ UNKNOWN = None
 
 PROTECT, WHEN_IDLE, ALWAYS, NEVER = Restart.PROTECT, Restart.WHEN_IDLE, Restart.ALWAYS, Restart.NEVER
 NOW, LATER, BY_HAND = When.NOW, When.LATER, When.NEVER
-HOW = "; to restart all the same: docker-proxy-agent apply --now"
-HANGS = f"hangs on Docker and would be stopped with it (docker.take_along names those that may be){HOW}"
-HANG = HANGS.replace("hangs", "hang")
+HOW = "; to restart anyway: docker-proxy-agent apply --now"
+HANGS = f"depends on Docker and would be stopped with it (docker.take_along lists units that may be){HOW}"
+HANG = HANGS.replace("depends", "depend")
 NEVER_BY_US = f'docker.restart = "never"{HOW}'
 
 
@@ -58,18 +58,18 @@ NEVER_BY_US = f'docker.restart = "never"{HOW}'
         (PROTECT, ONE, UNKNOWN, LATER, f"1 container runs{HOW}"),
         (PROTECT, ONE, FINE, LATER, f"1 container runs, and office still works here{HOW}"),
         (PROTECT, TWO, ALIKE, LATER, f"2 containers run, and only no_proxy differs{HOW}"),
-        (PROTECT, TWO, URGENT, NOW, "office does not work here (timeout); 2 containers run and will go on"),
-        (PROTECT, ON, URGENT, NOW, "office does not work here (timeout); 2 containers run and will go on"),
+        (PROTECT, TWO, URGENT, NOW, "office does not work here (timeout); 2 containers run and will keep running"),
+        (PROTECT, ON, URGENT, NOW, "office does not work here (timeout); 2 containers run and will keep running"),
         (PROTECT, ON, FINE, LATER, f"2 containers run, and office still works here{HOW}"),
-        (PROTECT, SWARM, URGENT, LATER, f"2 containers run and would not survive: live-restore and Swarm exclude each other{HOW}"),
+        (PROTECT, SWARM, URGENT, LATER, f"2 containers run and would not survive: live-restore does not work with Swarm{HOW}"),
         (PROTECT, SWARM, FINE, LATER, f"2 containers run, and office still works here{HOW}"),
         (PROTECT, PULL, UNKNOWN, LATER, f"a pull or push is in flight{HOW}"),
         (PROTECT, PULL, FINE, LATER, f"a pull or push is in flight, and office still works here{HOW}"),
-        (PROTECT, PULL, URGENT, NOW, "office does not work here (timeout); a pull or push is broken off"),
+        (PROTECT, PULL, URGENT, NOW, "office does not work here (timeout); a pull or push is interrupted"),
         (PROTECT, BUILD, ALIKE, LATER, f"a build is in flight, and only no_proxy differs{HOW}"),
-        (PROTECT, BUILD, URGENT, NOW, "office does not work here (timeout); a build is broken off"),
+        (PROTECT, BUILD, URGENT, NOW, "office does not work here (timeout); a build is interrupted"),
         (PROTECT, BOTH, FINE, LATER, f"1 container runs, and office still works here{HOW}"),
-        (PROTECT, BOTH, URGENT, NOW, "office does not work here (timeout); 1 container runs and will go on"),
+        (PROTECT, BOTH, URGENT, NOW, "office does not work here (timeout); 1 container runs and will keep running"),
         (PROTECT, STACK, UNKNOWN, LATER, f"stack.service {HANGS}"),
         (PROTECT, STACK, URGENT, LATER, f"stack.service {HANGS}"),
         (PROTECT, STACK, FINE, LATER, f"stack.service {HANGS}"),
@@ -85,7 +85,7 @@ NEVER_BY_US = f'docker.restart = "never"{HOW}'
         (WHEN_IDLE, ONE, URGENT, LATER, f"1 container runs{HOW}"),
         (WHEN_IDLE, ON, URGENT, LATER, f"2 containers run{HOW}"),
         (WHEN_IDLE, PULL, FINE, LATER, f"a pull or push is in flight, and office still works here{HOW}"),
-        (WHEN_IDLE, PULL, URGENT, NOW, "office does not work here (timeout); a pull or push is broken off"),
+        (WHEN_IDLE, PULL, URGENT, NOW, "office does not work here (timeout); a pull or push is interrupted"),
         (WHEN_IDLE, BOTH, URGENT, LATER, f"1 container runs{HOW}"),
         (WHEN_IDLE, BUILD, FINE, LATER, f"a build is in flight{HOW}"),
         (WHEN_IDLE, BUILD, URGENT, LATER, f"a build is in flight{HOW}"),
@@ -110,7 +110,7 @@ TABLE = [
     if re.match(r" +(idle|protect|when-idle|always|never)  ", row)
 ]
 MEETS = {
-    "idle": IDLE, "a container runs": ONE, "a build": BUILD, "a pull or push": PULL, "a unit hangs on Docker": STACK,
+    "idle": IDLE, "a container runs": ONE, "a build": BUILD, "a pull or push": PULL, "a unit depends on it": STACK,
 }  # fmt: skip
 IN_WORDS = {
     "now": (NOW, NOW), "wait": (LATER, LATER), "by hand": (BY_HAND, BY_HAND), "urgent: now; else wait": (NOW, LATER),
@@ -140,7 +140,7 @@ def test_the_document_has_the_same_table() -> None:
 def test_a_person_who_says_now_is_obeyed(mode: Restart, met: Busy) -> None:
     decided = restarting(mode, met, FINE, is_asked_now=True)
 
-    assert (decided.when, decided.because) == (NOW, "asked for by --now")
+    assert (decided.when, decided.because) == (NOW, "requested with --now")
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_a_person_who_says_now_is_told_what_it_takes_along() -> None:
     decided = restarting(PROTECT, met, FINE, is_asked_now=True)
 
     assert decided.when is NOW
-    assert decided.because == "asked for by --now; stack.service and my-firewall.service are taken along"
+    assert decided.because == "requested with --now; stack.service and my-firewall.service are taken along"
     assert decided.takes_along == ("stack.service", "my-firewall.service")
 
 
@@ -228,7 +228,7 @@ HIDDEN = settings("http://xxxxx:xxxxx@office:1", "http://xxxxx:xxxxx@office:1", 
     [
         (OFFICE, DIRECT, Outcome.OK, False, "office still works here"),
         (OFFICE, DIRECT, Outcome.TIMEOUT, True, "office does not work here (timeout)"),
-        (OFFICE, DIRECT, None, True, "office has a password that is not for this network"),
+        (OFFICE, DIRECT, None, True, "office has a password that must not be used in this network"),
         (OFFICE, WIDER, Outcome.TIMEOUT, False, "only no_proxy differs"),
         (OFFICE, WIDER, None, False, "only no_proxy differs"),
         (OLD, NEW, Outcome.OK, False, "office still works here"),
@@ -250,7 +250,7 @@ def test_urgent_is_what_does_not_work_here(
 
 def test_what_is_no_upstream_cannot_be_asked() -> None:
     assert urgency(OFFICE, DIRECT, "", None) == Urgency(
-        is_urgent=True, because="what Docker runs with is no upstream of the policy"
+        is_urgent=True, because="what Docker runs with is not an upstream of the policy"
     )
 
 
@@ -304,7 +304,7 @@ def test_what_ends_the_shims_keeps_nothing_whatever_live_restore_says() -> None:
     met = busy(killed)
     assert not met.is_keeping
     assert restarting(PROTECT, met, URGENT, is_asked_now=False).because == (
-        f"2 containers run and would not survive: docker.service has KillMode=mixed, which ends them with it{HOW}"
+        f"2 containers run and would not survive: docker.service has KillMode=mixed, which stops them with it{HOW}"
     )
     assert not restarting(PROTECT, met, URGENT, is_asked_now=True).keeps_containers
 
@@ -344,7 +344,7 @@ def test_what_would_end_although_live_restore_is_on_is_waited_for(is_on: bool) -
     assert not met.is_keeping
     assert restarting(PROTECT, met, URGENT, is_asked_now=False).because == (
         "2 containers run and would not survive: "
-        f"Docker 20.10.24 ends those of docker run --rm when it starts: job{HOW}"
+        f"Docker 20.10.24 removes containers of docker run --rm when it starts: job{HOW}"
     )
     assert restarting(PROTECT, met, URGENT, is_asked_now=True).when is NOW
 
@@ -408,7 +408,7 @@ def test_a_sentence_names_no_more_units_than_one_can_read() -> None:
             docker(shims_in_unit=True, unit=UnitState(Phase.RUNNING, kill_mode="control-group")),
             "KillMode=control-group",
         ),
-        (docker(is_systemd=False), "read its file again"),
+        (docker(is_systemd=False), "reload its file"),
         (docker(engine=None), "does not answer"),
     ],
 )

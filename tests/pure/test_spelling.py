@@ -16,8 +16,8 @@ from tests.sources import AGENT
     ("systems", "users"),
     [
         (
-            "to restart all the same: docker-proxy-agent apply --now",
-            "to restart all the same: docker-proxy-agent apply --user --now",
+            "to restart anyway: docker-proxy-agent apply --now",
+            "to restart anyway: docker-proxy-agent apply --user --now",
         ),
         ("Try: sudo docker-proxy-agent plan", "Try: docker-proxy-agent plan --user"),
         ("sudo systemctl --user restart docker.service", "systemctl --user restart docker.service"),

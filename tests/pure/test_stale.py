@@ -128,8 +128,8 @@ def test_what_a_new_one_gets(wanted: Wanted, expects: Expected | None) -> None:
     ("made_at_home", "says"),
     [
         pytest.param(0, None, id="none"),
-        pytest.param(1, "1 container still has other proxy settings than a new one gets", id="one"),
-        pytest.param(2, "2 containers still have other proxy settings than a new one gets", id="two"),
+        pytest.param(1, "1 container still has proxy settings that a new one would not get", id="one"),
+        pytest.param(2, "2 containers still have proxy settings that a new one would not get", id="two"),
     ],
 )
 def test_the_note(made_at_home: int, says: str | None) -> None:
@@ -158,7 +158,7 @@ def test_what_is_not_known_is_not_said() -> None:
         (Ends(leaving=("172.17.0.1:3130",)), Code.CONTAINERS_STALE,
          "2 containers were made with the relay's address: once that is off, they reach nothing until they are recreated"),
         (Ends(gone=("172.17.0.1:3140",)), Code.CONTAINERS_STALE,
-         "2 containers still have other proxy settings than a new one gets"),
+         "2 containers still have proxy settings that a new one would not get"),
     ],
 )  # fmt: skip
 def test_what_was_made_with_a_relay_that_is_gone_reaches_nothing(ends: Ends, code: Code, says: str) -> None:

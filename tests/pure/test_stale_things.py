@@ -89,7 +89,7 @@ def test_what_its_image_sets_is_to_be_changed_there_first() -> None:
     images = image([f"HTTP_PROXY={URL}"], "corp/app:1")
     container, of_image = found(inspected(config={"Env": BY_HAND}), images=images, expects=HOME)
 
-    assert container.first == "its image sets HTTP_PROXY: make that one again first"
+    assert container.first == "its image sets HTTP_PROXY: recreate the image first"
     assert (of_image.kind, of_image.name) == (Kind.IMAGE, "corp/app:1")
 
 
@@ -119,10 +119,10 @@ def test_image(env: list[str], names: list[str], is_listed: bool) -> None:
 @pytest.mark.parametrize(
     ("size", "lost"),
     [
-        pytest.param(None, ("what it wrote beside its volumes",), id="not-known"),
+        pytest.param(None, ("what it wrote outside its volumes",), id="not-known"),
         pytest.param(0, (), id="nothing"),
-        pytest.param(999, ("999 bytes that it wrote beside its volumes",), id="bytes"),
-        pytest.param(1_234_567, ("1.2 MB that it wrote beside its volumes",), id="megabytes"),
+        pytest.param(999, ("999 bytes that it wrote outside its volumes",), id="bytes"),
+        pytest.param(1_234_567, ("1.2 MB that it wrote outside its volumes",), id="megabytes"),
     ],
 )
 def test_what_is_lost(size: int | None, lost: tuple[str, ...]) -> None:
@@ -135,7 +135,7 @@ def test_the_exclusions_that_a_person_set_are_lost() -> None:
     env = [*OF_THE_OFFICE[:4], "NO_PROXY=db", "no_proxy=localhost"]
     (one,) = found(inspected(config={"Env": env}, SizeRw=0), expects=HOME)
 
-    assert one.lost == ("the exclusions that were set by hand",)
+    assert one.lost == ("the no_proxy entries that were set by hand",)
 
 
 @pytest.mark.parametrize(

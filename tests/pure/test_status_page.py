@@ -172,7 +172,7 @@ def test_a_restart_that_waits_says_what_docker_uses_meanwhile_and_whether_that_w
         in_use="home",
         works=Outcome.REFUSED,
         evidence="nobody listens",
-        deferred="stack.service hangs on Docker",
+        deferred="stack.service depends on Docker",
     )
 
     shown = list(lines(msgspec.structs.replace(AT_THE_OFFICE, state=State.DEFERRED, docker=docker), NOW))
@@ -180,7 +180,7 @@ def test_a_restart_that_waits_says_what_docker_uses_meanwhile_and_whether_that_w
     assert shown[:3] == [
         "DEFERRED       docker 26.1.5 still uses home, which does not work here: refused (nobody listens)",
         "  wanted       office via corp: first of corp, direct that works",
-        "  waits        stack.service hangs on Docker",
+        "  waits        stack.service depends on Docker",
     ]
 
 
