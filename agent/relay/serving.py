@@ -135,7 +135,7 @@ class Serving:
         self._arrivals = Arrivals(self._are_roots, _is_gone, whose=self._whose, has_its_share=self._has_its_share)
         self._is_due = False  # the next turn of those
         self._waiting_at: dict[str, _Waiting] = {}  # bridges that the agent has said nothing of yet
-        self._listening: list[socket.socket] = []
+        self._listening: dict[socket.socket, End] = {}
         self._tasks: dict[asyncio.Task[None], _Guest] = {}
         self._leaving: set[asyncio.Task[None]] = set()
 
@@ -167,7 +167,7 @@ class Serving:
         return self._ways
 
     def listen(self, listening: socket.socket) -> None:
-        self._listening.append(listening)
+        self._listening[listening] = _end(listening.getsockname())  # one for all who come to it, as long as they stay
         self._loop.add_reader(listening, self._accept, listening)
 
     def stop_listening(self) -> None:
@@ -201,7 +201,7 @@ class Serving:
 
     def _accept(self, listening: socket.socket) -> None:
         """All that wait, so that none has to be dropped; the loop calls again for those who are left."""
-        own = _end(listening.getsockname())
+        own = self._listening[listening]
         left = max(_LEAST, min(_ACCEPTED, self._arrivals.room))
         while left > 0:
             try:
@@ -512,8 +512,11 @@ class _Carried(Opened):
         up, down = self._tunnel.moved if self._tunnel is not None else (0, 0)
         return self._up + up, self._down + down
 
-    async def run_tunnel(self, rest: bytes) -> Ended:
-        """All that comes goes through. `rest`: what the client has sent already."""
+    async def become_tunnel(self, rest: bytes) -> Carrying:
+        """All that comes goes through what is to be run now; then call `end_tunnel`, however it ended.
+
+        `rest`: what the client has sent already.
+        """
         over, received = self.taken()
         try:
             if received:
@@ -528,15 +531,16 @@ class _Carried(Opened):
         serving = self._serving
         serving.draining.discard(self)
         client, pipes = self.client, serving.pipes
-        tunnel = TlsTunnel(client, over) if isinstance(over, Stream) else Tunnel(client, over, pipes)
-        self._tunnel = tunnel
-        serving.draining.add(tunnel)
-        try:
-            return await tunnel.run()
-        finally:
-            tunnel.finish(Ended.STOPPED)  # if this is cancelled
-            serving.draining.discard(tunnel)
-            self._leave()
+        self._tunnel = TlsTunnel(client, over) if isinstance(over, Stream) else Tunnel(client, over, pipes)
+        serving.draining.add(self._tunnel)
+        return self._tunnel
+
+    def end_tunnel(self) -> None:
+        """Also if it has ended by itself, or has not become one."""
+        if self._tunnel is not None:
+            self._tunnel.finish(Ended.STOPPED)  # if it was cancelled
+            self._serving.draining.discard(self._tunnel)
+        self._leave()
 
     def count(self) -> None:
         up, down = self.moved
@@ -677,13 +681,15 @@ class _Visit:
     async def carry(self, carried: _Carried, rest: bytes, asked: Connect) -> None:
         how = Ended.BROKEN
         try:
-            how = await carried.run_tunnel(rest)
+            tunnel = await carried.become_tunnel(rest)
+            how = await tunnel.run()  # for hours: no coroutine lies between that could be done without
         except asyncio.CancelledError:
             how = carried.how or Ended.STOPPED
             if carried.how is None:
                 raise
             reset(self._client.connected)
         finally:
+            carried.end_tunnel()
             self._written(asked.host, asked.port, carried, how.value)
 
     async def _opened(self, conversation: Conversation, asked: Connect) -> _Carried | None:
@@ -748,7 +754,11 @@ class _Visit:
     async def _switched(self, forwarding: Forwarding, opener: _ByOrders, asked: Request) -> None:
         carried = opener.carried
         assert carried is forwarding.switched()  # noqa: S101 - the last that was opened
-        how = await carried.run_tunnel(b"")
+        try:
+            tunnel = await carried.become_tunnel(b"")
+            how = await tunnel.run()
+        finally:
+            carried.end_tunnel()
         self._written(asked.host, asked.port, carried, how.value)
 
     # What is written down.

@@ -149,7 +149,6 @@ with socket.create_server(("127.0.0.1", 0), backlog=1000) as listening:
         threading.Thread(target=serve, args=(listening.accept()[0],), daemon=True).start()
 """
 TURNS: Final = 3
-IN_THE_LAPTOP: Final = "/root/relay"
 
 
 class Peer:
@@ -239,21 +238,24 @@ def _first_byte(stack: ExitStack, folder: Path, tinyproxy: Peer, server: int) ->
 
 
 def _memory(world: World) -> list[Row]:
+    """As its unit starts it: with a socket of systemd's, and no option, which argparse would have to read."""
     with Laptop(TRIXIE, world) as laptop:
-        laptop.run("mkdir", "-p", f"{IN_THE_LAPTOP}/run/docker-proxy-agent", f"{IN_THE_LAPTOP}/run/docker-proxy-relay")
         orders = orders_file(Orders(1, (RelayUpstream("direct"),), max_connections=4096))
-        laptop.write(f"{IN_THE_LAPTOP}/run/docker-proxy-agent/relay.json", orders.decode())
+        laptop.write("/run/docker-proxy-agent/relay.json", orders.decode())
+        laptop.run("mkdir", "-p", "/run/docker-proxy-relay")
         laptop.write("/root/server.py", SERVER)
         laptop.run("systemd-run", "--unit=server", "sh", "-c", f"{python(laptop)} /root/server.py >/tmp/port")
         laptop.until(lambda: laptop.exists("/tmp/port") and laptop.read("/tmp/port"), within=WITHIN_S)
         server = laptop.read("/tmp/port").strip()
         unit = "relay-to-measure"
         laptop.run(
-            "systemd-run", f"--unit={unit}", "-p", "LimitNOFILE=65536", "-p", "Environment=MALLOC_ARENA_MAX=1",
+            "systemd-run", f"--unit={unit}", "--socket-property=ListenStream=127.0.0.1:3139",
+            "-p", "LimitNOFILE=65536", "-p", "Environment=MALLOC_ARENA_MAX=1",
             "-p", "Environment=MALLOC_TRIM_THRESHOLD_=131072", "-p", "Environment=PYTHONNODEBUGRANGES=1",
-            AGENT, "--root", IN_THE_LAPTOP, "relay", "--listen", "127.0.0.1:3139",
+            AGENT, "relay",
         )  # fmt: skip
-        laptop.until(laptop.exists, f"{IN_THE_LAPTOP}/run/docker-proxy-relay/state.json", within=WITHIN_S)
+        laptop.run("systemctl", "start", f"{unit}.service")
+        laptop.until(laptop.exists, "/run/docker-proxy-relay/state.json", within=WITHIN_S)
         process = laptop.proc(int(laptop.docker.show("MainPID", f"{unit}.service")))
         time.sleep(1)
         first = resident_mb(process)

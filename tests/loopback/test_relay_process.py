@@ -15,6 +15,7 @@ import socket
 import stat
 import subprocess
 import sys
+import types
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -477,8 +478,18 @@ async def test_many_idle_tunnels_and_the_next_is_served(tmp_path: Path) -> None:
         client = await one.tunnel("127.0.0.1", end.port)
         assert await client.echoes()
         assert all([await each.echoes() for each in held])
+        assert {_coroutines(task) for task in one.running._serving._tasks} == {2}, "each takes memory for hours"
         for each in (client, *held):
             each.close()
+
+
+def _coroutines(task: asyncio.Task[None]) -> int:
+    """That wait in each other."""
+    count = 0
+    waiting: object = task.get_coro()
+    while isinstance(waiting, types.CoroutineType):
+        count, waiting = count + 1, waiting.cr_await
+    return count
 
 
 async def test_connections_are_written_down_if_asked_for_without_paths_and_headers(tmp_path: Path) -> None:
@@ -928,7 +939,7 @@ async def test_while_the_agent_says_nothing_of_a_network_it_counts_as_one_that_l
 async def test_whoever_was_accepted_when_it_stops_is_served_still() -> None:
     async with echo() as end, begun(looked_up, Orders(1, (DIRECT,)), []) as (one, port):
         clients = [socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) for _ in range(100)]
-        one._accept(one._listening[0])
+        one._accept(*one._listening)
         one.stop_listening()
         assert not one.is_idle
         for each in clients:
