@@ -115,9 +115,7 @@ class RelayMemory:
         self.had: frozenset[str] = frozenset()  # where containers were given it
         self.network = ""  # where the orders were chosen
         self.way: Way | None = None  # that a pause keeps, as it is on disk; None: not known yet
-        self.internal: tuple[str, ...] | None = (
-            None  # bridges that lead nowhere, as they are on disk; None: not known yet
-        )
+        self.internal: tuple[str, ...] | None = None  # bridges that lead nowhere, as on disk; None: not known yet
         self.unsaved = ""  # why it was given up, as long as that is not kept
 
 
@@ -271,7 +269,8 @@ class LocalRelay:
         if self._is_in_docker and told is not None and told.upstreams:
             # What a PAC names for each host cannot be kept by names.
             names = tuple(one.name for one in told.upstreams) if told.pac is None else ()
-            self._keep_way(Way(self._memory.network if names else "", names))
+            if names != self._way_on_disk().upstreams:
+                self._keep_way(Way(self._memory.network if names else "", names))
         return await self.tell_of_bridges()
 
     async def tell_at_once(self, network: Network, refused: Mapping[str, Verdict], *, is_paused: bool) -> Relayed:
@@ -288,15 +287,17 @@ class LocalRelay:
 
     def _keep_way(self, way: Way) -> None:
         """For a boot in a pause; else nothing is kept."""
-        memory = self._memory
-        if memory.way is None:
-            memory.way = self._way.load()
-        if memory.way != way and self._way.keep(way):
-            memory.way = way
+        if self._way_on_disk() != way and self._way.keep(way):
+            self._memory.way = way
+
+    def _way_on_disk(self) -> Way:
+        if self._memory.way is None:
+            self._memory.way = self._way.load()
+        return self._memory.way
 
     def _kept_way(self) -> Way:
         """As far as the policy has it still."""
-        way = self._way.load()
+        way = self._way_on_disk()
         known = tuple(name for name in way.upstreams if name in self._policy.upstreams)
         return Way(way.network, known) if known[:1] == way.upstreams[:1] else Way()
 

@@ -51,7 +51,7 @@ class Bridges:
         self._there = there
         self._clock = clock
         self._known: dict[tuple[int, str], _Known] | None = None
-        self._asked = 0.0  # when Docker has answered last
+        self._asked = 0.0  # when Docker was asked last
         self._looking = asyncio.Lock()  # what is heard later counts
 
     @property
@@ -91,9 +91,9 @@ class Bridges:
             self._known = {bridge: one for bridge, one in known.items() if bridge in there}
             if not any(_is_open(known.get(bridge), now) or self._is_due(bridge, now) for bridge in there):
                 return
+        self._asked = now  # also one that hangs is not asked in each pass, where nothing is new
         listed = await self._ask()
         if listed is not None:
-            self._asked = now
             found = {
                 bridge: known.get(bridge, _Known(now, is_old=bridge_of(*bridge) in leading_out)) for bridge in there
             }

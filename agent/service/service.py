@@ -224,8 +224,10 @@ class Service:
     async def _is_word_awaited(self) -> bool:
         if self._policy.current is None:
             return False
+        relay = self._policy.current.world.relay
         try:
-            return await self._policy.current.world.relay.tell_who_waits()
+            self._wakes.heed_relay(relay.folder, relay.state)  # at boot it may come in the middle of a pass
+            return await relay.tell_who_waits()
         except AgentError:  # such as a full disk: the next pass meets it, too, and says so
             return False
         except Exception as error:  # noqa: BLE001 - the boundary of a target

@@ -210,6 +210,9 @@ async def test_a_boot_during_a_pause_leaves_the_relay_its_way(laptop: AfterBoot)
     laptop.policy(POLICY)
     async with laptop.running():
         await laptop.asks(Command.PAUSE)
+    laptop.restarted()  # which takes nothing of it
+    async with laptop.running():
+        pass
     starts, ups = laptop.dockerd.starts, len(laptop.units.ups)
 
     laptop.boot()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from agent.clients.users import ThisSystem
@@ -11,6 +12,7 @@ from agent.one_pass.pac import LocalPacs, PacMemory
 from agent.one_pass.relay import LocalRelay
 from agent.one_pass.relay_bridges import Bridges
 from agent.one_pass.sockets import LocalSockets
+from agent.service.requests import Command
 from agent.values.pac import PacFault
 from agent.values.paths import Paths
 from agent.values.policy import Policy, RegistryUrl
@@ -197,3 +199,22 @@ async def test_nor_is_it_where_the_other_way_or_the_upstream_fails(laptop: WithP
         assert f"relay {hub}" in laptop.place.asked
         assert laptop.dockerd.runs_with == RELAY
         assert "relay-failed" not in laptop.conditions()
+
+
+async def test_after_a_boot_a_paused_agent_has_the_pac_asked_before_it_tells_of_a_way(laptop: WithPac) -> None:
+    """What a PAC says for each host is more than the names of upstreams."""
+    laptop.policy(POLICY)
+    async with laptop.running():
+        await laptop.asks(Command.PAUSE)
+        before = laptop.orders
+    laptop.restarted()
+    laptop.paths.relay_orders.unlink()
+    async with laptop.running() as hand:
+        await hand.wake()
+        told = laptop.orders
+        assert msgspec.structs.replace(told, generation=1) == msgspec.structs.replace(before, generation=1)
+        assert told.pac is not None
+
+        laptop.place.snapshot = HOME
+        await hand.wake()
+        assert laptop.orders == told

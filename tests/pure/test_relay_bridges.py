@@ -109,9 +109,13 @@ async def test_of_a_bridge_that_others_made_it_is_asked_once_in_a_while() -> Non
     setting.listed = {"docker0": False, "mine0": True}
     for setting.now in range(1, int(OTHERS_AGAIN_S)):
         assert await setting.looked() == ()
-    setting.now = OTHERS_AGAIN_S
+    assert setting.asked == 1
+    setting.now, setting.listed, listed = OTHERS_AGAIN_S, None, setting.listed
+    for _ in range(9):
+        assert await setting.looked() == ()
+    setting.now, setting.listed = 2 * OTHERS_AGAIN_S, listed
     assert await setting.looked() == ("mine0",)
-    assert setting.asked == 2
+    assert setting.asked == 3
 
 
 async def test_nothing_is_known_before_docker_has_answered_and_nothing_is_lost_when_it_does_not() -> None:
