@@ -58,7 +58,7 @@ from agent.probe.guard import Guard
 from agent.probe.listens import answers
 from agent.probe.on_their_way import OnTheirWay
 from agent.probe.private import MOST, Asking, Private, is_private, named, through
-from agent.probe.probe import Beyond, Question, Realms, beyond, probe
+from agent.probe.probe import Beyond, Question, Realms, beyond, probe, reach
 from agent.probe.side_by_side import Verdicts, probe_all
 from agent.probe.tls import Trust
 from agent.see.docker_bridge import docker_bridge
@@ -358,6 +358,10 @@ class Registries:
         excluded = for_dockerd(upstream, self._policy.no_proxy).no_proxy
         hosts = dict.fromkeys((*question.reach, *(of_hub if is_hub else ())))
         return await beyond(as_reached(upstream, question.vantage), question, excluded, (*hosts,))
+
+    async def reach(self, upstream: Upstream, host: RegistryUrl) -> Verdict:
+        """How this host is reached by TLS through the upstream, whatever it excludes."""
+        return await reach(upstream, self._question(), host)
 
     @property
     def is_password_out(self) -> bool:

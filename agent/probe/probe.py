@@ -112,6 +112,13 @@ async def beyond(
     return Beyond(tuple(each[: len(tokens)]), tuple(each[len(tokens) :]))
 
 
+async def reach(upstream: Upstream, question: Question, host: RegistryUrl) -> Verdict:
+    """How this host is reached by TLS, through the upstream whatever its no_proxy."""
+    ends_at = asyncio.get_running_loop().time() + question.timeout_s
+    (found,) = await _reached(upstream, question, (), ends_at=ends_at, hosts=(host,))
+    return found
+
+
 async def _ask_registries(
     upstream: Upstream, question: Question, no_proxy: Sequence[str], *, ends_at: float, realms: list[RegistryUrl]
 ) -> Verdict:

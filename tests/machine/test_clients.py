@@ -12,7 +12,7 @@ from tests.waiting import Seen
 
 from .lab.box import Ran
 from .lab.docker import LOCAL_IMAGE
-from .lab.laptop import Laptop
+from .lab.laptop import AGENT, POLICY, PROBE, Laptop
 from .lab.places import GUARDED, REGISTRY, TOKENS
 from .test_apply import PASSWORD_FILE, PLACES, applied, office_policy, soon_pulls, through
 from .test_service import NAME, started
@@ -102,28 +102,43 @@ def the_docker_command_itself_asks_for_the_token_of_a_build(laptop: Laptop) -> N
 
     refused = builds_from(images[0])
     assert not refused.ok
-    assert f'failed to fetch anonymous token: Get "{TOKENS}' in refused.stderr
-    assert "network is unreachable" in refused.stderr
-    assert not builds_from(images[0], f"ALL_PROXY={laptop.office.socks.url}").ok
-    assert not builds_from(images[0], f"HTTP_PROXY={shell.url}", f"NO_PROXY={TOKENS.split('/')[2]}").ok
+    assert f'failed to fetch anonymous token: Get "https://{TOKENS}/token?' in refused.stderr
+    assert "no such host" in refused.stderr
+    assert not builds_from(images[0], f"HTTP_PROXY={shell.url}", f"ALL_PROXY={laptop.office.socks.url}").ok
+    assert not builds_from(images[0], f"HTTPS_PROXY={shell.url}", "NO_PROXY=auth.example").ok
+    _doctor_tells_whom_that_shell_is(laptop)
 
-    built = builds_from(images[0], f"http_proxy={shell.url}")
+    built = builds_from(images[0], f"https_proxy={shell.url}")
     assert built.ok, built
-    assert [url.partition("?")[0] for url in shell.log()] == [TOKENS]
-    assert TOKENS not in str(dockerd.log())
+    assert shell.log() == [TOKENS]
+    assert TOKENS not in dockerd.log()
 
-    built = builds_from(images[1], "BUILDKIT_NO_CLIENT_TOKEN=1", "HTTP_PROXY=http://127.0.0.1:9")
+    built = builds_from(images[1], "BUILDKIT_NO_CLIENT_TOKEN=1", "HTTPS_PROXY=http://127.0.0.1:9")
     assert built.ok, built
-    assert TOKENS in str(dockerd.log())
+    assert TOKENS in dockerd.log()
 
     dockerd.forget()
     assert laptop.docker.pull(images[0]).ok
-    assert TOKENS in str(dockerd.log())
+    assert TOKENS in dockerd.log()
 
     # Nor does dockerd ask for what only the command wants to see.
-    inspect = ("env", "DOCKER_CLI_EXPERIMENTAL=enabled", "HTTP_PROXY=" + shell.url, "docker", "manifest", "inspect")
+    inspect = ("env", "DOCKER_CLI_EXPERIMENTAL=enabled", f"HTTP_PROXY={shell.url}", "docker", "manifest", "inspect")
     assert "no such host" in laptop.run(*inspect, images[0], check=False).stderr
     assert laptop.run(*inspect[:2], f"HTTPS_PROXY={shell.url}", *inspect[2:], images[0]).ok
+
+
+def _doctor_tells_whom_that_shell_is(laptop: Laptop) -> None:
+    """Called from a terminal, where a person may type a build."""
+    before = laptop.read(POLICY)
+    laptop.policy(f'[probe]\nregistry = ["https://{GUARDED}"]\n{before.removeprefix(PROBE)}')
+
+    typed = f"sh -c '{AGENT} doctor --json; true'"
+    ran = laptop.run("script", "--quiet", "--return", "--command", typed, "/dev/null")
+
+    (found,) = [one for one in json.loads(ran.stdout)["findings"] if one["code"] == "shell-proxy"]
+    assert found["where"] == TOKENS
+    assert "by the proxy of your shell, which has none: " in found["what"]
+    laptop.write(POLICY, before)
 
 
 @pytest.mark.trixie

@@ -35,18 +35,22 @@ from agent.cli.doctor.relay import RelaySeen
 from agent.cli.doctor.relay import judge as of_relays
 from agent.cli.doctor.seat import free_address
 from agent.cli.doctor.service import Service
+from agent.cli.doctor.shell import ShellsWay, way
+from agent.cli.doctor.shell import judge as of_shells
 from agent.cli.doctor.told import Around, Pause
 from agent.cli.doctor.trust import Rejected, Trust
 from agent.cli.doctor.trust import judge as of_trust
 from agent.cli.doctor.units import Unit
 from agent.cli.doctor.waiting import Waiting
 from agent.decide.pac import Answered, PacSeen, Said
+from agent.values import policy
 from agent.values.condition import Code, Condition
 from agent.values.dockerd import Engine, Flags, Phase, Reality, UnitState
 from agent.values.others import OTHERS, PODMAN
 from agent.values.pac import PacFault, read_answer
-from agent.values.policy import PacUrl, RegistryUrl
-from agent.values.settings import Texts
+from agent.values.policy import PacUrl, RegistryUrl, Upstream
+from agent.values.secret import Secret
+from agent.values.settings import ProxyUrl, Texts, proxy
 from agent.values.verdict import Outcome, Verdict
 
 POLICY = "/etc/docker-proxy-agent/config.toml"
@@ -250,6 +254,66 @@ def test_whom_to_ask_for_a_host_that_is_not_reached() -> None:
     assert behind.what.endswith("corp does not lead there: timeout (as it says)")
     assert behind.command.startswith("Ask whoever runs that proxy to allow it: cdn.test.")
     assert direct.command.startswith("Ask whoever runs this network to allow it: cdn.test.")
+
+
+def at(url: str) -> ProxyUrl:
+    found = proxy(url)
+    assert isinstance(found, ProxyUrl)
+    return found
+
+
+CORP = Upstream("corp", http=at("http://corp.test:3128"), https=at("http://corp.test:3128"))
+LOCKED = replace(CORP, username="alice", password=Secret("hunter2"))
+CLASH = Upstream("clash", http=at("socks5h://127.0.0.1:7890"), https=at("socks5h://127.0.0.1:7890"))
+
+
+@pytest.mark.parametrize(
+    ("environment", "docker", "tried"),
+    [
+        pytest.param({}, CORP, policy.DIRECT, id="no-proxy"),
+        pytest.param({}, policy.DIRECT, None, id="no-proxy-and-docker-has-none-either"),
+        pytest.param(
+            {"HTTP_PROXY": "http://corp.test:3128", "ALL_PROXY": "http://corp.test:3128"},
+            CORP,
+            policy.DIRECT,
+            id="others",
+        ),
+        pytest.param({"https_proxy": "corp.test:3128"}, CORP, None, id="dockers"),
+        pytest.param({"https_proxy": "corp.test:3128"}, LOCKED, CORP, id="dockers-without-its-password"),
+        pytest.param({"https_proxy": "http://bob:x@corp.test:3128"}, LOCKED, None, id="a-password-of-their-own"),
+        pytest.param({"HTTPS_PROXY": "http://corp.test:3128"}, CLASH, CORP, id="another-place's"),
+        pytest.param({"HTTPS_PROXY": "socks5://127.0.0.1:7890"}, CORP, CLASH, id="socks"),
+        pytest.param(
+            {"HTTPS_PROXY": "http://corp.test:3128", "NO_PROXY": ".hub.test"}, CORP, policy.DIRECT, id="excluded"
+        ),
+        pytest.param({"HTTPS_PROXY": "http://mallory.test:3128"}, CORP, None, id="nobody's-that-the-policy-knows"),
+        pytest.param({"HTTPS_PROXY": "http://a b"}, CORP, None, id="what-go-makes-of-it-is-not-known"),
+        pytest.param({"BUILDKIT_NO_CLIENT_TOKEN": "1"}, CORP, None, id="left-to-dockerd"),
+        pytest.param({"BUILDKIT_NO_CLIENT_TOKEN": "yes"}, CORP, policy.DIRECT, id="not-left-to-it"),
+    ],
+)
+def test_what_is_tried_in_place_of_a_shells_proxy(
+    environment: dict[str, str], docker: Upstream, tried: Upstream | None
+) -> None:
+    known = [CORP if docker is CORP else LOCKED, CLASH, policy.DIRECT]
+
+    tokens = RegistryUrl.parse("https://auth.hub.test")
+
+    assert way(environment, tokens, docker=docker, excluded=(), others=known) == tried
+
+
+def test_a_build_that_gets_no_token_from_this_shell() -> None:
+    def by(proxy: ProxyUrl | None, outcome: Outcome) -> list[Finding]:
+        verdict = Verdict(outcome, "as it says")
+        return [*of_shells([ShellsWay(tokens="auth.hub.test", proxy=proxy, docker="corp", verdict=verdict)])]
+
+    (none,), (another,) = by(None, Outcome.DNS), by(CLASH.https, Outcome.REFUSED)
+
+    assert by(None, Outcome.OK) == []
+    assert told([none, another]) == [(Sign.SHELL_PROXY, BROKEN)] * 2
+    assert none.what.endswith("by the proxy of your shell, which has none: dns (as it says)")
+    assert "socks5h://127.0.0.1:7890, which does not lead there: refused (as it says)" in another.what
+    assert none.command.endswith("export BUILDKIT_NO_CLIENT_TOKEN=1")
 
 
 def seat(answer: Answer, kept: Filter = Filter.OTHER) -> Seat:

@@ -27,6 +27,7 @@ from agent.cli.doctor import (
     room,
     service,
     settings,
+    shell,
     trust,
     units,
     waiting,
@@ -52,6 +53,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     engines: engines.Engines = engines.Engines()
     pacs: pacs.Pacs = pacs.Pacs()
     needed: tuple[pulls.Needed, ...] = ()
+    shells: tuple[shell.ShellsWay, ...] = ()
     relay: relay.RelaySeen | None = None
     seats: tuple[firewall.Seat, ...] = ()
     compose: compose.Compose = compose.Compose()
@@ -103,6 +105,7 @@ def _found(facts: Facts) -> Iterator[Finding]:
     yield from pacs.judge(facts.pacs)
     yield from listener.judge(facts.proxies, facts.policy)
     yield from pulls.judge(facts.needed)
+    yield from shell.judge(facts.shells)
     yield from relay.judge(facts.relay)
     yield from firewall.judge(facts.seats)
     yield from compose.judge(facts.compose)

@@ -35,6 +35,7 @@ class Sign(enum.Enum):
     CA_NOT_READ = "ca-not-read"
     TOKEN_SERVER = "token-server"  # noqa: S105 - it is none
     LAYERS_HOST = "layers-host"
+    SHELL_PROXY = "shell-proxy"
     PAC_UNIT_MASKED = "pac-unit-masked"
     PAC_SILENT = "pac-silent"
     PAC_LEADS_NOWHERE = "pac-leads-nowhere"

@@ -22,6 +22,7 @@ from agent import __version__
 from agent.audit import system_journal
 from agent.audit.account import who
 from agent.audit.read import Filter, Legible, moment_of, records
+from agent.cli.doctor.caller import environment_of_caller
 from agent.cli.doctor.clock import Clock
 from agent.cli.doctor.compose import Compose, services_of
 from agent.cli.doctor.engines import Engines
@@ -41,6 +42,7 @@ from agent.cli.doctor.room import Room
 from agent.cli.doctor.seat import free_address, kept_by, tried
 from agent.cli.doctor.service import Service, unmasked
 from agent.cli.doctor.settings import Written
+from agent.cli.doctor.shell import ShellsWay, way
 from agent.cli.doctor.told import Pause
 from agent.cli.doctor.trust import Rejected, Trust
 from agent.cli.doctor.units import Starts, Unit
@@ -48,6 +50,7 @@ from agent.cli.doctor.waiting import Waiting
 from agent.clients.homes import Homes
 from agent.clients.users import ThisSystem
 from agent.decide.clients import Intent
+from agent.decide.desired import for_dockerd
 from agent.decide.pac import is_trusted
 from agent.decide.relay import as_upstream
 from agent.decide.restart import When
@@ -137,6 +140,7 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
     clients: tuple[Client, ...] = ()
     logins: tuple[Login, ...] = ()
     needed: tuple[Needed, ...] = ()
+    shells: tuple[ShellsWay, ...] = ()
     unknown_to_containers: tuple[InContainers, ...] = ()
     relay: RelaySeen | None = None
     waiting: Waiting | None = None
@@ -160,6 +164,7 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
             logins = await _logins(policy, clients, seen)
             unknown_to_containers = await _in_containers(paths, policy, seen)
             needed = await _needed(policy, world, seen)
+            shells = await _shells(policy, world, needed)
             waiting = _waiting(paths, seen, choosing.conditions)
             pacs = await _pacs(paths, policy, seen)
             relay = await _relay(world, seen)
@@ -200,6 +205,7 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
         clients=clients,
         logins=logins,
         needed=needed,
+        shells=shells,
         pacs=pacs,
         unknown_to_containers=unknown_to_containers,
         service=await _service(paths),
@@ -422,6 +428,24 @@ async def _needed(policy: Policy, world: TheWorld, seen: Seen) -> tuple[Needed, 
             for role, (host, verdict) in roles
         ]
     return tuple(needed)
+
+
+async def _shells(policy: Policy, world: TheWorld, needed: Sequence[Needed]) -> tuple[ShellsWay, ...]:
+    """The token servers that Docker reaches, by the proxy of the shell that this was typed in."""
+    reached = [one for one in needed if one.role is Role.TOKENS and one.is_in_use and one.verdict.is_ok]
+    environment = environment_of_caller() if reached and world.prober.vantage.is_host else None
+    if environment is None:
+        return ()
+    found = []
+    for one in reached:
+        docker, tokens = policy.upstreams[one.upstream], RegistryUrl.parse(f"https://{one.host}")
+        excluded = for_dockerd(docker, policy.no_proxy).no_proxy
+        tried_with = way(environment, tokens, docker=docker, excluded=excluded, others=policy.upstreams.values())
+        if tried_with is not None:
+            proxy = None if tried_with.is_direct else tried_with.https
+            verdict = await world.prober.reach(tried_with, tokens)
+            found.append(ShellsWay(tokens=one.host, proxy=proxy, docker=one.upstream, verdict=verdict))
+    return tuple(found)
 
 
 def _left(seen: Seen) -> Iterator[Left]:

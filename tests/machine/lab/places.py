@@ -29,9 +29,9 @@ REGISTRY = "registry.example"
 HUB = "registry-1.docker.io"
 IMAGE = f"{REGISTRY}/busybox:latest"
 HUB_IMAGE = "busybox:latest"
-TOKENS_PORT = 5000
-GUARDED = f"{REGISTRY}:{TOKENS_PORT}"
-TOKENS = "http://10.99.0.10/token"
+GUARDED_PORT, TOKENS_PORT = 5000, 8443
+GUARDED = f"{REGISTRY}:{GUARDED_PORT}"
+TOKENS = f"auth.example:{TOKENS_PORT}"
 ALICE = "alice"
 # Everything that some reader of a URL, a file or a shell takes for something else.
 PASSWORD = "p@ss:w%rd$x \"q'#/?\\"
@@ -83,9 +83,9 @@ class Internet:
             ip address add 10.99.0.1/24 dev net; ip address add 10.99.0.10/24 dev net
             ip address add fd00:99::1/64 dev net nodad; ip address add fd00:99::10/64 dev net nodad
         """)
-        names = [f"--address=/{name}/10.99.0.10" for name in (REGISTRY, HUB, "mirror.example")]
+        names = [f"--address=/{name}/10.99.0.10" for name in (REGISTRY, HUB, "mirror.example", "auth.example")]
         self.dns = serve_dns(self.ground, scratch, "10.99.0.1", [*names, "--address=/#/"])
-        certificate, key = issue(scratch, REGISTRY, HUB, "mirror.example", "10.99.0.10")
+        certificate, key = issue(scratch, REGISTRY, HUB, "mirror.example", "auth.example", "10.99.0.10")
         config = scratch / "registry.yml"
         # Not in memory: there it copies all that it has of a layer for each piece, 90 s for 100 MB.
         kept = scratch / "registry"
@@ -98,10 +98,11 @@ class Internet:
         # Any token will do there.
         self._door = scratch / "door.yml"
         self._door.write_text(
-            f"{basics}http: {{addr: ':{TOKENS_PORT}', {tls}}}\nauth: {{silly: {{realm: {TOKENS}, service: lab}}}}\n"
+            f"{basics}http: {{addr: ':{GUARDED_PORT}', {tls}}}\n"
+            f"auth: {{silly: {{realm: 'https://{TOKENS}/token', service: lab}}}}\n"
         )
         self._scratch = scratch
-        self._guarded: Server | None = None
+        self._keys, self._has_guarded_door = (certificate, key), False
         self._registry = self.ground.serve(["docker-registry", "serve", str(config)], scratch / "registry.log", [443])
         resolve_by(self.ground, scratch, "10.99.0.1")
         self._busybox = busybox
@@ -116,10 +117,12 @@ class Internet:
 
     def open_guarded_door(self) -> None:
         """To the same registry: GUARDED, which lets nobody in without a token. TOKENS gives one to everybody."""
-        (self.files / "token").write_text('{"token": "any"}\n')
-        if self._guarded is None:
-            argv = ["docker-registry", "serve", str(self._door)]
-            self._guarded = self.ground.serve(argv, self._scratch / "door.log", [TOKENS_PORT])
+        if not self._has_guarded_door:
+            self._has_guarded_door = True
+            serve = ["docker-registry", "serve", str(self._door)]
+            self.ground.serve(serve, self._scratch / "door.log", [GUARDED_PORT])
+            tokens = [sys.executable, str(HERE / "tokens.py"), "10.99.0.10", str(TOKENS_PORT), *map(str, self._keys)]
+            self.ground.serve(tokens, self._scratch / "tokens.log", [TOKENS_PORT])
 
     def put_images(self, *names: str) -> None:
         """Into the registry, as `images.py` takes them."""
