@@ -25,7 +25,7 @@ from typing import Final, Protocol
 import msgspec
 
 from agent.see import netlink
-from agent.see.netlink import NetlinkFailed
+from agent.see.netlink import NetlinkFailed, Reached
 from agent.see.netlink_messages import Link, Route
 from agent.values.relay import Source, bridge_of
 
@@ -60,7 +60,7 @@ class Kernel(Protocol):
     def routers_are_behind(self, interface: int, /) -> bool: ...
     def owner_of(self, near: End, far: End, /) -> int | None: ...
     def owners_of(self, connections: Sequence[tuple[End, End]], /) -> Sequence[int | None]: ...
-    def ports_to(self, addresses: Sequence[str], /) -> Sequence[int | None]: ...
+    def ports_to(self, addresses: Sequence[str], /) -> Sequence[Reached]: ...
 
 
 class _Looked(msgspec.Struct, frozen=True):
@@ -140,7 +140,11 @@ class Who:
         return [False] * len(connections)
 
     def whose(self, peers: Sequence[str]) -> list[str]:
-        """For each address of a container the source that it counts for: a port of a bridge; if not known, itself."""
+        """For each address of a container the source that it counts for: the port of the bridge where it is.
+
+        All of a bridge that this is not known of are one: whoever answers for an address with a MAC that never sends
+        is there, too. Only if the kernel cannot be asked, each address is one. This host's own count as one.
+        """
         now = self._clock()
         kept = {peer: known for peer in peers if (known := self._whose.get(peer)) is not None and now < known[1]}
         unknown = [peer for peer in dict.fromkeys(peers) if peer not in kept]
@@ -154,11 +158,11 @@ class Who:
         return [kept[peer][0] for peer in peers]
 
     def _sources(self, peers: Sequence[str]) -> list[str]:
-        addresses = [str(_address(peer)) for peer in peers]
-        ports: Sequence[int | None] = [None] * len(peers)
-        with contextlib.suppress(NetlinkFailed):
-            ports = self._kernel.ports_to(addresses)
-        return [peer if port is None else f"port {port}" for peer, port in zip(peers, ports, strict=True)]
+        try:
+            reached = self._kernel.ports_to([str(_address(peer)) for peer in peers])
+        except NetlinkFailed:
+            return list(peers)
+        return [f"port {one.port}" if one.port else f"interface {one.interface}" for one in reached]
 
     def is_guest(self, address: str) -> bool:
         """Whether the kernel's way there leads to guests of this host. Raises NetlinkFailed."""

@@ -11,7 +11,9 @@ import errno
 import os
 import socket
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
+from typing import Final, TypeVar
+
+import msgspec
 
 from agent.see import netlink_messages as wire
 from agent.see import socket_messages
@@ -23,6 +25,8 @@ ANSWERS_WITHIN_S: Final = 1.0  # it takes a millisecond; a kernel that takes lon
 _ATTEMPTS: Final = 5
 _BUFFER: Final = 65536  # the kernel fills at most 32 KiB; only a single message can be larger
 _AT_ONCE: Final = 32  # questions, so that the answers have room
+
+_T = TypeVar("_T")
 
 _INTERFACES: Final = 1000  # each is a question of 10 µs
 
@@ -38,6 +42,13 @@ class NetlinkFailed(AgentError):
     def __init__(self, what: str, number: int = 0) -> None:
         super().__init__("netlink", what)
         self.errno = number
+
+
+class Reached(msgspec.Struct, frozen=True):
+    """How this host reaches an address on one of its links."""
+
+    interface: int  # by its index; 0: the address is its own, or behind a router, or out of reach
+    port: int = 0  # of the bridge that this interface is, by its index; 0: not known
 
 
 def links() -> list[Link]:
@@ -110,28 +121,33 @@ def neighbours() -> list[Neighbour]:
     return [neighbour for message in ask(wire.neighbours_request()) if (neighbour := wire.neighbour(message))]
 
 
-def ports_to(addresses: Sequence[str]) -> list[int | None]:
-    """By which port of a bridge each neighbour is reached: its index. 0: the address is this host's; None: not known.
+def ports_to(addresses: Sequence[str]) -> list[Reached]:
+    """By what each address is reached. A kernel before 5.0 cannot be asked: NetlinkFailed.
 
     A neighbour chooses its addresses as it likes, and its MACs, but not where its frames come from.
     """
-    ways = _each([wire.way_request(address) for address in addresses])
-    found: list[int | None] = [0 if any(map(wire.leads_here, told)) else None for told in ways]
-    bridges = [_on_the_link(told) for told in ways]
-    places = [place for place, bridge in enumerate(bridges) if bridge]
-    asked = [wire.neighbour_request(bridges[place], addresses[place]) for place in places]
-    macs = [next((one.mac for message in told if (one := wire.neighbour(message))), "") for told in _each(asked)]
-    known = [(place, mac) for place, mac in zip(places, macs, strict=True) if mac]
-    ports = _each([wire.port_request(bridges[place], mac) for place, mac in known])
-    for (place, _), told in zip(known, ports, strict=True):
-        found[place] = next((port for message in told if (port := wire.port(message))), None)
+    ways = [_on_the_link(told.messages) for told in _each([wire.way_request(address) for address in addresses])]
+    found = [Reached(interface) for interface in ways]
+    neighbours = [place for place, interface in enumerate(ways) if interface]
+    told = _each([wire.neighbour_request(ways[place], addresses[place]) for place in neighbours])
+    if any(one.errno == errno.EOPNOTSUPP for one in told):
+        raise NetlinkFailed("the kernel does not tell of a single neighbour", errno.EOPNOTSUPP)
+    macs = ((place, _first(map(wire.neighbour, one.messages))) for place, one in zip(neighbours, told, strict=True))
+    known = [(place, neighbour.mac) for place, neighbour in macs if neighbour is not None]
+    told = _each([wire.port_request(ways[place], mac) for place, mac in known])
+    for (place, _), one in zip(known, told, strict=True):
+        found[place] = Reached(ways[place], _first(map(wire.port, one.messages)) or 0)
     return found
 
 
 def _on_the_link(told: Sequence[Message]) -> int:
     """The interface that leads to a neighbour, by its index; 0: it is none."""
-    way = next((way for message in told if (way := wire.way(message))), None)
+    way = _first(map(wire.way, told))
     return way.hops[0].interface if way is not None and len(way.hops) == 1 and way.hops[0].gateway is None else 0
+
+
+def _first(found: Iterable[_T | None]) -> _T | None:
+    return next((one for one in found if one is not None), None)
 
 
 def radios() -> list[Radio]:
@@ -246,13 +262,10 @@ def _ask_once(request: KernelRequest, sequence: int) -> KernelAnswer | None:
     return told
 
 
-def _each(requests: Sequence[KernelRequest]) -> list[list[Message]]:
-    """The answers to questions as below; nothing where the kernel refuses."""
-    return [
-        told.messages
-        for at in range(0, len(requests), _AT_ONCE)
-        for told in _ask_together(requests[at : at + _AT_ONCE])
-    ]
+def _each(requests: Sequence[KernelRequest]) -> list[KernelAnswer]:
+    """As below, any number of them."""
+    parts = (requests[at : at + _AT_ONCE] for at in range(0, len(requests), _AT_ONCE))
+    return [told for part in parts for told in _ask_together(part)]
 
 
 def _ask_together(requests: Sequence[KernelRequest]) -> list[KernelAnswer]:

@@ -1178,6 +1178,40 @@ async def test_a_relay_that_has_heard_is_not_doubted(laptop: Relayed) -> None:
 PASSWORD = "s3cr3t-of-the-office"
 
 
+class RootsPaths(Paths, frozen=True):
+    """As those of the real system are."""
+
+    @property
+    def is_the_systems(self) -> bool:
+        return True
+
+
+@pytest.mark.needs_root
+async def test_relay_json_is_for_root_and_the_relay_alone_whoever_had_it_before(laptop: Relayed) -> None:
+    laptop.paths = RootsPaths(laptop.paths.root, laptop.paths.layout)
+    groups = laptop.paths.below("/etc/group")
+    groups.parent.mkdir(exist_ok=True)
+    groups.write_text("docker-proxy-relay:x:4242:\n")
+
+    def whose() -> tuple[int, int, int]:
+        found = laptop.paths.relay_orders.stat()
+        return found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)
+
+    laptop.policy(WITH_RELAY)
+    async with laptop.running() as hand:
+        assert whose() == (0, 4242, 0o640)
+
+        laptop.paths.relay_orders.chmod(0o644)
+        laptop.place.snapshot = HOME
+        await hand.wake()
+        assert whose() == (0, 4242, 0o640)
+
+        groups.write_text("docker-proxy-relay:x:4243:\n")  # the package was removed, and is there again
+        laptop.place.snapshot = at("10.10.0.1")
+        await hand.wake()
+        assert whose() == (0, 4243, 0o640)
+
+
 async def test_no_password_leaves_relay_json(laptop: Relayed) -> None:
     secret = laptop.paths.policy.parent / "office.password"
     secret.write_text(PASSWORD)

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from agent.relay.who import KEPT_S, NO_KEPT_S, WHOSE_KEPT_S, End, Untold, Who
-from agent.see.netlink import NetlinkFailed
+from agent.see.netlink import NetlinkFailed, Reached
 from agent.see.netlink_messages import Hop, Link, Route
 from agent.values.relay import Source, bridge_of
 
@@ -59,7 +59,7 @@ class Host:
         self.owner: int | None = None
         self.asked: list[int] = []
         self.asked_for_ports: list[int] = []
-        self.ports = {"172.17.0.2": 10, "172.17.7.7": 10, "172.17.0.3": 11, "172.17.0.1": 0}
+        self.ports = {"172.17.0.2": 10, "172.17.7.7": 10, "172.17.0.3": 11}
         self.asked_whose: list[str] = []
 
     def leads_here(self, address: str, /) -> bool:
@@ -86,11 +86,14 @@ class Host:
     def owners_of(self, connections: Sequence[tuple[End, End]], /) -> Sequence[int | None]:
         return [self.owner_of(*ends) for ends in connections]
 
-    def ports_to(self, addresses: Sequence[str], /) -> Sequence[int | None]:
+    def ports_to(self, addresses: Sequence[str], /) -> Sequence[Reached]:
         if self.is_silent:
             raise NetlinkFailed("silent", errno.ENOBUFS)
         self.asked_whose += addresses
-        return [self.ports.get(address) for address in addresses]
+        return [
+            Reached(0) if self.leads_here(address) else Reached(BRIDGE, self.ports.get(address, 0))
+            for address in addresses
+        ]
 
     def routers_are_behind(self, interface: int, /) -> bool:
         return interface in (WLAN, LXC)
@@ -247,16 +250,15 @@ def test_all_addresses_at_one_port_of_a_bridge_are_one_source() -> None:
     host, now = Host(), [0.0]
     who = Who(host, lambda: now[0])
 
-    one, again, other, here, unknown = who.whose(
-        ["172.17.0.2", "::ffff:172.17.7.7", "172.17.0.3", "172.17.0.1", "10.5.0.2"]
+    one, again, other, here, *unknown = who.whose(
+        ["172.17.0.2", "::ffff:172.17.7.7", "172.17.0.3", "172.17.0.1", "172.17.8.8", "172.17.8.9"]
     )
     assert one == again
-    assert len({one, other, here, unknown}) == 4
-    assert unknown == "10.5.0.2"
+    assert len({one, other, here, *unknown}) == 4
 
     now[0] = WHOSE_KEPT_S / 2
     assert who.whose(["172.17.0.2"] * 100) == [one] * 100
-    assert len(host.asked_whose) == 5
+    assert len(host.asked_whose) == 6
     host.ports["172.17.0.2"], now[0] = 11, WHOSE_KEPT_S  # who has an address may have it no more
     assert who.whose(["172.17.0.2"]) == [other]
     host.is_silent, now[0] = True, 2 * WHOSE_KEPT_S
