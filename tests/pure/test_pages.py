@@ -17,12 +17,16 @@ from agent.values.condition import Code
 from agent.values.policy import Policy, Problems
 from agent.values.policy_text import parse
 from tests.pages import FENCED, INLINE, PAGES, TRIED, block_typed, blocks, first_line, how_tried, typed
-from tests.sources import ROOT
+from tests.sources import AGENT, ROOT
 
 LINK: Final = re.compile(r"(?<!!)\[[^]]*\]\(([^)\s]+)\)|<img src=\"([^\"]+)\"|srcset=\"([^\"]+)\"")
 HEADING: Final = re.compile(r"^#{1,6} (.+)$", re.MULTILINE)
 # A command of ours in a line of a shell, and its words.
 OURS: Final = re.compile(r"(?:^|[ (|])docker-proxy-agent((?: [^|;&)>#]+)?)")
+# In what the agent says: its state, a name, a flag, a number.
+FILLED_IN: Final = re.compile(
+    r"^[A-Z]{4,}\b|…|\d[\d.]*|corp-proxy|elsewhere|--http-proxy|somebody else|\bvia\b|config\.toml"
+)
 MAKE: Final = re.compile(r"(?:^|[ (|])make((?: [a-z-]+)+)")
 
 PARSERS: Final = next(action.choices for action in tree()._actions if isinstance(action, argparse._SubParsersAction))
@@ -205,3 +209,13 @@ def test_what_needs_root_is_written_with_sudo(page: str) -> None:
     named = re.findall(r"`docker-proxy-agent ([a-z]+)`", FENCED.sub("", PAGES[page]))
 
     assert [name for name in named if name in COMMANDS and COMMANDS[name].needs_root] == []
+
+
+def test_what_the_agent_says_by_troubleshooting_is_what_it_says() -> None:
+    """A heading that nobody finds by what stands on the screen is none. What is filled in, such as a name, may be anything."""
+    section = PAGES["docs/troubleshooting.md"].partition("\n## What the agent says\n")[2].partition("\n## ")[0]
+    quoted = re.findall("`([^`]+)`", "\n".join(re.findall(r"(?m)^### (.+)$", section)))
+    said = re.sub(r'"\s+[rf]*"', "", "\n".join(path.read_text() for path in AGENT.rglob("*.py")))
+
+    assert len(quoted) > 20
+    assert [part for quote in quoted for part in FILLED_IN.split(quote) if part.strip() not in said] == []
