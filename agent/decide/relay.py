@@ -308,14 +308,21 @@ class Relayed(msgspec.Struct, frozen=True):
         return port_had([settings], ports)
 
     @property
+    def given(self) -> Relay | None:
+        """As Docker and clients are given it; None: they are given the upstream itself."""
+        if self.relaying.stage is Stage.GIVEN:
+            return self.relay
+        # At another port it has to show first that it works: until then it is had where it does.
+        is_moving = self.relaying.stage is Stage.TRIED and self.earlier is not None
+        return msgspec.structs.replace(self.relay, port=self.earlier) if is_moving else None
+
+    @property
     def for_docker(self) -> Settings | None:
-        """None: Docker is given the upstream itself."""
-        return self.address if self.relaying.stage is Stage.GIVEN else None
+        return for_docker(self.given) if self.given is not None else None
 
     @property
     def for_clients(self) -> Upstream | None:
-        """None: clients are given the upstream itself."""
-        return for_clients(self.relay) if self.relaying.stage is Stage.GIVEN else None
+        return for_clients(self.given) if self.given is not None else None
 
     @property
     def is_broken(self) -> bool:

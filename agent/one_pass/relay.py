@@ -550,7 +550,9 @@ class LocalRelay:
             else:
                 silent = self._units.silent_at(wanted)
                 problem = problem or (f"it does not listen at {', '.join(silent)}" if silent else "")
-        if is_asked:
+        if fault is not None and self._is_elsewhere():
+            memory.relaying = msgspec.structs.replace(relaying, asked=now, because=fault.what)
+        elif is_asked:
             if problem:
                 through, crowd = Verdict(Outcome.ERROR, problem), ""
             else:
@@ -565,6 +567,11 @@ class LocalRelay:
             self._conclude(concluded)
         if fault is not None:
             raise fault
+
+    def _is_elsewhere(self) -> bool:
+        """Whether it could not go to the port of this policy. A probe there would be answered by somebody else."""
+        at_loopback = (f"{LOOPBACK}:{self._relay.port}",)
+        return self._memory.relaying.stage is Stage.TRIED and self._units.silent_at(at_loopback) == at_loopback
 
     def _settled(self, through: Verdict) -> tuple[RegistryUrl, ...] | None:
         """The registries that tell whether the relay itself fails; None: any does."""

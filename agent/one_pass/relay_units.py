@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import enum
+import errno
 import os
+import socket
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -17,7 +19,7 @@ from agent.decide.relay import listened, listening
 from agent.see import netlink
 from agent.system.systemd import Systemd
 from agent.system.text_files import read_text, write_text
-from agent.values.errors import AgentError, UnitFailed
+from agent.values.errors import AgentError, TargetFailed, UnitFailed
 from agent.values.paths import Paths
 
 SERVICE: Final = "docker-proxy-relay.service"
@@ -50,7 +52,8 @@ class Units(Protocol):
     async def bring_up(
         self, where: tuple[str, ...], user_is_there: Callable[[], None], *, anew: Anew = Anew.NOTHING
     ) -> None:
-        """AgentError: why it cannot be; TargetFailed: where it is to listen could not be written, and it is as it was.
+        """AgentError: why it cannot be; TargetFailed: it cannot listen there, or that could not be written, and it is
+        as it was.
 
         `user_is_there`: called once its user exists, and before it runs.
         """
@@ -84,10 +87,13 @@ class RelayUnits:
     ) -> None:
         """One that is up at other addresses is stopped first, the service, too (FACTS 231).
 
-        What can fail comes before that, as on a full disk: until then it goes on where it is. And whatever became of
+        What can fail comes before that, as on a full disk, or where a port is taken: until then it goes on where it
+        is. And whatever became of
         the stop, it is started again: dockerd has its address.
         """
         before, wanted = await asyncio.to_thread(read_text, self._drop_in), listening(where)
+        if before not in (None, wanted):
+            self._may_move(listened(before or ""), where)
         is_stopped = before != wanted or anew is Anew.ALL
         if before != wanted:
             await asyncio.to_thread(write_text, self._drop_in, before, wanted, _MODE)
@@ -102,6 +108,16 @@ class RelayUnits:
             await self._start("restart" if anew is Anew.SERVICE else "start", user_is_there)
         if not await self._systemd.says("is-enabled", "--quiet", SOCKET):
             await self._systemd.call("enable", "--quiet", SOCKET)
+
+    def _may_move(self, before: tuple[str, ...], where: tuple[str, ...]) -> None:
+        """One address that is taken fails the whole socket unit, and whoever has the others would be cut off."""
+        if len(self.silent_at(before)) == len(before):
+            return
+        if taken := tuple(end for end in where if end not in before and _is_taken(end)):
+            port = taken[0].rpartition(":")[2]
+            wrong = f"something else listens at {', '.join(taken)}"
+            remedy = f"See: sudo ss -tlnp sport = :{port}. Or set relay.port to another port"
+            raise TargetFailed(SOCKET, wrong, remedy, then=f"it goes on at {', '.join(before)}")
 
     async def _start(self, how: str, user_is_there: Callable[[], None]) -> None:
         try:
@@ -132,12 +148,27 @@ class RelayUnits:
         await self._systemd.call("daemon-reload")
 
 
-def _is_heard(end: str) -> bool:
+def _is_taken(end: str) -> bool:
+    host, port = _host_and_port(end)
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as systemd: what has ended is not in the way
+        try:
+            one.bind((host, port))
+        except OSError as error:
+            return error.errno == errno.EADDRINUSE  # a bridge may come later
+    return False
+
+
+def _host_and_port(end: str) -> tuple[str, int]:
     host, _, port = end.rpartition(":")
-    host = host.strip("[]")
-    found = netlink.listeners(int(port), [host])
+    return host.strip("[]"), int(port)
+
+
+def _is_heard(end: str) -> bool:
+    host, port = _host_and_port(end)
+    found = netlink.listeners(port, [host])
     # systemd opened its own. Who came before it may carry everything, and a probe through that would work.
-    return any(one.takes(host, int(port)) and one.uid == os.geteuid() for one in found)
+    return any(one.takes(host, port) and one.uid == os.geteuid() for one in found)
 
 
 class Somebody:

@@ -50,9 +50,9 @@ class ChoiceFile:
 
 def _settings(seen: Planned, exclusions: NoProxy) -> Settings:
     """By the relay, once Docker has its address: it needs no password, and follows without a new file."""
-    if seen.relayed.for_docker is None:
+    if (relay := seen.relayed.given) is None:
         return _of(seen.upstream, exclusions)
-    return _of(as_upstream(seen.relayed.relay.port), exclusions_of_clients(exclusions))
+    return _of(as_upstream(relay.port), exclusions_of_clients(exclusions))
 
 
 def _of(upstream: Upstream, exclusions: NoProxy) -> Settings:

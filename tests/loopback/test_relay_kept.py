@@ -17,7 +17,7 @@ from agent.cli.audit.at import at as what_was_so
 from agent.clients.clients import ClientsSeen
 from agent.clients.users import ThisSystem
 from agent.decide.clients import Intent, Wanted
-from agent.decide.relay import Chosen
+from agent.decide.relay import Chosen, as_upstream
 from agent.decide.relay import Relayed as Seen
 from agent.one_pass.drawing import picture_of
 from agent.one_pass.memory import only_looking
@@ -68,6 +68,7 @@ class Ups:
         self.anew: list[Anew] = []
         self.is_full = False  # the disk
         self.silent: set[str] = set()  # nobody listens there
+        self.taken = ""  # by another program, while the relay is up elsewhere
         self.came_up: Callable[[], None] = lambda: None
         self.is_stopped, self.goes_on = asyncio.Event(), asyncio.Event()  # while it is brought up
         self.goes_on.set()
@@ -79,13 +80,15 @@ class Ups:
         return self._where
 
     def silent_at(self, where: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(set(where) & self.silent)
+        return tuple(set(where) & {*self.silent, self.taken})
 
     async def bring_up(
         self, where: tuple[str, ...], user_is_there: Callable[[], None], *, anew: Anew = Anew.NOTHING
     ) -> None:
         if self.is_full:
             raise TargetFailed("50-docker-proxy-agent.conf", "no space left")
+        if self.taken in where:
+            raise TargetFailed("docker-proxy-relay.socket", f"something else listens at {self.taken}")
         if self.fails:
             raise AgentError("docker-proxy-relay.socket", self.fails)
         self.is_stopped.set()
@@ -839,6 +842,51 @@ async def test_docker_is_not_cut_off_from_the_port_of_an_earlier_policy(
             await hand.wake()
         assert "3150" not in str(laptop.dockerd.runs_with)
         assert laptop.units.where() == (tuple(one.replace("3130", "3140") for one in where) or None)
+
+
+async def test_docker_keeps_the_port_that_works_while_another_program_has_the_new_one(laptop: Relayed) -> None:
+    """Whose answers are good ones: a probe there would give Docker to it."""
+    laptop.policy(WITH_RELAY)
+    async with laptop.running() as hand:
+        starts = laptop.dockerd.starts
+        laptop.units.taken = "127.0.0.1:3140"
+        laptop.policy(WITH_RELAY.replace("enable = true", "enable = true\nport = 3140"))
+        for ahead_s in range(10, 100, 10):
+            laptop.clock.ahead_s = ahead_s
+            await hand.wake(Reason.FILES)
+            assert (laptop.dockerd.runs_with, laptop.dockerd.starts) == (RELAY, starts)
+            assert laptop.units.where() == LISTENS
+            assert laptop.clients.given[-1] == as_upstream(3130)
+            assert ":3130" in laptop.paths.choice.read_text()
+        assert laptop.conditions() == ["target-failed"]
+        assert "something else listens at 127.0.0.1:3140" in str(laptop.status()["conditions"])
+
+        laptop.place.snapshot = HOME
+        await hand.wake()
+        assert names(laptop.orders) == ["direct"]
+
+        laptop.units.taken = ""
+        laptop.clock.ahead_s += 100
+        await hand.wake()
+        assert "3140" in str(laptop.dockerd.runs_with)
+        assert (laptop.dockerd.starts, laptop.conditions()) == (starts + 1, [])
+
+
+async def test_docker_keeps_the_port_that_works_until_the_new_one_does(laptop: Relayed) -> None:
+    """One failed probe there is none of the old one."""
+    laptop.policy(WITH_RELAY)
+    async with laptop.running() as hand:
+        starts = laptop.dockerd.starts
+        laptop.place.becomes(relay="refused")
+        laptop.policy(WITH_RELAY.replace("enable = true", "enable = true\nport = 3140"))
+        await hand.wake(Reason.FILES)
+        assert (laptop.dockerd.runs_with, laptop.dockerd.starts) == (RELAY, starts)
+
+        laptop.place.becomes(relay="ok")
+        laptop.clock.ahead_s = 10
+        await hand.wake()
+        assert "3140" in str(laptop.dockerd.runs_with)
+        assert laptop.dockerd.starts == starts + 1
 
 
 async def test_a_docker_that_does_not_start_with_it_is_not_given_it_again(laptop: Relayed) -> None:

@@ -12,7 +12,7 @@ import pytest
 from agent.decide.relay import listening as drop_in
 from agent.one_pass.relay_units import SERVICE, SOCKET, RelayUnits
 from agent.system.systemd import OF_THE_SYSTEM
-from agent.values.errors import AgentError
+from agent.values.errors import AgentError, TargetFailed
 from agent.values.paths import Paths
 
 from .listeners import ME, SOMEBODY, listening, needs_root
@@ -42,7 +42,7 @@ class Relay:
     @property
     def told(self) -> list[list[str]]:
         path = Path(f"{self._folder / 'systemctl'}.log")
-        return [json.loads(line) for line in path.read_text().splitlines()]
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 @pytest.fixture
@@ -77,6 +77,28 @@ async def test_one_that_cannot_be_enabled_is_up_all_the_same(relay: Relay) -> No
         await relay.units.bring_up(THERE, nothing)
 
     assert ["start", SERVICE] in relay.told
+
+
+@pytest.mark.parametrize("at", ["127.0.0.1", "0.0.0.0"])
+async def test_a_port_that_is_taken_costs_nobody_the_one_that_works(relay: Relay, at: str) -> None:
+    """systemd opens all of them or none: Docker and containers would be cut off."""
+    with socket.create_server(("127.0.0.1", 0)) as ours, socket.create_server((at, 0)) as theirs:
+        works, taken = (f"127.0.0.1:{one.getsockname()[1]}" for one in (ours, theirs))
+        relay.paths.relay_drop_in.write_text(drop_in((works,)))
+
+        with pytest.raises(TargetFailed, match=f"something else listens at {taken}; it goes on at {works}"):
+            await relay.units.bring_up((taken, works), nothing)
+
+        assert (relay.told, relay.units.where()) == ([], (works,))
+    await relay.units.bring_up((taken, works), nothing)
+    assert relay.units.where() == (taken, works)
+
+
+async def test_one_that_is_down_is_started_even_so_and_systemd_says_what_is_in_the_way(relay: Relay) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as theirs:
+        taken = (f"127.0.0.1:{theirs.getsockname()[1]}",)
+        await relay.units.bring_up(taken, nothing)
+    assert ["start", SOCKET] in relay.told
 
 
 @needs_root
