@@ -44,6 +44,7 @@ _REFUSED: Final = 128
 _LEAST: Final = 64  # if as many wait as may
 _TURNED_AWAY: Final = 64  # that are told why and may take their time to hear it; others are told and closed
 _MOST_AT_A_BRIDGE: Final = 256
+_MOST_OF_ONE: Final = 64  # of these
 _CROWD: Final = "too many connect at once"
 _HEAD: Final = 8 * 1024  # bytes, read at once: what comes after a head waits in the kernel, which bounds it
 _PAUSE_S: Final = 0.1  # if there are no descriptors left
@@ -243,10 +244,16 @@ class Serving:
             waiting = self._waiting_at[bridge] = _Waiting(timer)
             self.tally.note_untold(bridge)
             self.note()
-        if len(waiting.connections) >= _MOST_AT_A_BRIDGE:
+        if len(waiting.connections) >= _MOST_AT_A_BRIDGE or self._has_many_waiting(waiting, one[1][0]):
             self._refuse(one[0], one[1][0])
         else:
             waiting.connections.append(one)
+
+    def _has_many_waiting(self, waiting: _Waiting, peer: str) -> bool:
+        if len(waiting.connections) < _MOST_OF_ONE:
+            return False
+        own, *others = self._who.whose([peer, *(other[0] for _, other, _ in waiting.connections)])
+        return others.count(own) >= _MOST_OF_ONE
 
     def _judge(self, bridge: str) -> None:
         """Once more: there is news. Who has to wait still does so no longer for that."""

@@ -936,6 +936,23 @@ async def test_while_the_agent_says_nothing_of_a_network_it_counts_as_one_that_l
     assert said == [f"let in by bridge if{BRIDGE}: the agent has not said whether it leads nowhere"]
 
 
+async def test_of_those_who_wait_for_word_on_a_bridge_one_container_is_a_quarter_at_most() -> None:
+    host, many = Host(), [f"172.17.1.{number}" for number in range(150)]
+    host.ways |= dict.fromkeys((*many, "172.17.0.3"), host.ways["172.17.0.2"])
+    host.ports |= dict.fromkeys(many, host.ports["172.17.0.2"])
+    async with begun(looked_up, Orders(1, (DIRECT,), told=()), [], who=Who(host)) as (one, _):
+        ends: list[socket.socket] = []
+        for peer in (*many, *many, "172.17.0.3"):
+            client, connected = socket.socketpair()
+            ends.append(client)
+            one._receive(connected, (peer, 40000), ("172.17.0.1", 3130))
+
+        ((_, waiting),) = one._waiting_at.items()
+        assert [peer for _, (peer, _), _ in waiting.connections] == [*many[:64], "172.17.0.3"]
+        for each in ends:
+            each.close()
+
+
 async def test_whoever_was_accepted_when_it_stops_is_served_still() -> None:
     async with echo() as end, begun(looked_up, Orders(1, (DIRECT,)), []) as (one, port):
         clients = [socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) for _ in range(100)]
