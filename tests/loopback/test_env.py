@@ -13,7 +13,7 @@ from typing import Final
 
 import pytest
 
-from agent.one_pass.picture import DockerShown, Picture, State, UpstreamShown
+from agent.one_pass.picture import DockerShown, Picture, RelayShown, State, UpstreamShown
 from agent.service.status_file import PolicyStatus, StatusFile, status_of
 from agent.targets.shells import Shell, exported
 from agent.values.paths import Paths
@@ -222,7 +222,7 @@ def test_a_full_disk_is_one_line_and_no_traceback(tmp_path: Path) -> None:
         (("--upstream", "corb"), 1, 'no upstream "corb"; did you mean "corp"? There are: direct, corp, local'),
         (("--upstream", "corp", "--merge", "x"), 64, "--merge needs --system"),
         (("--upstream", "corp", "--shell", "sh", "--json"), 64, "--shell has no JSON output"),
-        (("--url", "http://alice:hunter2@x.test:1"), 64, "holds a user or password"),
+        (("--url", "http://alice:hunter2@x.test:1"), 64, "contains a user or password"),
         (("--url", ""), 64, "is empty"),
         (("--url", "http://x.test:1", "--upstream", "corp"), 64, "not allowed with"),
     ],
@@ -302,13 +302,13 @@ def test_without_a_service_it_is_what_a_pass_would_choose(tmp_path: Path) -> Non
         assert machine.records() == []
 
 
-def a_status(paths: Paths, upstream: UpstreamShown | None, in_use: str | None) -> None:
+def a_status(paths: Paths, upstream: UpstreamShown | None, in_use: str | None, relay: RelayShown | None = None) -> None:
     """What an agent shows: this process stands for it."""
     docker = DockerShown(
         version="26.1.5", phase="running", absence="", method="daemon-json", effective=None, as_wanted=True,
         in_use=in_use, works=None, evidence="", deferred=None,
     )  # fmt: skip
-    drawn = Picture(state=State.STEADY, upstream=upstream, docker=docker)
+    drawn = Picture(state=State.STEADY, upstream=upstream, docker=docker, relay=relay)
     paths.status.parent.mkdir(parents=True, exist_ok=True)
     StatusFile(paths.status).show(status_of(drawn, PolicyStatus(str(paths.policy)), ()))
 
@@ -332,6 +332,30 @@ def test_beside_a_running_agent_it_is_what_that_one_has_chosen(
 
         assert made.returncode == 0
         assert json.loads(made.stdout)["containers"]["https_proxy"] == url
+
+
+@pytest.mark.parametrize(
+    ("words", "is_in_use", "url"),
+    [
+        pytest.param((), True, "http://127.0.0.1:3130", id="which-is-right-in-every-place"),
+        pytest.param((), False, "http://127.0.0.1:1", id="not-before-docker-has-it"),
+        pytest.param(("--upstream", "branch"), True, "http://localhost:1", id="unless-another-is-named"),
+    ],
+)
+def test_where_docker_has_the_relay_so_has_the_shell(
+    tmp_path: Path, words: tuple[str, ...], is_in_use: bool, url: str
+) -> None:
+    with Installation(tmp_path, port=1) as machine:
+        relay = RelayShown(state="given", upstream="office", generation=1, problem="", in_use=is_in_use)
+        a_status(machine.paths, UpstreamShown(name="office", why="because"), "office", relay)
+
+        made = machine.ran("env", "--shell", "sh", *words)
+        shown = json.loads(machine.ran("env", "--json", *words).stdout)
+
+    assert f"export HTTPS_PROXY={url}\n" in made.stdout.replace("'", "")
+    assert shown["programs"]["https_proxy"] == url
+    # Its password stays with the relay, so none is missing.
+    assert ("--show-secrets" in made.stderr) is (not words and not is_in_use)
 
 
 @pytest.mark.skipif(is_offline(), reason="offline, nothing is chosen")

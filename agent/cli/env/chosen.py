@@ -29,6 +29,7 @@ class Chosen(msgspec.Struct, frozen=True):
     upstream: Upstream
     because: str
     policy: Policy
+    is_by_relay: bool = False  # Docker runs with the relay, which leads there, and wherever the agent goes next
 
 
 def chosen(args: argparse.Namespace, paths: Paths) -> Chosen:
@@ -45,6 +46,8 @@ def chosen(args: argparse.Namespace, paths: Paths) -> Chosen:
         return Chosen(policy.upstreams[args.upstream], "as named by --upstream", policy)
     status = None if args.policy is not None else _shown(paths)
     found = _by_the_agent(status, policy) if status is not None else None
+    if found is not None and status is not None and status.relay is not None:
+        return msgspec.structs.replace(found, is_by_relay=status.relay.in_use)
     return found or _by_a_look(policy, paths)
 
 

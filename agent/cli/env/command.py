@@ -31,6 +31,7 @@ from agent.values.paths import Paths
 from agent.values.places import PLACES
 from agent.values.policy import Upstream
 from agent.values.secret import escaped
+from agent.values.settings import Settings
 
 _HERE: Final = "env"
 
@@ -47,7 +48,7 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
         _print_sheet(_sheet(args, found), args)
         return 0
     is_hidden = found.upstream.credentials is not None and not args.show_secrets
-    if is_hidden:
+    if is_hidden and not (found.is_by_relay and args.shell is not None):
         remedy = "They are left out; to print them, add: --show-secrets"
         complain(f"{found.upstream.name} asks for a user and password. {remedy}")
     return _one_off(args, paths, _shown_to(found, args), hides_password=is_hidden)
@@ -87,20 +88,13 @@ def _shown_to(found: Chosen, args: argparse.Namespace) -> Chosen:
 
 
 def _one_off(args: argparse.Namespace, paths: Paths, found: Chosen, *, hides_password: bool) -> int:
-    upstream = found.upstream
-    here = for_programs(
-        upstream,
-        found.policy.no_proxy,
-        http=upstream.http_with_credentials,
-        https=upstream.https_with_credentials,
-    )
-    programs = one_off.variables(here)
+    programs = one_off.variables(_of_programs(found))
     if args.shell is not None:
         exact("".join(f"{line}\n" for line in exported(programs, Shell(args.shell))))
         return 0
     from agent.cli.env.look import needed_by_containers  # noqa: PLC0415 - not for the programs of a shell
 
-    wanted = needed_by_containers(upstream, found.policy, paths)
+    wanted = needed_by_containers(found.upstream, found.policy, paths)
     containers = _of_containers(wanted)
     shown = _drawn(found, wanted, programs, containers, hides_password=hides_password)
     if args.json:
@@ -111,6 +105,18 @@ def _one_off(args: argparse.Namespace, paths: Paths, found: Chosen, *, hides_pas
         complain(f"{condition.text}. {condition.remedy}")
     is_reached = all(condition.code is not Code.CLIENT_UNREACHABLE for condition in shown.conditions)
     return 0 if containers is not None and is_reached else 1
+
+
+def _of_programs(found: Chosen) -> Settings:
+    """By the relay, where Docker runs with it, as choice.env says: it adds the password, and follows each move."""
+    upstream, exclusions = found.upstream, found.policy.no_proxy
+    if found.is_by_relay:
+        from agent.decide.relay import as_upstream, exclusions_of_clients  # noqa: PLC0415 - few have it, and a shell waits
+
+        upstream, exclusions = as_upstream(found.policy.relay.port), exclusions_of_clients(exclusions)
+    return for_programs(
+        upstream, exclusions, http=upstream.http_with_credentials, https=upstream.https_with_credentials
+    )
 
 
 def _of_containers(wanted: Wanted) -> tuple[Variable, ...] | None:
