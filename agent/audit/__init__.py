@@ -14,7 +14,7 @@
     account         what was so at any moment: spans, restarts, orders                          pure
     hindrances      why Docker could not switch while it reached no registry                    pure
     ran             what Docker ran with, from when to when, and in which network               pure
-    orders          what people asked for, and what came of it                                  pure
+    orders          what people ordered, and what came of it                                  pure
     lanes           spans on their way                                                          pure
     spans           what an account consists of                                                 pure
     report/         a period as a page to keep

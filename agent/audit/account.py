@@ -30,12 +30,12 @@ _SETTINGS: Final = ("http", "https", "all")
 _JITTER: Final = dt.timedelta(seconds=1)  # two that write at once may have their times the other way round
 _SHA_SHOWN: Final = 12
 _ENDED_SO: Final = "ended without a word"
-_RUNS_DIRECT: Final = "Docker runs with direct, and is to run with "  # as `decide/plan.py` says why a restart is due
+_RUNS_DIRECT: Final = "Docker runs with direct, but should run with "  # as `decide/plan.py` says why a restart is due
 # After a start of the agent that said nothing of Docker.
 _TELLS_OF_DOCKER: Final = frozenset(
     event.value for event in (Event.POLICY_LOADED, Event.DOCKER_STARTED, Event.DOCKER_STOPPED)
 )
-_ANEW: Final = "it was started anew while nobody looked, by whom is not known"
+_ANEW: Final = "it was restarted while no agent was watching; by whom is not known"
 _OTHER_BOOT: Final = "ended with the machine, without a stop"
 # A start is recorded once the agent has looked: what it found to be finished from before has records in front of it.
 _BEFORE_A_START: Final = 64

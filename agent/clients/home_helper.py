@@ -202,7 +202,7 @@ def main() -> None:
             _become(introduction.user)
         _hide()
     except OSError as error:
-        refusal = Failed(f"cannot be looked at as its user: {error.strerror}", "Run the agent as root")
+        refusal = Failed(f"cannot be read as its user: {error.strerror}", "Run the agent as root")
         for _ in sys.stdin.buffer:
             _answer(refusal)
         return

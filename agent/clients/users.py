@@ -338,7 +338,7 @@ def _is_person(login: Login) -> bool:
 
 def _far(path: str, kind: str) -> str:
     if kind == "autofs":
-        return f"its home {path} is not mounted; name the user in clients.users to try it"
+        return f"its home {path} is not mounted; name the user in clients.users to try it anyway"
     what = f"{kind}, a network file system" if kind in NETWORK else kind
     return f"its home {path} is on {what}; name the user in clients.users to keep its file"
 

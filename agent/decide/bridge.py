@@ -88,7 +88,7 @@ def _silent(upstream: Upstream, address: str, urls: Iterable[ProxyUrl], silent: 
     where = _places(address, silent)
     listening = " and ".join(dict.fromkeys(_place(url.host, url.port) for url in urls if url.port in silent))
     return _obstacle(
-        f"{upstream.name} is on loopback, and does not listen on {where}",
+        f"{upstream.name} is on loopback, but does not listen on {where}",
         f"{upstream.name} is {listening}; containers reach it only if it listens on {where}, too",
         f"Make it listen on {address}, or set {other_way(upstream)}",
     )
@@ -113,7 +113,7 @@ def _others(
 
 def _closed(upstream: Upstream) -> Obstacle:
     return _obstacle(
-        f"{upstream.name} is on loopback, and containers of this Docker have no way to it",
+        f"{upstream.name} is on loopback, which containers of this Docker cannot reach",
         f"{upstream.name} is on this host's loopback, and the containers of this Docker, which are in a network of"
         " their own, have no way to it",
         f"Set {other_way(upstream, ' to an address of this host in the network, if it listens there')}",
@@ -122,7 +122,7 @@ def _closed(upstream: Upstream) -> Obstacle:
 
 def _unknown(upstream: Upstream, bridge: Bridge, where: str) -> Obstacle:
     return _obstacle(
-        f"{upstream.name} is on loopback, and who listens on {where} cannot be told",
+        f"{upstream.name} is on loopback, and it is not known who listens on {where}",
         f"{upstream.name} is on loopback, and whether it is the one that listens on {where} cannot be told:"
         f" {bridge.unknown}",
         f"Set {other_way(upstream)}",

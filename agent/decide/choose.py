@@ -91,7 +91,7 @@ def choose(
     failed = _failures(network.use, verdicts, passed_over)
     if network.unreachable is Unreachable.DIRECT and DIRECT_NAME not in passed_over:
         return Choice(Ending.CHOSEN, f'nothing works ({failed}) and unreachable = "direct"', DIRECT_NAME)
-    return Choice(Ending.UNREACHABLE, f"nothing works ({failed}): kept as it is")
+    return Choice(Ending.UNREACHABLE, f"nothing works ({failed}): nothing is changed")
 
 
 def choose_on(situation: Situation, now: float) -> Choice:

@@ -120,7 +120,7 @@ def for_clients(
         said = _no_credentials(upstream, clients) if unknown is None else _no_name(upstream, unknown, around)
         return Wanted(Intent.SET, because, wanted, said, is_only_here=is_only_here, fact=fact)
     # That client drops the key when it saves and never passes it on: we would write it again and again.
-    dropped = f"{upstream.name} is SOCKS, and the docker client {drops_all} knows no allProxy"
+    dropped = f"{upstream.name} is SOCKS, and the docker client {drops_all} does not support allProxy"
     condition = _not_told(upstream, dropped)
     if wanted.is_direct:
         return Wanted(Intent.WITHDRAW, dropped, condition=condition)
@@ -235,8 +235,8 @@ def _no_name(upstream: Upstream, url: ProxyUrl, around: Around) -> Condition:
 def _not_told(upstream: Upstream, dropped: str) -> Condition:
     return Condition(
         Code.CLIENT_NOT_EFFECTIVE,
-        f"{dropped}: containers and builds do not get it, and the client drops it when it saves",
-        f"Use a docker client from 23 on, or set {other_way(upstream, ' to an http proxy')}",
+        f"{dropped}: containers and builds do not get it, and the client removes it when it saves",
+        f"Use docker client 23 or newer, or set {other_way(upstream, ' to an http proxy')}",
     )
 
 

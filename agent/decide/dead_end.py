@@ -50,7 +50,7 @@ def dead_ends(verdicts: Mapping[str, Verdict], reality: Reality) -> tuple[Condit
     """What to say of them. What is in a network of its own is a user's, and so is its systemd."""
     return tuple(
         Condition(
-            Code.OUT_OF_REACH, f"{name} is out of reach: {verdict.dead_end.value}", _remedy(verdict.dead_end, reality)
+            Code.OUT_OF_REACH, f"{name} cannot be reached: {verdict.dead_end.value}", _remedy(verdict.dead_end, reality)
         )
         for name, verdict in verdicts.items()
         if verdict.dead_end is not None
@@ -62,9 +62,9 @@ def _remedy(found: DeadEnd, reality: Reality) -> str:
         return _set(_IPV6, reality)
     vantage = reality.vantage or HOST  # not known now: nothing is said of it that may be wrong
     if vantage.gateway and not vantage.is_closed:
-        return "Let the proxy listen on 127.0.0.1, which is all that this Docker is let through to"
+        return "Let the proxy listen on 127.0.0.1, the only address that this Docker can reach"
     if vantage.is_closed and vantage.knows_switch:
-        price = "To let this Docker, and all its containers, to everything that listens on 127.0.0.1 here"
+        price = "To let this Docker and all its containers reach everything that listens on 127.0.0.1 here"
         return f"{price}: {_set(_SWITCH, reality)}"
     return (
         "This Docker has no switch for that. Let the proxy listen on this host's address in the network, too, which"

@@ -47,8 +47,8 @@ def drifted(drifts: Drifts, target: str, now: float, who: str | None = None) -> 
     if len(recent) < TIMES:
         counted = msgspec.structs.replace(drifts, times={**drifts.times, target: recent})
         times = "once" if len(recent) == 1 else f"{len(recent)} times"
-        because = f"{by} changed our keys ({times} in {WITHIN_S / 60:.0f} min)"
+        because = f"{by} changed the agent's keys ({times} in {WITHIN_S / 60:.0f} min)"
         return counted, Correction(Correcting.PUT_RIGHT, because)
     others = {name: times for name, times in drifts.times.items() if name != target}
-    because = f"{by} changed our keys {TIMES} times in {WITHIN_S / 60:.0f} min; left to them"
+    because = f"{by} changed the agent's keys {TIMES} times in {WITHIN_S / 60:.0f} min; the agent leaves them alone"
     return Drifts(others, {**drifts.given_up, target: because}), Correction(Correcting.GIVE_UP, because)

@@ -305,8 +305,8 @@ def split_of(pac: PacSeen) -> Iterator[Condition]:
         why = f" ({said.fault.evidence})" if said.fault is not None else ""
         yield Condition(
             Code.PAC_SPLIT,
-            f"the PAC of {pac.name} names no way to {_listed([one.host for one in said.silent])}{why}; Docker is given"
-            f" {said.ways[0]} for it as well",
+            f"the PAC of {pac.name} names no proxy for {_listed([one.host for one in said.silent])}{why}; Docker is"
+            f" given {said.ways[0]} for it as well",
             "See: docker-proxy-agent pac",
         )
     if not said.split:
@@ -314,8 +314,8 @@ def split_of(pac: PacSeen) -> Iterator[Condition]:
     others = [f"{other.registry.host} by {other.answer.ways[0]}" for other in said.split]
     yield Condition(
         Code.PAC_SPLIT,
-        f"the PAC of {pac.name} sends {_listed(others)}, and Docker, which has one proxy, is given {said.ways[0]}",
-        "With [relay] enable = true it decides for each request",
+        f"the PAC of {pac.name} sends {_listed(others)}, but Docker can use only one proxy and is given {said.ways[0]}",
+        "To let the PAC decide for each request, set in [relay]: enable = true",
     )
 
 

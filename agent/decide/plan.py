@@ -99,7 +99,7 @@ def _difference(running: Settings | None, desired: Settings) -> str:
         return "what Docker runs with is not known"
     before, after = running.lines()[0][1], desired.lines()[0][1]
     if before != after:
-        return f"Docker runs with {before}, and is to run with {after}"
+        return f"Docker runs with {before}, but should run with {after}"
     if is_another_secret(running, desired):
         return "Docker runs with another user or password"
     return f"Docker runs with {before}, and with other settings as well"
@@ -254,7 +254,7 @@ def _not_onto(broken: FileFault) -> str:
 
 
 def without_ours(reality: Reality, owned: OwnedDaemonJson) -> str | None:
-    """What others wrote into daemon.json. TextRefused if it cannot be understood."""
+    """What others wrote into daemon.json. TextRefused if it cannot be parsed."""
     return _given_back(reality, owned).after
 
 

@@ -48,7 +48,7 @@ class Bracket(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, path: str, text: str | None) -> Bracket:
-        """TextRefused if the file cannot be understood."""
+        """TextRefused if the file cannot be parsed."""
         was_on = daemon_json.live_restore(text) is True
         return cls(path, json_splice.original(text or "", daemon_json.LIVE_RESTORE), was_on, text is not None)
 
@@ -150,7 +150,7 @@ class Journal:
         self._unit = unit
 
     def under_way(self) -> UnderWay:
-        """AgentError if the file is there and cannot be understood."""
+        """AgentError if the file is there and cannot be parsed."""
         found = self._file.load() or UnderWay()
         is_of_another = self._unit and found.unit not in ("", self._unit)
         return UnderWay() if is_of_another else found

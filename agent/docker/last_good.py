@@ -110,7 +110,7 @@ class LastGood:
         now = read_text(path)
         if now == wanted:
             return ""
-        said = f"{path} was put back as it was when Docker last started"
+        said = f"{path} was restored as it was when Docker last started"
         if now is not None:
             said += f"; the file that dockerd refused is kept as {_kept_beside(path, now)}"
         write_text(path, now, wanted, SECRET_MODE if daemon_json.holds_secret(wanted) else None)

@@ -34,7 +34,7 @@ _DOWN: Final = {
     Phase.ABSENT: "its unit is gone",
     Phase.MASKED: "its unit is masked",
 }
-_GONE: Final = "it does not run any more"  # without systemd nobody says whether it crashed
+_GONE: Final = "it is no longer running"  # without systemd nobody says whether it crashed
 _NOTHING_TO_RESTART: Final = "Docker stopped: there is nothing to restart"
 
 

@@ -71,7 +71,7 @@ async def recover(  # noqa: PLR0913 - named at its one call
     `may_restart`: whether Docker may be asked and started already. Without it only files are put back, and this has to
     be called again with it. Returns whether nothing may be written until then, for a write would forget that it was us
     who took Docker down. `unit`: this Docker's; what is under way for another one is not looked at. AgentError if the
-    journal cannot be understood.
+    journal cannot be parsed.
     """
     recovery = _Recovery(supervisor, look, state, record, unit=unit)
     return await recovery.recover(is_systemd=is_systemd, may_restart=may_restart)

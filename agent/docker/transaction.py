@@ -487,7 +487,7 @@ class Transaction:
             if running is not None:
                 raise _why_not_in_force(plan, now, running)
             if now.unit.phase is Phase.BROKEN:
-                raise RestartFailed(now.unit_name, "came up and broke", f"See: journalctl -u {now.unit_name} -n 50")
+                raise RestartFailed(now.unit_name, "came up, then failed", f"See: journalctl -u {now.unit_name} -n 50")
             if now.is_systemd and away.lasts(now.unit):  # without systemd a crash looks like a stop
                 raise ByOthers(now.unit_name, f"is {now.unit.phase.value} now, not by the agent, so it is left alone")
             self._in_time(now, left, leaves)
@@ -619,7 +619,7 @@ def containers_lost(lost: Sequence[str], taken_along: Sequence[str] = ()) -> Con
         return None
     those = "1 container" if len(lost) == 1 else f"{len(lost)} containers"
     along = f"; {named(taken_along)} went down with Docker" if taken_along else ""
-    text = f"{those} should have survived the restart of Docker and did not: {named(lost)}{along}"
+    text = f"{those} should have survived the restart of Docker, but did not: {named(lost)}{along}"
     return Condition(Code.CONTAINERS_LOST, text, "See: docker ps --all")
 
 
@@ -634,7 +634,7 @@ def _why_not_in_force(plan: Plan, now: Reality, running: Settings) -> AgentError
     if plan.method is not Method.DROP_IN or given is None or agrees(given.meaning(), plan.desired):
         return NotInForce("docker", f"runs with settings other than those written: {_in_words(running)}")
     beaten = overruled(plan.desired, now)
-    because = beaten.text if beaten else "its process did not get what its unit says"
+    because = beaten.text if beaten else "its process did not get the environment of its unit"
     text = f"Docker came up and runs with {_in_words(running)} instead of what was written: {because}"
     target = beaten.target if beaten else now.unit_name
     remedy = beaten.remedy if beaten else f"See: systemctl cat {now.unit_name}"

@@ -30,9 +30,9 @@ from agent.values.verdict import Outcome
 
 _PLACES: Final = {"systemd-drop-in": "systemd drop-in", "daemon-json": "daemon.json"}
 _WHEN: Final = {"now": "now; ", "later": "later: ", "never": "not by the agent: "}
-HELP: Final = "what stands in the way: sudo docker-proxy-agent doctor"
+HELP: Final = "to find the cause: sudo docker-proxy-agent doctor"
 # Of `Stage` in `decide/relay.py`, whose imports would cost `status` its speed.
-RELAY_NOT_GIVEN: Final = {"tried": "is tried first: Docker gets it if it works", "failed": "given up"}
+RELAY_NOT_GIVEN: Final = {"tried": "is being tested; Docker uses it once it works", "failed": "given up"}
 _OF_THE_CHOICE: Final = frozenset({Code.PORTAL, Code.UNREACHABLE})  # the line "because" shows them
 
 
@@ -52,7 +52,7 @@ def seen_lines(picture: Picture) -> Iterator[str]:
     """Where the host is, what was chosen and why, how the upstreams do, and what Docker runs with."""
     yield from (str(condition) for condition in picture.conditions if condition.comes_first)
     if picture.network is None or picture.upstream is None:
-        yield "offline: nothing is touched"
+        yield "offline: nothing is changed"
     else:
         yield headline(picture.network, picture.upstream, picture.conditions)
         yield line("because", picture.upstream.why)
@@ -94,16 +94,16 @@ def pac_in_words(name: str, pac: PacShown, fetched: str = "") -> str:
     """Where it is from, and what is odd about it. `fetched`: when, in words."""
     fault = (pac.fault or "").removeprefix("its PAC: ")
     if pac.url is None:
-        return f"{name} cannot be had: {fault}"
+        return f"{name} could not be fetched: {fault}"
     parts = [f"{name} is {pac.url}{f', fetched {fetched}' if fetched else ''}"]
     if fault:
         parts.append(fault)
     if pac.problem is not None:
-        parts.append(f"this is a copy of this place: {pac.problem}")
+        parts.append(f"the copy saved here is used: {pac.problem}")
     if pac.names and pac.skipped:
         parts.append(f"skipped: {', '.join(pac.skipped)}")
     if pac.excepted:
-        parts.append(f"directly: {', '.join(pac.excepted)}")
+        parts.append(f"direct for {', '.join(pac.excepted)}")
     if pac.untrusted:
         parts.append(f"no password for {', '.join(pac.untrusted)} (not in trusted)")
     return "; ".join(parts)
@@ -115,8 +115,8 @@ def _docker(docker: DockerShown, done: DoneShown | None) -> str:
         return docker.absence
     if done is None or done.restarted_s is None:
         return f"{docker.version} runs with {in_words(docker.effective)}"
-    now = f"{in_words(docker.effective)} since its restart, {done.restarted_s:.1f} s"
-    return f"{docker.version} ran with {in_words(done.ran_with)}; with {now}"
+    now = f"since its restart ({done.restarted_s:.1f} s) with {in_words(docker.effective)}"
+    return f"{docker.version} ran with {in_words(done.ran_with)}; {now}"
 
 
 def in_words(settings: SettingsShown | None) -> str:
@@ -163,7 +163,7 @@ def to_do_lines(picture: Picture) -> Iterator[str]:
     plan, clients = picture.plan, picture.clients
     if plan is not None:
         yield from plan_lines(plan, picture.docker)
-        yield from (line("beats", f"{beaten.path}, which says {in_words(beaten.says)}") for beaten in plan.beats)
+        yield from (line("overrides", f"{beaten.path}, which says {in_words(beaten.says)}") for beaten in plan.beats)
     if clients is not None and clients.writes:
         yield from clients_lines(clients)
     elif plan is not None and plan.is_empty and not _is_something_wrong(picture):

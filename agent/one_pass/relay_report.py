@@ -49,7 +49,7 @@ def _owner(paths: Paths) -> int:
 
 
 def _read(path: Path, owner: int) -> bytes:
-    """Never waits: what is no regular file of this owner's is refused before a byte is read."""
+    """Never waits: what is not a regular file of this owner's is refused before a byte is read."""
     descriptor = open_to_read(path, os.O_NOFOLLOW)
     try:
         status = os.fstat(descriptor)

@@ -138,7 +138,7 @@ def _asked(pacparser: Any, url: str, host: str) -> dict[str, str]:
     try:
         answer = pacparser.find_proxy(url, host)
     except UnicodeDecodeError:
-        return {"error": "its answer is no text"}
+        return {"error": "its answer is not text"}
     except Exception as error:  # noqa: BLE001 - the same
         return {"error": _reason(error)}
     _printed()

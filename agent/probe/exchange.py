@@ -86,7 +86,7 @@ def ask(method: bytes, target: str, host: str, headers: Headers = ()) -> Dialogu
             start += received[:_SHOWN]
         # h11 would wait for the end of a head even if this is not HTTP (FACTS 36).
         if not _PREFIX.startswith(start[: len(_PREFIX)]):
-            raise DialogueFailed(Outcome.ERROR, f"no HTTP: {as_text(start)}")
+            raise DialogueFailed(Outcome.ERROR, f"not HTTP: {as_text(start)}")
         http1.receive_data(received)
         response = _response(http1)
         if response is not None:

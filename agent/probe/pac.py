@@ -240,7 +240,7 @@ async def _reply(opened: Opened) -> PacReply | None:
 
 
 def _too_late(timeout_s: float) -> PacFault:
-    return PacFault(Outcome.TIMEOUT, f"evaluating the PAC file: not done after {timeout_s:g} s")
+    return PacFault(Outcome.TIMEOUT, f"evaluating the PAC file: timed out after {timeout_s:g} s")
 
 
 def _failed(what: str) -> PacFault:

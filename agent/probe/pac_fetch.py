@@ -101,7 +101,7 @@ async def fetch(
     except StreamFailed as failure:
         return PacFault(failure.outcome, failure.evidence)
     except TimeoutError:
-        return PacFault(Outcome.TIMEOUT, f"{watch.doing}: not done after {by.timeout_s:g} s")
+        return PacFault(Outcome.TIMEOUT, f"{watch.doing}: timed out after {by.timeout_s:g} s")
 
 
 async def fetch_file(path: str, timeout_s: float, *, is_asked_for: bool = False) -> PacScript | PacFault:
@@ -112,18 +112,18 @@ async def fetch_file(path: str, timeout_s: float, *, is_asked_for: bool = False)
 def place_of(url: str) -> PacPlace | str:
     """A text: what is wrong with it."""
     if len(url) > LONGEST_URL or not url.isascii() or not url.isprintable() or " " in url:
-        return "is no URL"
+        return "is not a URL"
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        return "is no URL"
+        return "is not a URL"
     if "@" in parts.netloc:
         return "has a user or a password in it: a PAC file is asked for without"
     if parts.scheme == "file":
         path = unquote(parts.path)
         is_here = parts.netloc in ("", "localhost") and path.startswith("/") and "\0" not in path
-        return PacPlace("file", "", 0, path) if is_here else "is no path of this host"
+        return PacPlace("file", "", 0, path) if is_here else "is not a path on this host"
     if parts.scheme not in ("http", "https") or not parts.hostname:
         return "is neither http nor https, nor a file"
     query = f"?{parts.query}" if parts.query else ""
@@ -239,9 +239,9 @@ def _get(place: PacPlace, conditions: Headers) -> Dialogue[HttpAnswer]:
 
 def _check_is_http(start: bytes, received: bytes) -> None:
     if not start.startswith(_HTTP[: len(start)]):  # h11 would wait for the end of a head all the same (FACTS 36)
-        raise DialogueFailed(Outcome.ERROR, f"no HTTP: {as_text(start)}")
+        raise DialogueFailed(Outcome.ERROR, f"not HTTP: {as_text(start)}")
     if not received:
-        raise DialogueFailed(Outcome.ERROR, "broke off" if start else "closed without an answer")
+        raise DialogueFailed(Outcome.ERROR, "connection lost" if start else "closed without an answer")
 
 
 def _take(http1: h11.Connection, received: bytes, body: bytearray) -> tuple[h11.Response | None, int]:
@@ -258,7 +258,7 @@ def _take(http1: h11.Connection, received: bytes, body: bytearray) -> tuple[h11.
             elif not isinstance(event, h11.InformationalResponse):
                 break  # the end
     except h11.RemoteProtocolError:  # it may quote the answer
-        raise DialogueFailed(Outcome.ERROR, "answered with broken HTTP, or broke off") from None
+        raise DialogueFailed(Outcome.ERROR, "answered with broken HTTP, or the connection was lost") from None
     return head, seen
 
 
@@ -271,7 +271,7 @@ def _judged(answer: HttpAnswer, at: PacPlace, url: str, earlier: PacScript | Non
     if answer.status != _NEW:
         return PacFault(Outcome.ERROR, f"{where} answers {answer.words}")
     if answer.values(b"content-encoding") not in ((), ("identity",)):
-        return PacFault(Outcome.ERROR, f"{where} sends it compressed, which was not asked for")
+        return PacFault(Outcome.ERROR, f"{where} sends it compressed, which was not requested")
     kind = next(iter(answer.values(b"content-type")), "")
     charset = _CHARSET.search(kind[:_LONGEST_MARK])
     script = _script(answer.rest, charset[1] if charset else "", url, where)
@@ -311,7 +311,7 @@ def read_file(path: str, *, is_asked_for: bool = False) -> PacScript | PacFault:
         try:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
-                return PacFault(Outcome.ERROR, f"{where} is no regular file")
+                return PacFault(Outcome.ERROR, f"{where} is not a regular file")
             if not is_asked_for and (unsafe := _unsafe(status, path)):
                 return PacFault(Outcome.ERROR, f"{where} {unsafe}")
             with Path(f"/proc/self/fd/{descriptor}").open("rb") as file:
@@ -363,7 +363,7 @@ class _Files:
             async with asyncio.timeout(timeout_s):
                 return await found
         except TimeoutError:
-            return PacFault(Outcome.TIMEOUT, f"reading {where}: not done after {timeout_s:g} s")
+            return PacFault(Outcome.TIMEOUT, f"reading {where}: timed out after {timeout_s:g} s")
 
 
 _FILES: Final = _Files()

@@ -232,7 +232,7 @@ async def _ask(attempt: _Attempt, finding: _FindingOf | None = None) -> Verdict:
             evidence += await _whose(attempt, failure.step)
         return Verdict(failure.outcome, evidence, failure.timings)
     except TimeoutError:
-        evidence = f"{watch.doing}: not done after {attempt.question.timeout_s:g} s"
+        evidence = f"{watch.doing}: timed out after {attempt.question.timeout_s:g} s"
         return Verdict(Outcome.TIMEOUT, evidence, watch.timings())
     return Verdict(outcome, evidence, watch.timings())
 

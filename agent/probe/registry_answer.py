@@ -46,7 +46,7 @@ def judged(answer: HttpAnswer, answerer: Answerer) -> Finding:
         return _by_proxy(answer)
     if answer.status >= 500:
         return Outcome.REGISTRY, answer.words
-    return Outcome.PORTAL, f"{answer.words}, and no registry's"
+    return Outcome.PORTAL, f"{answer.words}, not from a registry"
 
 
 def _by_proxy(answer: HttpAnswer) -> Finding:
@@ -56,7 +56,7 @@ def _by_proxy(answer: HttpAnswer) -> Finding:
         return Outcome.PROXY_DOWN, f"{answer.words}, not from a registry{BY_ITS_LIMITS * answer.is_by_limits}"
     if answer.status >= 400:
         return Outcome.PROXY_DENIED, f"{answer.words}, not from a registry"
-    return Outcome.PORTAL, f"{answer.words}, and no registry's"
+    return Outcome.PORTAL, f"{answer.words}, not from a registry"
 
 
 def on_port_80(answer: HttpAnswer, host: str) -> str | None:

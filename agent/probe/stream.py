@@ -335,7 +335,7 @@ def failures_of(watch: Stopwatch) -> Iterator[None]:
     except ssl.SSLCertVerificationError as error:
         raise _failed(watch, Outcome.TLS, escaped(error.verify_message)) from error
     except ssl.SSLError as error:
-        raise _failed(watch, Outcome.ERROR, f"broke off ({error.reason or 'no reason given'})") from error
+        raise _failed(watch, Outcome.ERROR, f"failed ({error.reason or 'no reason given'})") from error
     except (OSError, UnicodeError) as error:
         raise _failed(watch, *_went_wrong(error)) from error
 
@@ -356,5 +356,5 @@ def _went_wrong(error: OSError | UnicodeError) -> tuple[Outcome, str]:
     if isinstance(error, TimeoutError):
         return Outcome.TIMEOUT, "no answer from that address"
     if isinstance(error, ConnectionError):
-        return Outcome.ERROR, "broke off"
+        return Outcome.ERROR, "connection lost"
     return Outcome.ERROR, error.strerror or "failed"

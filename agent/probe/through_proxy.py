@@ -78,9 +78,7 @@ def auth_wanted(answer: HttpAnswer) -> str:
     said, kinds = f"407, asks for {', '.join(offered)}", {scheme.lower() for scheme in offered}
     if _ANSWERED_BY_DOCKER in kinds or kinds.isdisjoint(_OF_A_DOMAIN):
         return said
-    return (
-        f"{said}, which Docker cannot answer: let px, cntlm or alpaca do it on 127.0.0.1, and name that as the upstream"
-    )
+    return f"{said}, which Docker does not support: run px, cntlm or alpaca on 127.0.0.1, and name that as the upstream"
 
 
 _PART = re.compile(r'(?:"(?:[^"\\]|\\.)*"?|[^",])+')  # of a list; a comma within quotes does not count
@@ -119,9 +117,9 @@ def socks5(host: str, port: int, credentials: Credentials | None = None) -> Hand
     methods = bytes([_NO_AUTH, _PASSWORD] if login else [_NO_AUTH])
     (version, method), received = yield from _exactly(2, b"", bytes([5, len(methods)]) + methods)
     if version != 5:
-        raise DialogueFailed(Outcome.ERROR, f"no SOCKS5: {as_text(bytes([version, method]) + received)}")
+        raise DialogueFailed(Outcome.ERROR, f"not SOCKS5: {as_text(bytes([version, method]) + received)}")
     if method == _NONE_ACCEPTABLE:
-        raise DialogueFailed(Outcome.PROXY_AUTH, f"SOCKS: wants another login than {_offered(login)}")
+        raise DialogueFailed(Outcome.PROXY_AUTH, f"SOCKS: asks for a login other than {_offered(login)}")
     if method not in methods:
         raise DialogueFailed(Outcome.ERROR, f"SOCKS: chose method {method}, which was not offered")
     if method == _PASSWORD and login:
@@ -130,7 +128,7 @@ def socks5(host: str, port: int, credentials: Credentials | None = None) -> Hand
             raise DialogueFailed(Outcome.PROXY_AUTH, "SOCKS: refuses the user and password")
     (version, reply, _, kind), received = yield from _exactly(4, received, request)
     if version != 5 or reply != 0:
-        outcome, words = REPLIES.get(reply if version == 5 else -1, (Outcome.ERROR, f"answers nonsense ({reply})"))
+        outcome, words = REPLIES.get(reply if version == 5 else -1, (Outcome.ERROR, f"invalid answer ({reply})"))
         raise DialogueFailed(outcome, f"SOCKS: {words}")
     length = _ADDRESS_LENGTH.get(kind)
     if length is None:

@@ -474,7 +474,7 @@ class Forwarding:
                 data = await opened.read()
         except OSError:
             if not limit.expired():  # a socket's own TimeoutError, too
-                return Failed("broke off")
+                return Failed("connection lost")
             raise ending[0] from None
         finally:
             timer.cancel()

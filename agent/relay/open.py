@@ -265,7 +265,7 @@ class Opening:
                     return await self._directly(asked, way, watch)
                 return await self._by_proxy(asked, way, way.proxy, ways=ways, watch=watch)
         except TimeoutError as error:
-            evidence = f"{watch.doing}: not done within {within_s:.0f} s"
+            evidence = f"{watch.doing}: timed out after {within_s:.0f} s"
             raise StreamFailed(Outcome.TIMEOUT, evidence, watch.step, watch.timings()) from error
         except StreamFailed as failure:
             if failure.outcome is Outcome.PROXY_AUTH:

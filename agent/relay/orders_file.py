@@ -1,6 +1,6 @@
 """What the agent tells the relay: read at once, and again whenever the file is another one.
 
-A file that cannot be understood changes nothing: the last good orders stay in use, and why is said. One that is gone
+A file that cannot be parsed changes nothing: the last good orders stay in use, and why is said. One that is gone
 does not, either: the agent leaves it when it stops, so somebody else has removed it.
 """
 

@@ -63,25 +63,25 @@ def _of_now(status: Status, now: dt.datetime) -> Iterator[Metric]:
     asked = [found.at for found in status.verdicts.values() if found.at is not None]
     last = max(dt.datetime.fromisoformat(at).timestamp() for at in (status.at, *asked))
     yield _gauge(
-        "last_pass_timestamp_seconds", "When the agent last looked and saw anything new, such as a probe.", last
+        "last_pass_timestamp_seconds", "When the agent last saw something new, such as a probe's result.", last
     )
     states = tuple(({"state": state.value}, float(status.state is state)) for state in State)
     yield Metric("state", "gauge", "1 for the state that the agent is in, 0 for the others.", states)
     yield _gauge("policy_loaded", "Whether a policy is in use.", status.policy.loaded is not None)
     is_valid = status.policy.loaded is not None and status.policy.error is None
-    yield _gauge("policy_valid", "Whether the policy as it is written now is in use.", is_valid)
+    yield _gauge("policy_valid", "Whether the policy in use is the one in the file.", is_valid)
     if status.network is not None and status.upstream is not None:
         chosen = {"network": status.network.name, "upstream": name_in_policy(status.upstream.name or "")}
         yield Metric("choice", "gauge", "The network and the upstream chosen for it, as labels.", ((chosen, 1),))
     if status.docker is not None and status.docker.as_wanted is not None:
-        yield _gauge("docker_as_wanted", "Whether Docker runs with what it should.", status.docker.as_wanted)
+        yield _gauge("docker_as_wanted", "Whether Docker runs with the right settings.", status.docker.as_wanted)
     yield _gauge(
         "deferred_seconds", "How long a restart of Docker has waited; 0: none waits.", _deferred_s(status, now)
     )
     codes = dict.fromkeys(condition.code.value for condition in status.conditions)
     if codes:
         conditions = tuple(({"code": code}, 1.0) for code in codes)
-        yield Metric("condition", "gauge", "1 for each condition that a person should know of.", conditions)
+        yield Metric("condition", "gauge", "1 for each condition that somebody should know of.", conditions)
     if status.verdicts:
         probed, worked = [], []
         for name, verdict in _by_policy(status.verdicts).items():
@@ -112,9 +112,9 @@ def _counters(counters: CountersShown) -> Iterator[Metric]:
     restarts = tuple(({"cause": cause}, float(count)) for cause, count in counters.restarts.items())
     yield Metric("restarts_total", "counter", "Restarts of Docker by the agent, by what made it look.", restarts)
     yield _counter("starts_by_others_total", "Starts of Docker that were not the agent's.", counters.starts_by_others)
-    yield _counter("rollbacks_total", "Settings that were taken back.", counters.rollbacks)
-    yield _counter("drift_total", "Changes of others to the agent's keys that were put right.", counters.corrections)
-    text = "How long what Docker ran with did not work in the network of then."
+    yield _counter("rollbacks_total", "Settings that were rolled back.", counters.rollbacks)
+    yield _counter("drift_total", "Changes by others to the agent's keys that were corrected.", counters.corrections)
+    text = "How long Docker ran with settings that did not work in its network."
     yield _counter("unreachable_seconds_total", text, counters.unreachable_s)
 
 

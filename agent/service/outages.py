@@ -108,7 +108,7 @@ def _other(done: Pass, before: _Outage, *, is_judged: bool) -> str:
     """What is another than when it began; '' if nothing is. `is_judged`: whether what Docker runs with was asked."""
     network, used = _network(done), _used(done)
     if network is not None and network != before.network:
-        return f"the network is another: {network}"
+        return f"the network changed: {network}"
     is_known = used is not None or done.seen.reality.engine is not None
     if is_judged and is_known and used != before.used:
         return f"Docker runs with {used or 'settings of others'} now"

@@ -49,7 +49,7 @@ CHANGED: Final = "it changed"
 FIXED: Final = "it is fixed"
 # With another file and the same policy, or the same file and another policy.
 TOUCHED: Final = "it was written again with the same content"
-NOT_ITS_MEANING: Final = "only comments, blanks or the order in it changed"
+NOT_ITS_MEANING: Final = "only comments, blanks or the order changed"
 WHAT_IT_NAMES: Final = "a file that it names changed, such as a password"
 
 

@@ -125,7 +125,7 @@ def _cannot_pin(named: str, policy: Policy | None) -> str:
         return "pin: there is no policy, so there is no upstream. Try: docker-proxy-agent init"
     pac = policy.upstreams.get(name_in_policy(named))
     if pac is not None and pac.is_pac:
-        what = f'"{named}" is nothing that stays: a PAC names it'
+        what = f'"{named}" cannot be pinned: a PAC file names it, and may change'
         return f"pin: {what}. Try: docker-proxy-agent pin {pac.name}. Or give this proxy an [upstream.NAME] of its own"
     close = did_you_mean(named, policy.upstreams)
     listed = f"{' It' if close else '; it'} has {', '.join(policy.upstreams)}"

@@ -61,6 +61,6 @@ class Served:
             left = Journal(self._paths.state, unit).give_up()
         except AgentError:  # a full disk: tried again with the next pass
             return False
-        said = ("its restart does not end, and another Docker is to be served", *left)
+        said = ("its restart does not end, and the agent has to serve another Docker", *left)
         self._record(SettingsRolledBack(unit=unit, because="; ".join(said), started_again=()))
         return True

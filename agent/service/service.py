@@ -182,7 +182,7 @@ class Service:
 
     def _end(self, how: str) -> None:
         self._open()
-        for facts in self._outages.end("the agent stopped: nobody looked any more", self._memory.now()):
+        for facts in self._outages.end("the agent stopped, so nobody was watching any more", self._memory.now()):
             self._record(facts)
         self._record(AgentStopped(because=how))
         with contextlib.suppress(AgentError):  # a full disk: the next agent will think this one was killed

@@ -46,7 +46,7 @@ def lines(status: Status, now: dt.datetime) -> Iterator[str]:
     yield from _wish(status)
     yield from _targets(status)
     if used := still_used(status):
-        yield line("policy", f"the one in the file is refused, and {used}")
+        yield line("policy", f"the one in the file is refused; {used}")
     if text := _written_in(status):
         yield line("policy", text)
     if status.verdicts:
@@ -69,10 +69,10 @@ def headline(status: Status, now: dt.datetime | None) -> str:
     if said is not None:
         return _first_words(said, place)
     if status.network is None or status.upstream is None:
-        return "nothing is touched" if status.state is State.OFFLINE else "no pass was made yet"
+        return "nothing is changed" if status.state is State.OFFLINE else "no pass has run yet"
     upstream = status.upstream
     if status.state is State.WORKING:
-        return f"{place}a pass is under way"
+        return f"{place}a pass is running"
     if status.state is State.DEFERRED:
         return _still(status.docker)
     if upstream.name is None:
@@ -139,13 +139,15 @@ def _relay(relay: RelayShown) -> str:
     """What it does, and how much of it."""
     if relay.state != _GIVEN:
         return RELAY_NOT_GIVEN.get(relay.state, relay.state)
-    goes = f"goes by {relay.upstream}" if relay.upstream is not None else "was told of no upstream yet"
-    if relay.taken is None:
-        return f"{goes}; it says nothing of itself"
     # By now it may know of more than the agent's last pass, whose file this is.
-    behind = "" if relay.taken >= relay.generation else f", but does not know of it yet{_in_brackets(relay.problem)}"
+    is_behind = relay.taken is not None and relay.taken < relay.generation
+    uses = "does not use {} yet" if is_behind else "uses {}"
+    goes = uses.format(relay.upstream) if relay.upstream is not None else "has no upstream yet"
+    if relay.taken is None:
+        return f"{goes}; it does not report its state"
+    behind = _in_brackets(relay.problem) if is_behind else ""
     many = "1 connection" if relay.connections == 1 else f"{relay.connections} connections"
-    return f"{goes}{behind}; {many}, {in_bytes(relay.bytes or 0)} by now"
+    return f"{goes}{behind}; {many}, {in_bytes(relay.bytes or 0)} so far"
 
 
 def in_bytes(count: int) -> str:
@@ -174,7 +176,7 @@ def _docker(status: Status, docker: DockerShown, now: dt.datetime) -> str:
         parts = [f"{docker.version} runs with {_running(docker)}{_here(docker)}"]
     if docker.restarts and docker.last_restart is not None:
         times = "once" if docker.restarts == 1 else f"{docker.restarts} times"
-        last = f"{docker.last_took_s or 0:.1f} s, {ago(docker.last_restart, now)} ago"
+        last = f"{ago(docker.last_restart, now)} ago ({docker.last_took_s or 0:.1f} s)"
         if kept := docker.last_kept:
             last += ", 1 container kept" if kept == 1 else f", {kept} containers kept"
         parts.append(f"restarted {times} by this agent, last {last}")
@@ -193,7 +195,8 @@ def _wish(status: Status) -> Iterator[str]:
         is_said = status.state in (State.STEADY, State.WAITING) and said_first(status) is None
         if not is_said:
             is_relay_next = status.relay is not None and status.relay.state == _GIVEN and not status.relay.in_use
-            wish = in_network(status.network.name, status.upstream.name) + (", by the relay" if is_relay_next else "")
+            way = ", through the relay" if is_relay_next else ""
+            wish = f"{in_network(status.network.name, status.upstream.name)}{way}"
             yield line("wanted", f"{wish}: {status.upstream.why}")
     if status.docker is not None and status.docker.deferred:
         yield line("waits", status.docker.deferred)

@@ -143,7 +143,7 @@ def _read(path: Path) -> FileState:
 
 
 def open_to_read(path: Path, flags: int = 0) -> int:
-    """Never waits: a named pipe must not block a pass. What is no regular file is for the caller to refuse.
+    """Never waits: a named pipe must not block a pass. What is not a regular file is for the caller to refuse.
 
     A file that is being swapped at this moment (FACTS 232) is there a moment later: it is tried again. Who holds a
     file back for longer is not waited for.
@@ -322,7 +322,7 @@ def replace_file(  # noqa: PLR0913 - named at every call
 def check_new(path: Path) -> None:
     """AgentError if anything has this name, be it a link to nothing."""
     if os.path.lexists(path):
-        raise AgentError(str(path), "is there already, and stays as it is", "Name a file that is not there")
+        raise AgentError(str(path), "already exists, and is left as it is", "Name a file that does not exist")
 
 
 def write_new(path: Path, data: bytes, disk: Disk = LOCAL_DISK) -> None:
@@ -666,7 +666,7 @@ _NOT_PERMITTED: Final = (
     "not permitted",
     "Check who may write there (ls -ld, lsattr -d), then run: docker-proxy-agent apply",
 )
-_FULL: Final = "no space left", "Free some, then run: docker-proxy-agent apply"
+_FULL: Final = "no space left", "Free some space, then run: docker-proxy-agent apply"
 _WORDS: Final = {
     errno.ENOSPC: _FULL,
     errno.EDQUOT: _FULL,

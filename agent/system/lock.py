@@ -98,7 +98,7 @@ def _take(path: Path) -> int:
             elif _is_still(path, descriptor):
                 open_files.pop_all()
                 return descriptor
-    raise OSError(errno.EAGAIN, "it is replaced again and again", str(path))
+    raise OSError(errno.EAGAIN, "it keeps being replaced", str(path))
 
 
 def _open(path: Path) -> int:

@@ -76,7 +76,7 @@ async def _all_of(stream: asyncio.StreamReader | None) -> bytes:
     while read := await stream.read(_MOST):
         found += read
         if len(found) > _MOST:
-            raise OSError(errno.EMSGSIZE, "it prints without end")
+            raise OSError(errno.EMSGSIZE, "its output does not end")
     return bytes(found)
 
 

@@ -32,7 +32,7 @@ class StateFile(Generic[T]):
         self._earlier = earlier or {}
 
     def load(self) -> T | None:
-        """What was saved last; None if nothing was. AgentError if the file cannot be understood."""
+        """What was saved last; None if nothing was. AgentError if the file cannot be parsed."""
         return self._loaded()[0]
 
     def take_over(self) -> None:
@@ -63,9 +63,9 @@ class StateFile(Generic[T]):
             if version in self._earlier:
                 return self._earlier[version](envelope["state"]), version
         except (msgspec.DecodeError, msgspec.ValidationError, KeyError, TypeError) as error:
-            raise AgentError(str(self.path), "cannot be understood", "Fix it, or move it away") from error
+            raise AgentError(str(self.path), "cannot be parsed", "Fix it, or move it away") from error
         raise AgentError(
-            str(self.path), f"is of format {version}; this agent knows {self._version}", "Update the agent"
+            str(self.path), f"has format {version}; this agent supports {self._version}", "Update the agent"
         )
 
     def save(self, state: T) -> None:

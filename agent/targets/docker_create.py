@@ -53,7 +53,7 @@ def _left_of_image(name: str, image: Inspected) -> Iterator[str]:
     if not image:
         yield f"its image, which is gone: {name or 'what has its number'} is pulled, or is another one"
     elif "@" not in name and not _leads_there(name, image):
-        yield f"the name {name}, which leads to another image by now"
+        yield f"the name {name}, which leads to another image so far"
 
 
 def connections(found: Inspected, name: str) -> Iterator[list[str]]:

@@ -213,7 +213,7 @@ class PolicyRejected(Facts, frozen=True, kw_only=True):
 
 class PolicyRemoved(Facts, frozen=True, kw_only=True):
     event = Event.POLICY_REMOVED
-    sentence = "Policy[ {path}] removed; nothing is touched any more"
+    sentence = "Policy[ {path}] removed; nothing is changed any more"
     brief = "policy removed"
     severity = Severity.WARNING
     path: str
@@ -248,7 +248,7 @@ class NetworkChanged(Facts, frozen=True, kw_only=True):
 
 class WentOffline(Facts, frozen=True, kw_only=True):
     event = Event.OFFLINE
-    sentence = "Offline[, before: {previous_network}]; nothing is touched"
+    sentence = "Offline[, before: {previous_network}]; nothing is changed"
     brief = "offline"
     previous_network: str | UnsetType = UNSET
 
@@ -287,7 +287,7 @@ class UnreachableBegan(Facts, frozen=True, kw_only=True):
     """What Docker runs with does not reach a registry here; whatever is chosen."""
 
     event = Event.UNREACHABLE_BEGAN
-    sentence = "Docker reaches no registry[ by {upstream}][ in {network}][ since {since}][: {because}][ ({verdicts})]"
+    sentence = "Docker reaches no registry[ via {upstream}][ in {network}][ since {since}][: {because}][ ({verdicts})]"
     brief = "docker reaches no registry"
     severity = Severity.WARNING
     network: str
@@ -434,7 +434,7 @@ class RestartDropped(Facts, frozen=True, kw_only=True):
     """A restart that waited is not due any more."""
 
     event = Event.RESTART_DROPPED
-    sentence = "The restart of Docker that waited is not due any more[: {because}]"
+    sentence = "The waiting restart of Docker is no longer needed[: {because}]"
     unit: str
     because: str
 
@@ -602,7 +602,7 @@ class RelayRefused(Facts, frozen=True, kw_only=True):
     """Somebody tried to use the relay who may not; by what the relay says."""
 
     event = Event.RELAY_REFUSED
-    sentence = "The relay refused somebody who may not use it[: {sources}]"
+    sentence = "The relay refused connections from somebody who may not use it[: {sources}]"
     severity = Severity.WARNING
     sources: Sequence[str] | UnsetType = UNSET  # addresses not told of before; absent with `audit.places = "names"`
     times: int  # how often all of them came by now
@@ -617,7 +617,7 @@ class RelayFellBack(Facts, frozen=True, kw_only=True):
 
     event = Event.RELAY_FELL_BACK
     sentence = (
-        "By what the relay says, another upstream carried connections[: {connections} by {upstream}][, not {chosen}]"
+        "The relay reports that another upstream carried connections[: {connections} via {upstream}][, not {chosen}]"
     )
     brief = "the relay fell back[ to {upstream}]"
     severity = Severity.NOTICE

@@ -105,5 +105,5 @@ def _local(naive: dt.datetime, zone: dt.tzinfo | None, *, is_exact: bool) -> dt.
     """`is_exact`: else it is the beginning of a day, which is later where clocks are put forward at midnight."""
     found = (naive if zone is None else naive.replace(tzinfo=zone)).astimezone(dt.UTC)
     if is_exact and found.astimezone(zone).replace(tzinfo=None, fold=0) != naive:
-        raise NoSuchTime(f"{naive:%H:%M} was not on {naive:%Y-%m-%d}: clocks were put forward")
+        raise NoSuchTime(f"{naive:%H:%M} did not exist on {naive:%Y-%m-%d}: the clocks went forward")
     return found

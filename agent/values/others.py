@@ -51,4 +51,4 @@ def told(others: Sequence[Other]) -> tuple[str, str]:
     names = " and ".join(other.name for other in others)
     them = "it" if len(others) == 1 else "them"
     run = "runs" if len(others) == 1 else "run"
-    return f"{names} {run} here; the agent does not serve {them}", "; ".join(other.settings for other in others)
+    return f"{names} {run} here; the agent does not manage {them}", "; ".join(other.settings for other in others)

@@ -85,7 +85,7 @@ def read_answer(text: str) -> PacAnswer:
     skipped: list[str] = []
     if len(text) > LONGEST_ANSWER:
         parts.pop()  # cut in the middle
-        skipped.append(f"all behind the first {LONGEST_ANSWER // 1024} KB")
+        skipped.append(f"everything after the first {LONGEST_ANSWER // 1024} KB")
     ways: dict[Way, None] = {}
     for part in parts:
         words = _WORDS.split(part.strip(_BLANKS))
@@ -113,11 +113,11 @@ def _way(words: list[str]) -> Way | str:
     if kind.upper() == "DIRECT" and not others:
         return Way()
     if kind.upper() == "SOCKS4":
-        return f"{said}: SOCKS 4 is not spoken"
+        return f"{said}: SOCKS 4 is not supported"
     scheme = _SCHEMES.get(kind.upper())
     if scheme is None or len(others) != 1:
         return said
-    return _by_proxy(scheme, others[0]) or f"{said}: no host and port that a proxy could have"
+    return _by_proxy(scheme, others[0]) or f"{said}: not a valid host and port"
 
 
 def _by_proxy(scheme: Scheme, where: str) -> Way | None:
@@ -202,7 +202,7 @@ def question(host: str, port: int, *, is_https: bool) -> PacQuestion:
 def asked_about(text: str) -> PacQuestion:
     """By what a person writes: a URL, or a host with or without a port. ValueError: it is neither."""
     url = text if "://" in text else f"https://{text}"
-    wrong = "is no URL that a PAC file could be asked about, such as https://ghcr.io"
+    wrong = "is not a URL that a PAC file can be asked about, such as https://ghcr.io"
     if not url.isascii() or not url.isprintable() or " " in url or len(url) > _LONGEST_URL:
         raise ValueError(wrong)
     try:

@@ -158,7 +158,7 @@ def orders_file(orders: Orders) -> bytes:
 
 
 def orders_in(data: bytes, where: str) -> Orders:
-    """What is in relay.json. AgentError if it cannot be understood; `where` is its path."""
+    """What is in relay.json. AgentError if it cannot be parsed; `where` is its path."""
     written = _decoded(data, where, _OrdersFile, ORDERS_FORMAT).orders
     pac = written.pac and RelayPac(
         written.pac.name,
@@ -204,7 +204,7 @@ def _url(text: str, where: str) -> ProxyUrl | None:
     url = proxy(text)
     if not isinstance(url, ProxyUrl) or isinstance(url.credentials, Masked):
         # Not quoted: it may hold a password.
-        raise AgentError(where, "names an upstream that is no proxy's URL", _AGAIN)
+        raise AgentError(where, "names an upstream that is not a proxy's URL", _AGAIN)
     return url
 
 
@@ -276,9 +276,9 @@ def _decoded(data: bytes, where: str, kind: type[_File], version: int) -> _File:
     try:
         found = msgspec.json.decode(data, type=_Format).format
         if found != version:
-            raise AgentError(where, f"is of format {found}, not {version}: agent and relay are of different versions",
+            raise AgentError(where, f"is of format {found}, not {version}: agent and relay have different versions",
                              "Restart both: systemctl restart docker-proxy-relay docker-proxy-agent")  # fmt: skip
         return msgspec.json.decode(data, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         # Not `from`: the error may quote what is written, and that may be a password.
-        raise AgentError(where, "cannot be understood", _AGAIN) from None
+        raise AgentError(where, "cannot be parsed", _AGAIN) from None

@@ -46,7 +46,7 @@ IN_OUR_WORDS: Final = frozenset({Outcome.OK, Outcome.NO_ROUTE, Outcome.DNS, Outc
 class DeadEnd(enum.Enum):
     """What is in the way of a dockerd in a network of its own, and not in the way of this host."""
 
-    LOOPBACK = "Docker's own network has no way to this host's loopback, where it listens"
+    LOOPBACK = "Docker's own network cannot reach this host's loopback, where it listens"
     IPV6 = "Docker's own network has no IPv6"
 
 

@@ -117,7 +117,7 @@ def _moves() -> Iterator[list[Written]]:
 
 def _move(number: int) -> list[Written]:
     network, settings, upstream = ("office", OFFICE, "corp") if number % 2 else ("home", DIRECT, "direct")
-    because = "Docker runs with direct, and is to run with http://•••@proxy.corp.example:3128"
+    because = "Docker runs with direct, but should run with http://•••@proxy.corp.example:3128"
     interface = {"name": "wlan0", "ssid": "CorpNet", "gateways": ["10.10.0.1"], "addresses": ["10.10.0.7/16"]}
     verdicts = [
         {"upstream": "corp", "verdict": "ok", "ms": 84.1},

@@ -85,7 +85,7 @@ def test_a_record_is_a_line_in_the_readers_own_time(diary: Host) -> None:
     assert diary.audit() == (
         0,
         [
-            "2026-02-28 11:30:00  offline           Offline, before: office; nothing is touched",
+            "2026-02-28 11:30:00  offline           Offline, before: office; nothing is changed",
             "2026-03-01 14:30:00  upstream-chosen   Chose corp in office",
             "2026-03-01 14:30:00  docker-restarted  Docker restarted: corp",
             "2026-03-01 16:30:00  docker-restarted  Docker restarted: direct",
@@ -96,7 +96,9 @@ def test_a_record_is_a_line_in_the_readers_own_time(diary: Host) -> None:
 
 def test_at_80_columns_a_long_record_is_folded_and_its_lines_hang(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    host.write(Event.DOCKER_RESTARTED, due="Docker runs with direct, and is to run with http://proxy.corp.example:3128")
+    host.write(
+        Event.DOCKER_RESTARTED, due="Docker runs with direct, but should run with http://proxy.corp.example:3128"
+    )
 
     _, out, _ = host.audit()
 
@@ -163,7 +165,7 @@ def test_lines_that_are_no_records_do_not_stop_a_reader(diary: Host) -> None:
     status, out, err = diary.audit()
 
     assert (status, len(out)) == (0, 4)
-    assert "5 lines are not records" in err[0]
+    assert "5 lines are not valid records" in err[0]
 
 
 def test_a_record_of_a_newer_agent_is_shown_as_far_as_it_can_be(diary: Host) -> None:

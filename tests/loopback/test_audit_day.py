@@ -127,7 +127,7 @@ def test_why_a_restart_was_due_and_why_then(day: Day) -> None:
     whys = [(due, why) for _, event, due, why in rows if event == "docker-restarted"]
     assert len(whys) == len(restarts)
     for (due, why), (before, after, act) in zip(whys, restarts, strict=True):
-        assert due.startswith(f"Docker runs with {named(before.runs)}, and is to run with {named(after.runs)}")
+        assert due.startswith(f"Docker runs with {named(before.runs)}, but should run with {named(after.runs)}")
         if any(act.began <= order["at"] <= act.ended and "is_now" in order["wish"] for order in day.lab.notes("order")):
             assert why == "requested with --now"
         else:

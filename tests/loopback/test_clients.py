@@ -196,7 +196,7 @@ async def test_what_an_older_client_drops_is_not_fought_for(people: People) -> N
     seen, _ = await people.passed(socks, clients)
     assert bob.read_text() == LOGGED_IN
     assert [condition.code.value for condition in seen.conditions] == ["client-not-effective"]
-    assert "20.10.24 knows no allProxy" in seen.conditions[0].text
+    assert "20.10.24 does not support allProxy" in seen.conditions[0].text
     for _ in range(3):
         seen, _ = await people.passed(socks, clients)
         assert seen.edits == ()

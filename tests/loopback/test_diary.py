@@ -82,7 +82,7 @@ def told_of(root: Path, day: list[Seen], first: Seen | None) -> list[str]:
         pytest.param(
             [at("home"), OFFLINE, OFFLINE, at("home")],
             [
-                *("Chose direct", "Offline, before: home; nothing is touched"),
+                *("Chose direct", "Offline, before: home; nothing is changed"),
                 *("The network changed: home", "Chose direct"),
             ],
             id="back-from-offline",

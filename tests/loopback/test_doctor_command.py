@@ -251,7 +251,7 @@ def test_a_bundle_is_a_new_private_file_with_all_its_parts_and_no_secret(tmp_pat
     assert "settings-written" in [record["event"] for record in found["audit"]]
     # A second time it is refused, and stays.
     assert again.returncode == 1
-    assert again.stderr == f"{bundle}: is there already, and stays as it is. Name a file that is not there\n"
+    assert again.stderr == f"{bundle}: already exists, and is left as it is. Name a file that does not exist\n"
     assert bundle.read_text() == text
 
 

@@ -478,7 +478,7 @@ def test_a_full_disk_leaves_the_old_file_whole_and_nothing_beside(tmp_path: Path
     assert present(path).is_as(before)
     assert names(tmp_path) == ["daemon.json"]
     assert str(failure.value) == (
-        f"{path}: cannot be written: no space left; left as it is. Free some, then run: docker-proxy-agent apply"
+        f"{path}: cannot be written: no space left; left as it is. Free some space, then run: docker-proxy-agent apply"
     )
     assert isinstance(failure.value.__cause__, OSError)
 

@@ -187,7 +187,7 @@ async def test_no_file_is_a_good_one_too(dockerd: Dockerd) -> None:
 
     outcome = await dockerd.transaction().carry_out(*await dockerd.plan(OFFICE))
 
-    assert "was put back as it was when Docker last started" in outcome.rolled_back
+    assert "was restored as it was when Docker last started" in outcome.rolled_back
     assert dockerd.is_running
     assert not file_of(dockerd).exists()
     assert beside(dockerd) == {"daemon.json.refused-by-dockerd": BAD}
@@ -239,7 +239,7 @@ async def test_a_choice_that_met_a_bad_file_is_not_passed_over(dockerd: Dockerd)
 
     outcome = await dockerd.transaction().carry_out(*await dockerd.plan(OFFICE))
 
-    assert "was put back as it was when Docker last started" in outcome.rolled_back
+    assert "was restored as it was when Docker last started" in outcome.rolled_back
     assert outcome.condition is None
     assert not is_quarantined(dockerd, OFFICE)
     again = await dockerd.transaction().carry_out(*await dockerd.plan(OFFICE))

@@ -784,7 +784,7 @@ async def test_without_root_nobody_else_can_be_looked_at(house: Path, homes: Hom
     other = Person(os.geteuid() + 1, os.getegid(), (), house)
 
     for _ in range(2):
-        with pytest.raises(TargetFailed, match=r"cannot be looked at as its user: .*Run the agent as root"):
+        with pytest.raises(TargetFailed, match=r"cannot be read as its user: .*Run the agent as root"):
             await homes.read(other, house / "config.json")
 
 

@@ -1,4 +1,4 @@
-"""Disks that are full, read-only or otherwise in the way, and files that cannot be understood.
+"""Disks that are full, read-only or otherwise in the way, and files that cannot be parsed.
 
 Each time one line says where, what and what to do; what is not in the way goes on; nothing that was there is lost.
 """
@@ -105,7 +105,7 @@ def said(ran: subprocess.CompletedProcess[str], *words: str) -> str:
     return lines[0]
 
 
-# daemon.json that cannot be understood.
+# daemon.json that cannot be parsed.
 
 
 @pytest.mark.parametrize(

@@ -227,7 +227,7 @@ async def test_a_file_of_somebody_else_that_dockerd_does_not_take_makes_way_for_
     refused = file_of(dockerd).with_name("daemon.json" + REFUSED)
     assert refused.read_text() == theirs
     assert refused.stat().st_mode & 0o777 == 0o600
-    assert "was put back as it was when Docker last started" in outcome.rolled_back
+    assert "was restored as it was when Docker last started" in outcome.rolled_back
     assert str(refused) in outcome.rolled_back
 
 

@@ -35,7 +35,7 @@ name = "office"
 match.gateway = ["10.10.0.1"]
 use = ["corp"]
 """
-OTHERS = ("alice", "another by now")
+OTHERS = ("alice", "another so far")
 OURS = ("alice", "hunter2")
 
 

@@ -154,8 +154,8 @@ async def test_a_copy_of_this_place_serves_while_its_server_is_down(tmp_path: Pa
 
 
 @pytest.mark.parametrize(("words", "said"), [
-    (["ftp://x"], "URL: is no URL that a PAC file could be asked about, such as https://ghcr.io. See"),
-    (["http://alice:Zecret9@x"], "URL: is no URL that a PAC file could be asked about"),
+    (["ftp://x"], "URL: is not a URL that a PAC file can be asked about, such as https://ghcr.io. See"),
+    (["http://alice:Zecret9@x"], "URL: is not a URL that a PAC file can be asked about"),
     (["--pac", "http://alice:Zecret9@x/"], "--pac: contains a user or password: a PAC file is fetched without one. See"),
     (["--pac", ""], "--pac: is empty. See"),
 ])  # fmt: skip

@@ -96,7 +96,7 @@ TOO_MUCH = f"ended at its limits ({LIMITS})"
     pytest.param("while (true);", TOO_MUCH, id="endless, before it is asked"),
     pytest.param(says("while (true) alert('a line, and another one');"), TOO_MUCH, id="endless-alert"),
     pytest.param(says("return /(a+)+$/.test('aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab');"), TOO_MUCH, id="a-pattern-that-does-not-end"),
-    pytest.param(says("return '\\ud800';"), "its answer is no text", id="half-a-character"),
+    pytest.param(says("return '\\ud800';"), "its answer is not text", id="half-a-character"),
     pytest.param(says("return 'DIRECT';") + "\0", "the script has a NUL in it", id="NUL"),
     pytest.param("", "ReferenceError: FindProxyForURL is not defined", id="empty"),
 ])  # fmt: skip
@@ -135,7 +135,7 @@ async def test_a_name_server_that_does_not_answer_is_not_waited_for(tmp_path: Pa
 
     found = await ask(ByChild((sys.executable, "-I", "-S", str(waits))), script, "", (HUB, INSIDE), 0.5)
 
-    assert set(found) == {PacFault(Outcome.TIMEOUT, "evaluating the PAC file: not done after 0.5 s")}
+    assert set(found) == {PacFault(Outcome.TIMEOUT, "evaluating the PAC file: timed out after 0.5 s")}
     assert time.monotonic() - began < 5
 
 

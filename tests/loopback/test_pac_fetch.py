@@ -190,11 +190,11 @@ async def test_a_byte_more_than_1024_kilobytes_is_too_much() -> None:
     pytest.param(answer(b"", status="404 \x1b[2J"), ("error", "{at} answers 404 Not Found"), id="404"),
     pytest.param(answer(b"", status="304 Not Modified"), ("error", "{at} answers 304 Not Modified"), id="304-of-nothing"),
     pytest.param(answer(b"", status="407 Proxy Authentication Required"), ("error", "{at} answers 407 Proxy Authentication Required"), id="407"),
-    pytest.param(answer(b"x", "Content-Encoding: gzip"), ("error", "{at} sends it compressed, which was not asked for"), id="compressed"),
-    pytest.param(b"SSH-2.0-x\r\n", ("error", 'waiting for the PAC file of 127.0.0.1: no HTTP: "SSH-2.0-x\\x0d\\x0a"'), id="no-HTTP"),
+    pytest.param(answer(b"x", "Content-Encoding: gzip"), ("error", "{at} sends it compressed, which was not requested"), id="compressed"),
+    pytest.param(b"SSH-2.0-x\r\n", ("error", 'waiting for the PAC file of 127.0.0.1: not HTTP: "SSH-2.0-x\\x0d\\x0a"'), id="no-HTTP"),
     pytest.param(b"", ("error", "waiting for the PAC file of 127.0.0.1: closed without an answer"), id="nothing"),
-    pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nfunction", ("error", "waiting for the PAC file of 127.0.0.1: answered with broken HTTP, or broke off"), id="half"),
-    pytest.param(b"HTTP/1.1 200 OK\r\nX", ("error", "waiting for the PAC file of 127.0.0.1: broke off"), id="half-a-head"),
+    pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nfunction", ("error", "waiting for the PAC file of 127.0.0.1: answered with broken HTTP, or the connection was lost"), id="half"),
+    pytest.param(b"HTTP/1.1 200 OK\r\nX", ("error", "waiting for the PAC file of 127.0.0.1: connection lost"), id="half-a-head"),
     pytest.param(moved("file:///etc/passwd"), ("error", "{at} redirects from http to file"), id="to-a-file"),
     pytest.param(moved("ftp://x/"), ("error", "{at} redirects to what is neither http nor https, nor a file"), id="to-ftp"),
     pytest.param(moved("http://[::1"), ("error", "{at} redirects to what is neither http nor https, nor a file"), id="to-nothing"),
@@ -293,23 +293,23 @@ async def test_a_slow_one_is_not_waited_for() -> None:
 
         found = await fault_of(f"http://{HOST}:{wpad.port}/", within_s=SOON_S)
 
-    assert found == ("timeout", "waiting for the PAC file of 127.0.0.1: not done after 0.4 s")
+    assert found == ("timeout", "waiting for the PAC file of 127.0.0.1: timed out after 0.4 s")
     assert time.monotonic() - began < WITHIN_S / 2
 
 
 async def test_a_hanging_look_up_is_not_waited_for() -> None:
     found = await fetch("http://wpad.test/", None, Fetching(Trust(), SOON_S, Ground(resolve=a_hanging_resolver)))
 
-    assert found == PacFault(Outcome.TIMEOUT, "looking up wpad.test: not done after 0.4 s")
+    assert found == PacFault(Outcome.TIMEOUT, "looking up wpad.test: timed out after 0.4 s")
 
 
 @pytest.mark.parametrize(("url", "evidence"), [
     ("http://alice:Zecret9@wpad/", "‹unparsable›: has a user or a password in it: a PAC file is asked for without"),
     ("gopher://wpad/", "gopher://wpad: is neither http nor https, nor a file"),
     ("wpad.dat", "wpad.dat: is neither http nor https, nor a file"),
-    ("http://wpad:99999/", "http://wpad:99999: is no URL"),
-    ("http://wpad/\x1b[2J", "‹unparsable›: is no URL"),
-    ("file://server/share.pac", "‹unparsable›: is no path of this host"),
+    ("http://wpad:99999/", "http://wpad:99999: is not a URL"),
+    ("http://wpad/\x1b[2J", "‹unparsable›: is not a URL"),
+    ("file://server/share.pac", "‹unparsable›: is not a path on this host"),
 ])  # fmt: skip
 async def test_what_is_no_url_of_one(url: str, evidence: str) -> None:
     outcome, said = await fault_of(url)
@@ -349,7 +349,7 @@ async def test_a_file_on_a_mount_that_hangs_takes_no_thread_of_others(
     faults = [await fault_of(f"file://{file}", within_s=0.05) for _ in range(40)]
 
     assert len(tries) == 1
-    assert faults[0] == ("timeout", f"reading {file}: not done after 0.05 s")
+    assert faults[0] == ("timeout", f"reading {file}: timed out after 0.05 s")
     assert {*faults[1:]} == {("timeout", f"reading {file}: an earlier read still hangs")}
     assert await asyncio.wait_for(asyncio.to_thread(lambda: "others go on"), WITHIN_S)
     answers.set()
@@ -391,8 +391,8 @@ def test_what_is_no_regular_file_is_not_opened_for_that_may_be_a_command_to_a_de
 @pytest.mark.parametrize(("broken", "why"), [
     (lambda file: file.chmod(0o666), "can be written by others (mode 0666). Try: sudo chmod go-w FILE"),
     pytest.param(lambda file: os.chown(file, 4711, -1), "belongs to another user than root. Try: sudo chown root FILE", marks=pytest.mark.needs_root),
-    (lambda file: os.mkfifo(file.rename(file.with_suffix(".old")).with_suffix(".pac")), "is no regular file"),
-    (lambda file: file.rename(file.with_suffix(".old")).with_suffix(".pac").mkdir(), "is no regular file"),
+    (lambda file: os.mkfifo(file.rename(file.with_suffix(".old")).with_suffix(".pac")), "is not a regular file"),
+    (lambda file: file.rename(file.with_suffix(".old")).with_suffix(".pac").mkdir(), "is not a regular file"),
     (lambda file: file.unlink(), "cannot be read: No such file or directory"),
     (lambda file: file.write_bytes(b"/" * (LARGEST_SCRIPT + 1)), ": the PAC file has more than 1 MiB"),
 ])  # fmt: skip

@@ -34,7 +34,7 @@ class Thinking(HttpProxy):
     """Takes a while to refuse a password; somebody is told that it has come."""
 
     def __init__(self) -> None:
-        super().__init__(login=("alice", "another by now"))
+        super().__init__(login=("alice", "another so far"))
         self.has_heard = asyncio.Event()
         self.has_answered = False
         self.takes_s = 0.3

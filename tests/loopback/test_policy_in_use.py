@@ -205,7 +205,7 @@ def test_each_change_of_the_policy_is_recorded_with_what_changed(agent: Agent) -
 
     assert told(agent) == [
         ("policy-loaded", "the agent started", None),
-        ("policy-loaded", "only comments, blanks or the order in it changed", []),
+        ("policy-loaded", "only comments, blanks or the order changed", []),
         ("policy-loaded", "it was written again with the same content", []),
         ("policy-loaded", "it changed", ['+audit.keep = "30d"']),
         ("policy-rejected", "", None),

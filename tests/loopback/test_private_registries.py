@@ -171,7 +171,7 @@ async def test_a_password_that_is_wrong_by_now_is_sent_once_and_the_refusal_is_h
     """Accounts lock: eight registries are no reason to send it eight times."""
     paths, told = Paths(tmp_path), asyncio.Event()
     daemon_json(paths, **{"insecure-registries": [f"10.1.2.{number}:5000" for number in range(8)]})
-    async with HttpProxy(login=("alice", "another by now")) as proxy:
+    async with HttpProxy(login=("alice", "another so far")) as proxy:
         read = with_password(proxy.url())
         registries = Registries(paths, read, resolve, told.set)
 
@@ -269,7 +269,7 @@ class Thinking(HttpProxy):
     """Refuses a password once it is told to."""
 
     def __init__(self) -> None:
-        super().__init__(login=("alice", "another by now"))
+        super().__init__(login=("alice", "another so far"))
         self.may_answer = asyncio.Event()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -131,7 +131,7 @@ async def test_a_password_that_was_taken_is_no_longer_on_its_way(
     laptop: Laptop, scheme: Callable[[Server], str], password: str
 ) -> None:
     on_their_way = OnTheirWay()
-    login = ALICE if password == "right" else ("alice", "another by now")
+    login = ALICE if password == "right" else ("alice", "another so far")
     made = Registry() if scheme is http else secure_registry()
     async with made as registry, HttpProxy({end(registry): registry}, login=login) as proxy:
         verdict = await laptop.probes(via(proxy.url(), ALICE), scheme(registry), on_their_way=on_their_way)
@@ -227,10 +227,10 @@ async def test_the_half_without_a_proxy_is_direct(laptop: Laptop) -> None:
         ),
         pytest.param([b"HTTP/1.1 403 No\r\n\r\n"], Outcome.PROXY_DENIED, "403 Forbidden to CONNECT", id="403"),
         pytest.param([b"HTTP/1.1 503 No\r\n\r\n"], Outcome.PROXY_DOWN, "503 Service Unavailable to CONNECT", id="503"),
-        pytest.param([b"SSH-2.0-OpenSSH_9.2\r\n"], Outcome.ERROR, "no HTTP: ", id="garbage"),
+        pytest.param([b"SSH-2.0-OpenSSH_9.2\r\n"], Outcome.ERROR, "not HTTP: ", id="garbage"),
         pytest.param([], Outcome.ERROR, "closed without an answer", id="close-at-once"),
         pytest.param([b"HTTP/1.1 200 OK\r\nVi"], Outcome.ERROR, "closed in the middle of its answer", id="half"),
-        pytest.param([b"HTTP/1.1 200 OK\r\n\r\n"], Outcome.ERROR, "TLS with registry.test: broke off", id="then-ends"),
+        pytest.param([b"HTTP/1.1 200 OK\r\n\r\n"], Outcome.ERROR, "TLS with registry.test: failed", id="then-ends"),
         pytest.param(
             [b"HTTP/1.1 200 OK\r\n\r\n", b"<html>"], Outcome.ERROR, "TLS with registry.test: ", id="tunnel-to-a-page"
         ),
@@ -268,7 +268,7 @@ async def test_a_wrong_password_is_told_from_none(laptop: Laptop) -> None:
 
     assert {verdict.outcome for verdict in (wrong, plain, socks, none)} == {Outcome.PROXY_AUTH}
     assert "refuses the user and password" in socks.evidence
-    assert "wants another login than none" in none.evidence
+    assert "asks for a login other than none" in none.evidence
     assert (http_proxy.refused_logins, socks_proxy.refused_logins) == (2, 1)
 
 
@@ -342,7 +342,7 @@ async def test_a_black_hole_is_a_timeout_that_says_where(laptop: Laptop, scheme:
 
     assert verdict.outcome is Outcome.TIMEOUT
     assert verdict.evidence.startswith(hung)
-    assert verdict.evidence.endswith("not done after 0.4 s")
+    assert verdict.evidence.endswith("timed out after 0.4 s")
     assert verdict.timings.proxy is not None
 
 
@@ -351,7 +351,7 @@ async def test_a_resolver_that_hangs_is_a_timeout_that_says_so(laptop: Laptop) -
 
     assert (verdict.outcome, verdict.evidence) == (
         Outcome.TIMEOUT,
-        "looking up registry.test: not done after 0.4 s",
+        "looking up registry.test: timed out after 0.4 s",
     )
 
 
@@ -508,7 +508,7 @@ async def test_behind_a_proxy_nobody_asks_port_80(laptop: Laptop) -> None:
 @pytest.mark.parametrize(
     ("portal", "evidence"),
     [
-        pytest.param(Portal, "200 OK, and no registry's", id="page"),
+        pytest.param(Portal, "200 OK, not from a registry", id="page"),
         pytest.param(lambda: Portal(to="http://login.cafe.test/x"), "302 to http://login.cafe.test/…", id="away"),
     ],
 )

@@ -988,7 +988,7 @@ async def test_a_plan_takes_it_for_one_that_works_and_says_so(laptop: Relayed) -
     shown = picture_of(Pass(seen)).relay
     assert shown is not None
     assert shown.state == "tried"
-    assert "  relay        is tried first: Docker gets it if it works" in seen_lines(picture_of(Pass(seen)))
+    assert "  relay        is being tested; Docker uses it once it works" in seen_lines(picture_of(Pass(seen)))
     assert not laptop.paths.relay_orders.exists()
     assert laptop.units.ups == []
 
@@ -1182,7 +1182,7 @@ async def test_status_has_the_numbers_of_now_and_not_of_the_last_pass(
 
         assert main(["--root", str(laptop.paths.root), "status"]) == 0
 
-        assert "goes by office; 5 connections, 2.0 kB by now" in capsys.readouterr().out
+        assert "uses office; 5 connections, 2.0 kB so far" in capsys.readouterr().out
 
 
 async def test_a_relay_that_goes_by_old_orders_is_started_anew_and_then_left(laptop: Relayed) -> None:

@@ -197,7 +197,7 @@ async def test_orders_that_are_torn_change_nothing_and_what_is_in_them_is_not_sh
         one.written(orders_file(Orders(4, (by("corp", proxy),)))[:-3])
         await until_awaited(PATIENCE_S, lambda: one.state().problem, "the problem")
 
-        assert "cannot be understood" in one.state().problem
+        assert "cannot be parsed" in one.state().problem
         assert one.state().generation == 3
         client = await one.tunnel("127.0.0.1", end.port)
         assert await client.echoes()

@@ -246,7 +246,7 @@ TWO_WAYS = Said(
 
 
 async def its_pac_is_a_copy(laptop: Laptop, hand: Hand) -> None:
-    problem = "connecting to wpad:80: not done after 3 s"
+    problem = "connecting to wpad:80: timed out after 3 s"
     laptop.place.becomes(**{"corp → office:3128": "ok"})
     laptop.place.pacs = Saying(
         corp=PacSeen(

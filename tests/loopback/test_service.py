@@ -1034,7 +1034,7 @@ async def test_containers_that_did_not_run_on_are_said_until_a_person_has_seen_i
 
     async with laptop.running() as hand:
         await hand.wake()
-        assert lost() == ["1 container should have survived the restart of Docker and did not: container-1"]
+        assert lost() == ["1 container should have survived the restart of Docker, but did not: container-1"]
         assert laptop.status()["docker"]["last_kept"] == 1
         assert laptop.status()["state"] == "steady"
 
@@ -1198,7 +1198,7 @@ async def test_what_a_pac_names_is_pinned_by_the_pac(laptop: Laptop) -> None:
         answer = await laptop.asks(Command.PIN, upstream="corp → a:8080")
 
     how = "Try: docker-proxy-agent pin corp. Or give this proxy an [upstream.NAME] of its own"
-    assert answer == Answer(1, (f'pin: "corp → a:8080" is nothing that stays: a PAC names it. {how}',))
+    assert answer == Answer(1, (f'pin: "corp → a:8080" cannot be pinned: a PAC file names it, and may change. {how}',))
 
 
 async def test_a_name_that_the_policy_does_not_have_cannot_be_pinned(laptop: Laptop) -> None:
@@ -1273,7 +1273,7 @@ async def test_foreign_changes_are_put_right_and_given_up_in_the_end(laptop: Lap
         assert condition["code"] == "gave-up"
         assert condition["target"] == str(environment)
         assert condition["text"].startswith("somebody (the file is landlady's)")
-        assert condition["text"].endswith(" changed our keys 5 times in 10 min; left to them")
+        assert condition["text"].endswith(" changed the agent's keys 5 times in 10 min; the agent leaves them alone")
 
         await laptop.asks(Command.RELOAD)
         assert environment.read_text() == ours

@@ -132,7 +132,7 @@ async def test_one_that_only_this_host_reaches_is_a_dead_end(dockerd: Dockerd, t
     assert not found.is_soft  # no patience brings it
     assert found.evidence == (
         f"connecting to 10.0.2.2:{port}: nothing listens there;"
-        " Docker's own network has no way to this host's loopback, where it listens"
+        " Docker's own network cannot reach this host's loopback, where it listens"
     )
     assert (gone.outcome, gone.evidence, gone.dead_end) == (Outcome.REFUSED, "nothing listens there yet", None)
 

@@ -437,7 +437,7 @@ async def test_docker_is_started_even_where_the_journal_cannot_be_read_any_more(
     outcome = await dockerd.transaction().carry_out(made, reality)
 
     assert dockerd.is_running
-    assert "journal.json: cannot be understood" in outcome.rolled_back
+    assert "journal.json: cannot be parsed" in outcome.rolled_back
     assert dockerd.events()[-1] == "rolled-back"
 
 

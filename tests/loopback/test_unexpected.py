@@ -342,7 +342,7 @@ async def test_what_cannot_be_watched_is_said_and_looked_at_by_the_clock(laptop:
 
 
 async def test_a_pass_that_works_says_nothing_of_what_is_under_way(laptop: Laptop) -> None:
-    """A journal that cannot be understood holds everything, and is said for as long."""
+    """A journal that cannot be parsed holds everything, and is said for as long."""
     laptop.dockerd.agent_state.mkdir(exist_ok=True)
     async with laptop.running() as hand:
         journal = laptop.dockerd.agent_state / "journal.json"

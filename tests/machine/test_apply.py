@@ -539,7 +539,7 @@ def _offline_touches_nothing(laptop: Laptop) -> None:
 
     printed = applied(laptop)
 
-    assert printed.startswith("offline: nothing is touched\n  docker       ")
+    assert printed.startswith("offline: nothing is changed\n  docker       ")
     assert laptop.docker.invocation_id() == before
     assert not laptop.exists(ENVIRONMENT)
 
@@ -554,7 +554,7 @@ def _offline_is_offline_whatever_lxd_and_virtual_machines_bring(laptop: Laptop) 
     laptop.until(lambda: "LOWER_UP" in laptop.network("ip link show incusbr0"))
 
     try:
-        assert applied(laptop).startswith("offline: nothing is touched\n")
+        assert applied(laptop).startswith("offline: nothing is changed\n")
     finally:
         laptop.network("ip link delete guest0; ip link delete incusbr0")
 

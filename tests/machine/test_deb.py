@@ -209,7 +209,7 @@ def test_a_users_own_instance_is_the_packages_and_purge_removes_what_restore_cou
 
     said = apt(laptop, "remove", "docker-proxy-agent")
 
-    assert f"{state}: cannot be understood" in said
+    assert f"{state}: cannot be parsed" in said
     assert "the package is removed anyway" in said
     assert laptop.exists(DROP_IN)
     assert laptop.exists(ENVIRONMENT)

@@ -321,7 +321,7 @@ def test_a_docker_that_takes_its_time_is_waited_for_and_a_person_is_told(laptop:
     laptop.plug("office")
 
     laptop.until(lambda: "engine-slow" in str(laptop.status()["conditions"]), within=40)
-    assert laptop.agent("status").stdout.startswith("WORKING        office: a pass is under way")
+    assert laptop.agent("status").stdout.startswith("WORKING        office: a pass is running")
 
     laptop.until(laptop.docker.reports, https=laptop.office.tinyproxy.url, within=30)
     laptop.until(lambda: laptop.status()["state"] == "steady", within=10)

@@ -145,7 +145,7 @@ def test_home_office_cafe_guest_offline_and_back_with_two_restarts(laptop: Lapto
     laptop.until(laptop.docker.pulls, IMAGE, within=20)
     laptop.unplug()
     laptop.until(is_in_state, laptop, "offline")
-    assert laptop.agent("status").stdout.startswith("OFFLINE        nothing is touched\n  docker       ")
+    assert laptop.agent("status").stdout.startswith("OFFLINE        nothing is changed\n  docker       ")
     laptop.plug("guest")
     laptop.until(is_there, laptop, "elsewhere on earth", "direct", within=20)
     assert laptop.docker.pull().ok

@@ -151,7 +151,7 @@ def test_an_app_on_loopback_is_used_once_docker_is_let_through_to_it(laptop: Lap
     app = laptop.start_proxy(7890)
     installed(own)
 
-    laptop.until(own.says, "out of reach", within=60)
+    laptop.until(own.says, "cannot be reached", within=60)
 
     status = own.status()
     assert status["upstream"]["name"] == "direct"

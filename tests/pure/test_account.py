@@ -88,7 +88,7 @@ class Log:
         ]
 
 
-DIRECT_NOW: Final = "Docker runs with direct, and is to run with"
+DIRECT_NOW: Final = "Docker runs with direct, but should run with"
 SEEN, NO_AGENT, UNCERTAIN, MISSING, NOT_SAID = (
     *(Known.SEEN, Known.NO_AGENT, Known.UNCERTAIN, Known.MISSING, Known.NOT_SAID),
 )
@@ -544,7 +544,7 @@ def test_another_start_than_before_a_gap_was_made_while_nobody_looked() -> None:
         ("others", None, 4),
     ]
     docker = [one for one in log.account.spans if one.lane is Lane.DOCKER and one.seq == 3]
-    assert [one.because for one in docker] == ["it was started anew while nobody looked, by whom is not known"]
+    assert [one.because for one in docker] == ["it was restarted while no agent was watching; by whom is not known"]
 
 
 def test_a_docker_that_the_agent_turns_to_was_not_started() -> None:

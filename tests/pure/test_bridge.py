@@ -69,9 +69,9 @@ def test_it_is_the_same(listeners: list[Listener]) -> None:
         pytest.param(local(), [on(GATEWAY, BOB)], ": 127.0.0.1:7890 is nobody's, 172.17.0.1:7890 is bob's", id="nobody-on-loopback"),
         pytest.param(local("::1"), [on("::", only_ipv6=True), on("0.0.0.0", BOB)], ": [::1]:7890 is alice's, 172.17.0.1:7890 is bob's", id="all-of-each-family"),
         pytest.param(local("localhost"), [on("127.0.0.1"), on("::1", BOB), on(GATEWAY)], ": localhost:7890 is alice's and bob's, 172.17.0.1:7890 is alice's", id="localhost-is-two"),
-        pytest.param(local(), [on("127.0.0.1"), on("0.0.0.0", interface=LO)], ", and does not listen on 172.17.0.1:7890", id="all-of-ipv4-but-by-lo"),
-        pytest.param(local("::1"), [on("::", only_ipv6=True)], ", and does not listen on 172.17.0.1:7890", id="of-ipv6-alone"),
-        pytest.param(local(), [], ", and does not listen on 172.17.0.1:7890", id="nobody"),
+        pytest.param(local(), [on("127.0.0.1"), on("0.0.0.0", interface=LO)], ", but does not listen on 172.17.0.1:7890", id="all-of-ipv4-but-by-lo"),
+        pytest.param(local("::1"), [on("::", only_ipv6=True)], ", but does not listen on 172.17.0.1:7890", id="of-ipv6-alone"),
+        pytest.param(local(), [], ", but does not listen on 172.17.0.1:7890", id="nobody"),
     ],
 )  # fmt: skip
 def test_it_is_not_the_same(upstream: Upstream, listeners: list[Listener], because: str) -> None:
@@ -199,6 +199,6 @@ def test_where_there_is_no_way_it_is_said_and_other_upstreams_need_none() -> Non
     found = obstacle(local(), closed)
 
     assert found is not None
-    assert found.because == "local is on loopback, and containers of this Docker have no way to it"
+    assert found.because == "local is on loopback, which containers of this Docker cannot reach"
     assert "container_url" in found.condition.remedy
     assert obstacle(local("proxy.corp"), closed) is None

@@ -73,7 +73,7 @@ def chosen(upstream: str, because: str, *, is_pinned: bool = False) -> Choice:
         ),
         pytest.param(
             OFFICE, verdicts(office="refused", backup="proxy-denied", direct="timeout"), OVER,
-            Choice(Ending.UNREACHABLE, "nothing works (office refused, backup proxy-denied, direct timeout): kept as it is"),
+            Choice(Ending.UNREACHABLE, "nothing works (office refused, backup proxy-denied, direct timeout): nothing is changed"),
             id="nothing-works",
         ),
         pytest.param(
@@ -221,7 +221,9 @@ def test_direct_because_nothing_works_is_not_waited_for_where_it_is_not_asked() 
 def test_direct_for_want_of_anything_is_not_taken_where_docker_did_not_start_with_it() -> None:
     choice = choose(OPEN, verdicts(office="refused", direct="refused"), OVER, {"direct": "quarantined"})
 
-    assert choice == Choice(Ending.UNREACHABLE, "nothing works (office refused, direct quarantined): kept as it is")
+    assert choice == Choice(
+        Ending.UNREACHABLE, "nothing works (office refused, direct quarantined): nothing is changed"
+    )
 
 
 def in_use(name: str, *probes: tuple[float, dict[str, Verdict]]) -> History:

@@ -140,16 +140,16 @@ def test_what_clients_should_have(way: Upstream, clients: Clients, docker0: Brid
     [
         pytest.param(upstream("http://127.0.0.1:7890"), UNKNOWN, Intent.LEAVE, "office is on loopback, and the address of Docker's bridge is not known", id="unknown-bridge"),
         pytest.param(upstream(http="http://a:1", https="socks5://[::1]:1"), UNKNOWN, Intent.LEAVE, "office is on loopback, and the address of Docker's bridge is not known", id="unknown-bridge-and-one-on-loopback"),
-        pytest.param(upstream("http://127.0.0.1:7890"), bridge(), Intent.WITHDRAW, "office is on loopback, and does not listen on 172.17.0.1:7890", id="not-listening"),
-        pytest.param(upstream("http://127.0.0.1:7890"), bridge(8080), Intent.WITHDRAW, "office is on loopback, and does not listen on 172.17.0.1:7890", id="another-port-listens"),
-        pytest.param(upstream(http="http://127.0.0.1:1", https="http://127.0.0.1:2"), bridge(1), Intent.WITHDRAW, "office is on loopback, and does not listen on 172.17.0.1:2", id="half-of-it"),
-        pytest.param(upstream("socks5://127.0.0.1:1080"), bridge(), Intent.WITHDRAW, "office is on loopback, and does not listen on 172.17.0.1:1080", id="socks"),
-        pytest.param(upstream("http://127.0.0.1:7890", user="alice"), bridge(), Intent.WITHDRAW, "office is on loopback, and does not listen on 172.17.0.1:7890", id="with-a-user"),
+        pytest.param(upstream("http://127.0.0.1:7890"), bridge(), Intent.WITHDRAW, "office is on loopback, but does not listen on 172.17.0.1:7890", id="not-listening"),
+        pytest.param(upstream("http://127.0.0.1:7890"), bridge(8080), Intent.WITHDRAW, "office is on loopback, but does not listen on 172.17.0.1:7890", id="another-port-listens"),
+        pytest.param(upstream(http="http://127.0.0.1:1", https="http://127.0.0.1:2"), bridge(1), Intent.WITHDRAW, "office is on loopback, but does not listen on 172.17.0.1:2", id="half-of-it"),
+        pytest.param(upstream("socks5://127.0.0.1:1080"), bridge(), Intent.WITHDRAW, "office is on loopback, but does not listen on 172.17.0.1:1080", id="socks"),
+        pytest.param(upstream("http://127.0.0.1:7890", user="alice"), bridge(), Intent.WITHDRAW, "office is on loopback, but does not listen on 172.17.0.1:7890", id="with-a-user"),
         pytest.param(upstream("http://p:1"), UNKNOWN, Intent.SET, "office", id="elsewhere"),
         pytest.param(upstream("http://127.0.0.1:1"), bridge(1), Intent.SET, "office: on loopback, and answers on 172.17.0.1, seen from the host", id="listening"),
         pytest.param(upstream("http://127.0.0.1:1", container="http://a:1"), UNKNOWN, Intent.SET, "office: its container_url", id="container-url"),
         pytest.param(DIRECT_UPSTREAM, UNKNOWN, Intent.SET, "direct: no proxy", id="direct"),
-        pytest.param(upstream("http://127.0.0.1:7890"), CLOSED, Intent.WITHDRAW, "office is on loopback, and containers of this Docker have no way to it", id="no-way-from-another-network"),
+        pytest.param(upstream("http://127.0.0.1:7890"), CLOSED, Intent.WITHDRAW, "office is on loopback, which containers of this Docker cannot reach", id="no-way-from-another-network"),
         pytest.param(upstream("http://p:1"), CLOSED, Intent.SET, "office", id="elsewhere-from-another-network"),
         pytest.param(upstream("http://127.0.0.1:7890"), BY_GATEWAY, Intent.SET, "office: on loopback, and answers on 127.0.0.1, which is 10.0.2.2 to containers", id="by-a-gateway"),
     ],
@@ -293,8 +293,8 @@ def test_a_client_that_knows_no_all_proxy_is_not_given_it(
     assert (found.condition is not None) == is_dropped
     if found.condition is not None:
         assert str(found.condition) == (
-            "office is SOCKS, and the docker client 20.10.24+dfsg1 knows no allProxy: containers and builds do not get"
-            " it, and the client drops it when it saves. Use a docker client from 23 on, or set upstream.office.container_url to"
+            "office is SOCKS, and the docker client 20.10.24+dfsg1 does not support allProxy: containers and builds do not get"
+            " it, and the client removes it when it saves. Use docker client 23 or newer, or set upstream.office.container_url to"
             " an http proxy"
         )
 

@@ -50,8 +50,8 @@ def test_what_is_in_its_way_alone(
         pytest.param(
             DeadEnd.LOOPBACK,
             Vantage(is_host=False, gateway="10.0.2.2", is_closed=True, knows_switch=True),
-            "office is out of reach: Docker's own network has no way to this host's loopback, where it listens",
-            "To let this Docker, and all its containers, to everything that listens on 127.0.0.1 here:"
+            "office cannot be reached: Docker's own network cannot reach this host's loopback, where it listens",
+            "To let this Docker and all its containers reach everything that listens on 127.0.0.1 here:"
             " systemctl --user edit docker.service: [Service]"
             " Environment=DOCKERD_ROOTLESS_ROOTLESSKIT_DISABLE_HOST_LOOPBACK=false;"
             " then systemctl --user restart docker.service",
@@ -60,14 +60,14 @@ def test_what_is_in_its_way_alone(
         pytest.param(
             DeadEnd.LOOPBACK,
             Vantage(is_host=False, gateway="10.0.2.2", knows_switch=True),
-            "office is out of reach: Docker's own network has no way to this host's loopback, where it listens",
-            "Let the proxy listen on 127.0.0.1, which is all that this Docker is let through to",
+            "office cannot be reached: Docker's own network cannot reach this host's loopback, where it listens",
+            "Let the proxy listen on 127.0.0.1, the only address that this Docker can reach",
             id="open-and-heard-elsewhere-on-loopback",
         ),
         pytest.param(
             DeadEnd.LOOPBACK,
             Vantage(is_host=False, gateway="10.0.2.2", is_closed=True),
-            "office is out of reach: Docker's own network has no way to this host's loopback, where it listens",
+            "office cannot be reached: Docker's own network cannot reach this host's loopback, where it listens",
             "This Docker has no switch for that. Let the proxy listen on this host's address in the network, too,"
             " which opens it to that network, and name that address in the policy",
             id="without",
@@ -75,7 +75,7 @@ def test_what_is_in_its_way_alone(
         pytest.param(
             DeadEnd.IPV6,
             SLIRP,
-            "office is out of reach: Docker's own network has no IPv6",
+            "office cannot be reached: Docker's own network has no IPv6",
             "systemctl --user edit docker.service: [Service] Environment=DOCKERD_ROOTLESS_ROOTLESSKIT_FLAGS=--ipv6;"
             " then systemctl --user restart docker.service",
             id="ipv6",

@@ -145,7 +145,7 @@ AS_BEFORE = "this start was recorded before"
         pytest.param(
             [started("a")],
             msgspec.structs.replace(docker(phase=Phase.STOPPED), is_systemd=False),
-            [stopped("it does not run any more")],
+            [stopped("it is no longer running")],
             id="without-systemd-a-crash-looks-like-a-stop",
         ),
         pytest.param(

@@ -723,7 +723,7 @@ def test_a_condition_is_told_to_whom_pulls_fail(
 @pytest.mark.parametrize(
     ("condition", "where", "what"),
     [
-        (Condition(Code.UNREACHABLE, "nothing works (office timeout, direct dns): kept as it is"), "this network",
+        (Condition(Code.UNREACHABLE, "nothing works (office timeout, direct dns): nothing is changed"), "this network",
          "no upstream of the policy leads to a registry from here: office timeout, direct dns"),
         (Condition(Code.UNSTEADY, "the network keeps changing"), "this network", "the network keeps changing"),
         (Condition(Code.ENGINE_DOWN, "Docker is down"), "Docker", "Docker is down"),

@@ -43,9 +43,9 @@ def test_words() -> None:
     drifts, fifth = drifted(drifts, FILE, 4, "puppet (pid 812)")
     drifts, sixth = drifted(drifts, FILE, 5)
 
-    assert first == Correction(Correcting.PUT_RIGHT, "puppet (pid 812) changed our keys (once in 10 min)")
-    assert second == Correction(Correcting.PUT_RIGHT, "somebody else changed our keys (2 times in 10 min)")
-    assert fifth.because == "puppet (pid 812) changed our keys 5 times in 10 min; left to them"
+    assert first == Correction(Correcting.PUT_RIGHT, "puppet (pid 812) changed the agent's keys (once in 10 min)")
+    assert second == Correction(Correcting.PUT_RIGHT, "somebody else changed the agent's keys (2 times in 10 min)")
+    assert fifth.because == "puppet (pid 812) changed the agent's keys 5 times in 10 min; the agent leaves them alone"
     # Who, what and how often stays known for as long as it is left to them.
     assert sixth == Correction(Correcting.LEAVE, fifth.because)
 

@@ -100,7 +100,7 @@ def test_an_image_is_named_by_its_number_once_its_name_leads_elsewhere() -> None
     moved = make_again.container(inspected(), {**IMAGE, "RepoTags": ["nginx:1.28"]})
 
     assert moved.command.startswith(f"docker create --name web-again {NUMBER} && ")
-    assert "the name nginx:1.27, which leads to another image by now" in moved.left
+    assert "the name nginx:1.27, which leads to another image so far" in moved.left
     there = make_again.container(inspected(), {**IMAGE, "RepoTags": ["nginx:1.27", "nginx:latest"]})
     assert "docker create --name web-again nginx:1.27 && " in there.command
     assert there.left == ()

@@ -74,7 +74,7 @@ def test_a_time_that_was_twice_is_the_first_and_with_an_offset_either() -> None:
 
 
 def test_a_time_that_was_not_is_refused() -> None:
-    with pytest.raises(NoSuchTime, match="02:30 was not on 2026-03-29: clocks were put forward"):
+    with pytest.raises(NoSuchTime, match="02:30 did not exist on 2026-03-29: the clocks went forward"):
         moment("02:30", dt.datetime(2026, 3, 29, 12, 0, tzinfo=BERLIN), BERLIN)
 
 

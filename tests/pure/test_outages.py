@@ -193,6 +193,4 @@ def test_a_network_and_its_verdicts_are_of_the_look_that_it_counts_from() -> Non
 
     began = [(facts.network, facts.since) for facts in said if isinstance(facts, UnreachableBegan)]
     assert began == [("home", "1"), ("office", "3")]
-    assert [facts.because for facts in said if isinstance(facts, UnreachableEnded)] == [
-        "the network is another: office"
-    ]
+    assert [facts.because for facts in said if isinstance(facts, UnreachableEnded)] == ["the network changed: office"]

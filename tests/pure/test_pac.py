@@ -19,7 +19,7 @@ A = by(Scheme.HTTP, "a", 8080)
 B = by(Scheme.HTTPS, "b", 443)
 C = by(Scheme.SOCKS5, "c", 1080)
 DIRECT = Way()
-NO_HOST = "no host and port that a proxy could have"
+NO_HOST = "not a valid host and port"
 
 
 @pytest.mark.parametrize(("text", "ways", "skipped"), [
@@ -45,12 +45,12 @@ NO_HOST = "no host and port that a proxy could have"
     pytest.param("PROXY a:0; PROXY a:65536; PROXY :80; PROXY a:x", [],
                  [f"PROXY {bad}: {NO_HOST}" for bad in ("a:0", "a:65536", ":80", "a:x")], id="no ports, no host"),
     pytest.param("PROXY http://a:8080; PROXY a:8080/", [], [f"PROXY http://a:8080: {NO_HOST}", f"PROXY a:8080/: {NO_HOST}"], id="a URL"),
-    pytest.param("SOCKS4 c:1080; SOCKS5 c:1080", [C], ["SOCKS4 c:1080: SOCKS 4 is not spoken"], id="SOCKS4"),
+    pytest.param("SOCKS4 c:1080; SOCKS5 c:1080", [C], ["SOCKS4 c:1080: SOCKS 4 is not supported"], id="SOCKS4"),
     pytest.param("QUIC q:443; PROXY; PROXY a:8080 b; DIRECT now", [], ["QUIC q:443", "PROXY", "PROXY a:8080 b", "DIRECT now"], id="unknown words"),
     pytest.param("PROXY a\u00a0b:80", [], [f"PROXY a\\xa0b:80: {NO_HOST}"], id="what looks like a blank"),
     pytest.param("PR\x1b[2JOXY a:80; PROXY a\x00:80", [], ["PR\\x1b[2JOXY a:80", f"PROXY a\\x00:80: {NO_HOST}"], id="control characters"),
-    pytest.param("x" * LONGEST_ANSWER + ";DIRECT", [], ["all behind the first 8 KB"], id="too long"),
-    pytest.param("DIRECT;" + "x" * 2**20, [DIRECT], ["all behind the first 8 KB"], id="1 MiB, of which the first counts"),
+    pytest.param("x" * LONGEST_ANSWER + ";DIRECT", [], ["everything after the first 8 KB"], id="too long"),
+    pytest.param("DIRECT;" + "x" * 2**20, [DIRECT], ["everything after the first 8 KB"], id="1 MiB, of which the first counts"),
 ])  # fmt: skip
 def test_answer(text: str, ways: list[Way], skipped: list[str]) -> None:
     assert read_answer(text) == PacAnswer(tuple(ways), tuple(skipped))

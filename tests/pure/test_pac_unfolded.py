@@ -136,7 +136,7 @@ def test_a_candidate_is_an_upstream_of_its_own() -> None:
     [
         (Said(fault=PacFault(Outcome.DNS, "wpad.corp.example: unknown")), Verdict(Outcome.DNS, "its PAC: wpad.corp.example: unknown")),
         (Said(fault=PacFault(Outcome.PORTAL, "a page")), Verdict(Outcome.PORTAL, "its PAC: a page")),
-        (said("PROXY null:1; GOPHER x:1"), Verdict(Outcome.ERROR, "its PAC names no way out: PROXY null:1: no host and port that a proxy could have; GOPHER x:1")),
+        (said("PROXY null:1; GOPHER x:1"), Verdict(Outcome.ERROR, "its PAC names no way out: PROXY null:1: not a valid host and port; GOPHER x:1")),
         (said(""), Verdict(Outcome.ERROR, "its PAC names no way out: an empty answer")),
         (Said(), Verdict(Outcome.ERROR, "its PAC names no way out: it was not asked")),
     ],
@@ -182,12 +182,12 @@ def test_registries_that_go_directly_are_excepted_from_the_proxy(
     [
         (said("PROXY a:1", own="DIRECT"), []),
         (said("PROXY a:1; DIRECT", own="PROXY a:1; DIRECT"), []),
-        (said("PROXY a:1", own="PROXY b:1"), ["the PAC of corp sends own.corp.example by b:1, and Docker, which has one proxy, is given a:1"]),
-        (said("PROXY a:1", own="PROXY b:1", more="SOCKS c:1"), ["the PAC of corp sends own.corp.example by b:1, more.corp.example by socks5://c:1, and Docker, which has one proxy, is given a:1"]),
-        (said("PROXY a:1", **{f"r{n}": f"PROXY p{n}:1" for n in range(9)}), ["the PAC of corp sends r0.corp.example by p0:1, r1.corp.example by p1:1, r2.corp.example by p2:1, r3.corp.example by p3:1 and 5 more, and Docker, which has one proxy, is given a:1"]),
+        (said("PROXY a:1", own="PROXY b:1"), ["the PAC of corp sends own.corp.example by b:1, but Docker can use only one proxy and is given a:1"]),
+        (said("PROXY a:1", own="PROXY b:1", more="SOCKS c:1"), ["the PAC of corp sends own.corp.example by b:1, more.corp.example by socks5://c:1, but Docker can use only one proxy and is given a:1"]),
+        (said("PROXY a:1", **{f"r{n}": f"PROXY p{n}:1" for n in range(9)}), ["the PAC of corp sends r0.corp.example by p0:1, r1.corp.example by p1:1, r2.corp.example by p2:1, r3.corp.example by p3:1 and 5 more, but Docker can use only one proxy and is given a:1"]),
         (Said(fault=PacFault(Outcome.DNS, "no")), []),
-        (partly("PROXY a:1"), ["the PAC of corp names no way to own.corp.example (evaluating the PAC file: it throws); Docker is given a:1 for it as well"]),
-        (said("", own="PROXY a:1"), ["the PAC of corp names no way to registry-1.docker.io; Docker is given a:1 for it as well"]),
+        (partly("PROXY a:1"), ["the PAC of corp names no proxy for own.corp.example (evaluating the PAC file: it throws); Docker is given a:1 for it as well"]),
+        (said("", own="PROXY a:1"), ["the PAC of corp names no proxy for registry-1.docker.io; Docker is given a:1 for it as well"]),
         (partly("DIRECT"), []),
     ],
 )  # fmt: skip

@@ -437,12 +437,12 @@ def test_the_flag_that_is_to_be_deleted_is_named_with_its_file_and_without_its_p
         (("docker.service", "snap.docker.dockerd.service"), "", ""),
         (
             ("podman.socket",),
-            "; podman runs here; the agent does not serve it",
+            "; podman runs here; the agent does not manage it",
             "podman takes its proxy from the environment of who calls it, or from `env` below [engine] in containers.conf",
         ),
         (
             ("k3s-agent.service", "containerd.service"),
-            "; k3s and containerd run here; the agent does not serve them",
+            "; k3s and containerd run here; the agent does not manage them",
             "k3s takes its proxy from /etc/systemd/system/k3s.service.env, an agent of it from k3s-agent.service.env;"
             " containerd takes its proxy from its unit (systemctl edit containerd), nerdctl from its caller's environment",
         ),

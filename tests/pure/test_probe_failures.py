@@ -38,8 +38,8 @@ def of_garbage() -> ssl.SSLError:
         pytest.param(of_errno(errno.ENETDOWN), Outcome.NO_ROUTE, "no route", id="network-down"),
         pytest.param(of_errno(errno.EADDRNOTAVAIL), Outcome.NO_ROUTE, "no route", id="no-source-address"),
         pytest.param(of_errno(errno.ETIMEDOUT), Outcome.TIMEOUT, "no answer from that address", id="timed-out"),
-        pytest.param(of_errno(errno.ECONNRESET), Outcome.ERROR, "broke off", id="reset"),
-        pytest.param(of_errno(errno.EPIPE), Outcome.ERROR, "broke off", id="pipe"),
+        pytest.param(of_errno(errno.ECONNRESET), Outcome.ERROR, "connection lost", id="reset"),
+        pytest.param(of_errno(errno.EPIPE), Outcome.ERROR, "connection lost", id="pipe"),
         pytest.param(of_errno(errno.EPERM), Outcome.ERROR, "Operation not permitted", id="a-firewall"),
         pytest.param(
             socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"),
@@ -48,7 +48,7 @@ def of_garbage() -> ssl.SSLError:
             id="dns",
         ),
         pytest.param(UnicodeError("label empty or too long"), Outcome.DNS, "no name that DNS could have", id="no-name"),
-        pytest.param(of_garbage(), Outcome.ERROR, "broke off (WRONG_VERSION_NUMBER)", id="tls"),
+        pytest.param(of_garbage(), Outcome.ERROR, "failed (WRONG_VERSION_NUMBER)", id="tls"),
         pytest.param(DialogueFailed(Outcome.PROXY_DOWN, "503"), Outcome.PROXY_DOWN, "503", id="a-dialogue"),
     ],
 )

@@ -95,7 +95,7 @@ def test_a_refusal_is_said_in_the_status_line_and_in_the_body() -> None:
         (no_way("corp", "nothing listens there"), 502, "See: sudo docker-proxy-agent status\n"),
         (not_ready("no upstream is chosen here"), 503, "See: sudo docker-proxy-agent status\n"),
         (too_many("all 1024 connections are in use"), 503, "Try again in a while, or raise max_connections"),
-        (too_late("corp", "not done within 10 s"), 504, "See: sudo docker-proxy-agent status\n"),
+        (too_late("corp", "timed out after 10 s"), 504, "See: sudo docker-proxy-agent status\n"),
         (forbidden("10.0.0.7 is this host"), 403, "see docs/relay.md"),
         (malformed("not HTTP"), 400, "use it as http_proxy"),
     ],

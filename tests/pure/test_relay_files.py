@@ -66,15 +66,17 @@ def _with(**changes: object) -> bytes:
 @pytest.mark.parametrize(
     ("data", "wrong"),
     [
-        pytest.param(b"", "cannot be understood", id="empty"),
-        pytest.param(b"\xff\xfe", "cannot be understood", id="no-utf-8"),
-        pytest.param(b"[" * 100_000, "cannot be understood", id="deep"),
-        pytest.param(orders_file(ORDERS)[:-9], "cannot be understood", id="torn"),
+        pytest.param(b"", "cannot be parsed", id="empty"),
+        pytest.param(b"\xff\xfe", "cannot be parsed", id="no-utf-8"),
+        pytest.param(b"[" * 100_000, "cannot be parsed", id="deep"),
+        pytest.param(orders_file(ORDERS)[:-9], "cannot be parsed", id="torn"),
         pytest.param(b'{"format":2}', "is of format 2, not 1", id="newer"),
-        pytest.param(_with(colour="red"), "cannot be understood", id="unknown-field"),
-        pytest.param(_with(sources=["everybody"]), "cannot be understood", id="unknown-source"),
-        pytest.param(_with(upstreams=[{"name": "x", "http": "ftp://me:secret@h"}]), "no proxy's URL", id="url"),
-        pytest.param(_with(upstreams=[{"name": "x", "http": "http://xxxxx:xxxxx@h"}]), "no proxy's URL", id="masked"),
+        pytest.param(_with(colour="red"), "cannot be parsed", id="unknown-field"),
+        pytest.param(_with(sources=["everybody"]), "cannot be parsed", id="unknown-source"),
+        pytest.param(_with(upstreams=[{"name": "x", "http": "ftp://me:secret@h"}]), "not a proxy's URL", id="url"),
+        pytest.param(
+            _with(upstreams=[{"name": "x", "http": "http://xxxxx:xxxxx@h"}]), "not a proxy's URL", id="masked"
+        ),
     ],
 )
 def test_orders_that_are_not_as_they_must_be_are_refused(data: bytes, wrong: str) -> None:

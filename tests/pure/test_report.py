@@ -252,7 +252,7 @@ def test_an_agent_that_was_killed_did_not_look_some_time_before_the_next() -> No
     *_, away = reported(log).listings
 
     assert [[cell.text for cell in line] for line in away.lines] == [
-        ["11:00:00", "12:00:00", "1 h", "it was killed, or crashed, some time then"]
+        ["11:00:00", "12:00:00", "1 h", "it was killed, or crashed at some time then"]
     ]
 
 
@@ -285,7 +285,7 @@ def test_the_headline_and_the_numbers_count_all_of_it() -> None:
 
     assert (
         found.headline
-        == "5 min without a registry in the 8 h that an agent looked; 1 restart by the agent took 0.7 s and lost 1 container"
+        == "5 min without a registry in the 8 h that an agent was watching; 1 restart by the agent took 0.7 s and lost 1 container"
     )
     assert [(one.number, one.what) for one in found.figures] == [
         ("2", "networks, 1 move"), ("5 min", "in 1 outage"), ("1", "restart by the agent; 1 start by others"),
@@ -296,7 +296,7 @@ def test_the_headline_and_the_numbers_count_all_of_it() -> None:
 @pytest.mark.parametrize(
     ("log", "headline"),
     [
-        pytest.param(begun(), "No outage in the 9 h that an agent looked; no restart by the agent", id="quiet"),
+        pytest.param(begun(), "No outage in the 9 h that an agent was watching; no restart by the agent", id="quiet"),
         pytest.param(Log(), "No agent ran in this time, so nothing is known", id="nothing"),
     ],
 )
@@ -470,7 +470,7 @@ def _somewhere() -> Log:
         "10:00:00", Event.NETWORK_CHANGED, network="cafe", because="match.ssid CorpNet on wlan7", interfaces=[PLACE]
     )
     verdict = {"upstream": "direct", "verdict": "portal", "ms": 1.0, "evidence": "a redirect to http://portal.example"}
-    box = {"upstream": "corp", "verdict": "error", "ms": 1.0, "evidence": "no HTTP: Welcome to Hotel Adlon"}
+    box = {"upstream": "corp", "verdict": "error", "ms": 1.0, "evidence": "not HTTP: Welcome to Hotel Adlon"}
     log.write("10:00:01", Event.NO_UPSTREAM, network="cafe", because="a portal answers", verdicts=[verdict, box])
     log.write("10:00:01", Event.RELAY_REFUSED, sources=["10.99.0.66"], times=1)
     wrong = 'network 2 (office).match.gateway: "10.99.0.300" is not an address'

@@ -81,7 +81,7 @@ def test_a_steady_day_at_the_office() -> None:
     assert first.startswith("STEADY         office via corp, since ")
     assert first.endswith(" (12 min): first of corp, direct that works")
     assert rest[:4] == [
-        "  docker       26.1.5 runs with it; restarted once by this agent, last 0.7 s, 12 min ago, 3 containers kept",
+        "  docker       26.1.5 runs with it; restarted once by this agent, last 12 min ago (0.7 s), 3 containers kept",
         "  written      daemon.json · root",
         "  not written  bob: its home is not mounted",
         "  upstreams    corp ok 84 ms, 12 s ago · direct dns, 12 min ago",
@@ -114,7 +114,7 @@ def test_where_the_policy_is_in_several_files_what_is_used_here_names_its_file()
 @pytest.mark.parametrize(
     ("in_use", "docker", "wanted"),
     [
-        (False, "26.1.5 runs with it", "office via corp, by the relay: first of corp, direct that works"),
+        (False, "26.1.5 runs with it", "office via corp, through the relay: first of corp, direct that works"),
         (True, "26.1.5 runs with the relay", "office via corp: first of corp, direct that works"),
     ],
 )
@@ -134,7 +134,7 @@ def test_a_refused_policy_does_not_hide_that_another_one_stays_in_force() -> Non
 
     shown = list(lines(msgspec.structs.replace(AT_THE_OFFICE, policy=refused), NOW))
 
-    told = "  policy       the one in the file is refused, and the agent still uses the policy loaded at "
+    told = "  policy       the one in the file is refused; the agent still uses the policy loaded at "
     assert [one.startswith(told) for one in shown if one.startswith("  policy ")] == [True]
 
 
@@ -187,9 +187,9 @@ def test_a_restart_that_waits_says_what_docker_uses_meanwhile_and_whether_that_w
 @pytest.mark.parametrize(
     ("taken", "said"),
     [
-        pytest.param(11, "goes by corp, but does not know of it yet; 3 connections", id="behind"),
-        pytest.param(12, "goes by corp; 3 connections", id="as-told"),
-        pytest.param(13, "goes by corp; 3 connections", id="a-pass-is-under-way"),
+        pytest.param(11, "does not use corp yet; 3 connections", id="behind"),
+        pytest.param(12, "uses corp; 3 connections", id="as-told"),
+        pytest.param(13, "uses corp; 3 connections", id="a-pass-is-under-way"),
     ],
 )
 def test_whether_the_relay_knows_what_it_was_told(taken: int, said: str) -> None:
@@ -258,5 +258,5 @@ def test_a_screen_is_folded_between_words() -> None:
 def test_nothing_seen_and_offline() -> None:
     bare = Status(version="1", pid=7, started=1, state=State.OFFLINE, policy=POLICY)
 
-    assert list(lines(bare, NOW)) == ["OFFLINE        nothing is touched"]
-    assert list(lines(msgspec.structs.replace(bare, state=State.IDLE), NOW)) == ["IDLE           no pass was made yet"]
+    assert list(lines(bare, NOW)) == ["OFFLINE        nothing is changed"]
+    assert list(lines(msgspec.structs.replace(bare, state=State.IDLE), NOW)) == ["IDLE           no pass has run yet"]

@@ -71,8 +71,8 @@ CONNECT_ANSWERS = [
     pytest.param(b"", (Outcome.ERROR, "closed without an answer"), id="closed-at-once"),
     pytest.param(b"HTTP/1.1 200 OK\r\nVia", (Outcome.ERROR, "closed in the middle of its answer"), id="cut-off"),
     pytest.param(b"HT", (Outcome.ERROR, "closed in the middle of its answer"), id="cut-off-in-the-first-word"),
-    pytest.param(b"SSH-2.0-OpenSSH_9\r\n", (Outcome.ERROR, 'no HTTP: "SSH-2.0-OpenSSH_9\\x0d\\x0a"'), id="ssh"),
-    pytest.param(b"\x15\x03\x01\x00\x02\x02F", (Outcome.ERROR, "no HTTP: "), id="tls"),
+    pytest.param(b"SSH-2.0-OpenSSH_9\r\n", (Outcome.ERROR, 'not HTTP: "SSH-2.0-OpenSSH_9\\x0d\\x0a"'), id="ssh"),
+    pytest.param(b"\x15\x03\x01\x00\x02\x02F", (Outcome.ERROR, "not HTTP: "), id="tls"),
     pytest.param(b"HTTP/1.1 two hundred\r\n\r\n", (Outcome.ERROR, "answered with broken HTTP"), id="no-status"),
     pytest.param(b"HTTP/1.1 200 OK\r\n: x\r\n\r\n", (Outcome.ERROR, "answered with broken HTTP"), id="no-header"),
     pytest.param(
@@ -206,16 +206,18 @@ def replied(reply: int) -> bytes:
         pytest.param([b"\x05\x00", replied(0) + b"hello"], b"hello", id="what-follows-is-the-tunnel's"),
         pytest.param([b"\x05\x00", b"\x05\x00\x00\x04" + bytes(18)], b"", id="bound-to-ipv6"),
         pytest.param([b"\x05\x00", b"\x05\x00\x00\x03\x04name\x00\x50"], b"", id="bound-to-a-name"),
-        pytest.param([b"\x05\xff"], (Outcome.PROXY_AUTH, "SOCKS: wants another login than none"), id="wants-a-login"),
+        pytest.param(
+            [b"\x05\xff"], (Outcome.PROXY_AUTH, "SOCKS: asks for a login other than none"), id="wants-a-login"
+        ),
         pytest.param([b"\x05\x02"], (Outcome.ERROR, "SOCKS: chose method 2, which was not offered"), id="not-offered"),
         pytest.param([], (Outcome.ERROR, "SOCKS: closed without an answer"), id="closed-at-once"),
         pytest.param([b"\x05"], (Outcome.ERROR, "SOCKS: closed in the middle of its answer"), id="cut-off"),
         pytest.param([b"\x05\x00"], (Outcome.ERROR, "SOCKS: closed without an answer"), id="closed-when-asked"),
         pytest.param([b"\x05\x00", b"\x05\x00\x00\x01\x7f"], (Outcome.ERROR, "SOCKS: closed in the middle"), id="half"),
-        pytest.param([b"HTTP/1.1 400 Bad"], (Outcome.ERROR, 'no SOCKS5: "HTTP/1.1 400 Bad"'), id="http"),
-        pytest.param([b"\x00\x5b"], (Outcome.ERROR, "no SOCKS5: "), id="socks4"),
+        pytest.param([b"HTTP/1.1 400 Bad"], (Outcome.ERROR, 'not SOCKS5: "HTTP/1.1 400 Bad"'), id="http"),
+        pytest.param([b"\x00\x5b"], (Outcome.ERROR, "not SOCKS5: "), id="socks4"),
         pytest.param([b"\x05\x00\x05\x00"], (Outcome.ERROR, "SOCKS: answers before it is asked"), id="too-early"),
-        pytest.param([b"\x05\x00", replied(9)], (Outcome.ERROR, "SOCKS: answers nonsense (9)"), id="unknown-reply"),
+        pytest.param([b"\x05\x00", replied(9)], (Outcome.ERROR, "SOCKS: invalid answer (9)"), id="unknown-reply"),
         *[
             pytest.param([b"\x05\x00", replied(reply)], (outcome, f"SOCKS: {words}"), id=words.replace(" ", "-"))
             for reply, (outcome, words) in REPLIES.items()
@@ -327,7 +329,7 @@ def test_dockerds_masked_credentials_are_never_sent() -> None:
         handshake(ProxyUrl(Scheme.HTTP, "proxy.test", 1, Masked.MASKED), "r.test", 443)
 
 
-HINT = ", which Docker cannot answer: let px, cntlm or alpaca do it on 127.0.0.1, and name that as the upstream"
+HINT = ", which Docker does not support: run px, cntlm or alpaca on 127.0.0.1, and name that as the upstream"
 
 
 @pytest.mark.parametrize(

@@ -239,7 +239,7 @@ def test_a_home_behind_links_is_found_where_it_is() -> None:
         ("9p", "its home /home/alice is on 9p, a network file system; name the user in clients.users to keep its file"),
         ("fuse.sshfs", "its home /home/alice is on fuse.sshfs; name the user in clients.users to keep its file"),
         ("fuseblk", "its home /home/alice is on fuseblk; name the user in clients.users to keep its file"),
-        ("autofs", "its home /home/alice is not mounted; name the user in clients.users to try it"),
+        ("autofs", "its home /home/alice is not mounted; name the user in clients.users to try it anyway"),
     ],
 )
 def test_a_home_that_may_hang_is_not_looked_at_and_said(kind: str, why: str) -> None:

@@ -50,15 +50,15 @@ def headline(sums: Sums) -> str:
         return "No agent ran in this time, so nothing is known"
     looked = length(sums.looked_s)
     lasted = f"{length(sums.outage_s)} without a registry" if sums.outages else "No outage"
-    unseen = f"; {count(sums.unseen_starts, 'start')} of Docker that nobody saw" if sums.unseen_starts else ""
-    return f"{lasted} in the {looked} that an agent looked; {_cost(sums)}{unseen}"
+    unseen = f"; {count(sums.unseen_starts, 'start')} of Docker that no agent saw" if sums.unseen_starts else ""
+    return f"{lasted} in the {looked} that an agent was watching; {_cost(sums)}{unseen}"
 
 
 def _cost(sums: Sums) -> str:
     if not sums.restarts:
         rolled_back = f"{count(sums.rolled_back, 'restart')} rolled back"
         return rolled_back if sums.rolled_back else "no restart by the agent"
-    lost = f"lost {count(sums.lost, 'container')}" if sums.lost else "lost no container"
+    lost = f"lost {count(sums.lost, 'container')}" if sums.lost else "lost no containers"
     rolled_back = f", and {sums.rolled_back} rolled back" if sums.rolled_back else ""
     return f"{count(sums.restarts, 'restart')} by the agent took {length(sums.restart_s)} and {lost}{rolled_back}"
 
@@ -66,7 +66,7 @@ def _cost(sums: Sums) -> str:
 def figures(sums: Sums, *, starts: int, orders: int, records: int, chain: Chain) -> tuple[Figure, ...]:
     by_others = starts - sums.restarts - sums.rolled_back - sums.unseen_starts
     others = f"; {count(by_others, 'start')} by others" if by_others else ""
-    others += f"; {sums.unseen_starts} while nobody looked" if sums.unseen_starts else ""
+    others += f"; {sums.unseen_starts} while no agent was watching" if sums.unseen_starts else ""
     whole = "whole" if chain.is_whole else "not whole"
     return (
         Figure(str(len(sums.networks)), f"{_plural('network', len(sums.networks))}, {count(sums.moves, 'move')}"),

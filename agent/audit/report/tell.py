@@ -173,7 +173,7 @@ class _Telling:
             self._starts.append(_Start(one.at, Tone.OTHERS, one.by, one.seq, due=one.because))
             return
         due = f"some time between {self._when(one.since)} and then: another start of Docker was found"
-        self._starts.append(_Start(one.at, Tone.UNKNOWN, "not known: nobody looked", one.seq, due=due))
+        self._starts.append(_Start(one.at, Tone.UNKNOWN, "not known: no agent was watching", one.seq, due=due))
         self._sums.unseen_starts += 1
 
     def _take_span(self, span: Span) -> None:
@@ -345,7 +345,7 @@ class _Telling:
 
     def _outage_line(self, one: Outage) -> tuple[Cell, ...]:
         end = one.end or one.seen_until
-        until = Cell("not over") if end is None else Cell(self._when(end), one.end_seq or None)
+        until = Cell("ongoing") if end is None else Cell(self._when(end), one.end_seq or None)
         lasted_s = one.lasted_s if one.lasted_s is not None else ((end or self._end) - one.begin).total_seconds()
         at_least = "" if one.end else "at least "
         ended = one.ended_by or one.ended_because
@@ -361,7 +361,7 @@ class _Telling:
     def _start_table(self, starts: list[_Start]) -> Listing:
         return Listing(
             "Restarts of Docker, and what they cost",
-            ("When", "By", "Took", "Containers", "Why", "Why then"),
+            ("When", "By", "Took", "Containers", "Why", "Why at that time"),
             tuple(self._start_line(one) for one in starts[-MOST_LINES:]),
             "None.",
             left_out=max(0, len(starts) - MOST_LINES),
@@ -375,9 +375,9 @@ class _Telling:
     def _order_table(self) -> Listing:
         return Listing(
             "Orders by people",
-            ("When", "Who", "What", "What came of it"),
+            ("When", "Who", "What", "Result"),
             tuple(self._order_line(one) for one in self._orders[-MOST_LINES:]),
-            "Nobody asked for anything.",
+            "Nobody gave the agent an order.",
             left_out=max(0, len(self._orders) - MOST_LINES),
         )
 
@@ -400,9 +400,9 @@ class _Telling:
     def _others_table(self) -> Listing:
         return Listing(
             "What others changed",
-            ("When", "Which", "Whose", "It had then", "What came of it"),
+            ("When", "Which", "Whose", "It had then", "Result"),
             tuple(self._others_line(one) for one in self._by_others),
-            "Nothing that the agent writes.",
+            "Nobody changed anything that the agent writes.",
             left_out=self._others - len(self._by_others),
             is_marked=False,
         )
@@ -413,10 +413,10 @@ class _Telling:
 
     def _away_table(self) -> Listing:
         return Listing(
-            "Times without an agent that looked",
+            "Times when no agent was watching",
             ("From", "To", "Lasted", "Why"),
             tuple(self._away_line(one) for one in self._away),
-            "None: one looked all the time.",
+            "None: an agent was watching all the time.",
             left_out=self._aways - len(self._away),
             is_marked=False,
         )
@@ -425,7 +425,7 @@ class _Telling:
         begin, end = max(one.begin, self._begin), min(one.end or self._end, self._end)
         why = one.because or str(one.known.value)
         if one.known is Known.UNCERTAIN:
-            why = f"it {why}, some time then"
+            why = f"it {why} at some time then"
         lasted = length((end - begin).total_seconds())
         return (
             Cell(self._when(begin), one.seq or None),

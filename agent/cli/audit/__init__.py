@@ -5,7 +5,7 @@
     at          `audit at TIME`: what was so, and by which records
     ran         `audit ran`: what Docker ran with, from when to when, and in which network
     outages     `audit outages`: each with its begin, its end and its length
-    who         `audit who`: what people asked for, and what came of it
+    who         `audit who`: what people ordered, and what came of it
     report      `audit report`: a stretch of time as a page to keep
     verifying   `audit verify`: whether the log is as it was written, and what that is worth
     contract    `audit schema`: the JSON Schema of a record

@@ -67,7 +67,7 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
     except NoSuchTime as error:
         raise AgentError("audit at", str(error)) from error
     if asked > now:
-        raise AgentError("audit at", f'"{written}" is still to come ({when.local(asked)})')
+        raise AgentError("audit at", f'"{written}" is in the future ({when.local(asked)})')
     status = read(paths.status)
     then = at(paths.audit_log, asked, agent_runs=status is not None and status.is_running)
     seqs = {span.seq for span in then.spans.values()} | ({then.restart.seq} if then.restart else set())
@@ -92,7 +92,8 @@ def at(path: Path, then: dt.datetime, *, agent_runs: bool) -> Then:
             restarts.take(one)
             if isinstance(one, Span) and one.has(then):
                 if (one.lane, one.about) in spans:
-                    notes[f"{when.local(then)} was twice: the clock was set back; this is the later one"] = None
+                    said = "occurred twice, because the clock was set back; this is the later one"
+                    notes[f"{when.local(then)} {said}"] = None
                 spans[one.lane, one.about] = one
             elif isinstance(one, Break) and "missing" in one.what:
                 notes[f"{one.what}, says record {one.seq} of {when.local(one.at)}"] = None
@@ -166,7 +167,7 @@ def _lines(then: Then, records: Sequence[Entry]) -> Iterator[str]:
     for note in then.notes:
         yield line("note", note)
     if records:
-        yield line("records", "that say so:")
+        yield line("records", "evidence:")
         yield from (f"  {entry.seq:>11}  {readable(entry)}" for entry in records)
 
 
@@ -206,7 +207,7 @@ def _why_not(span: Span) -> str:
         case Known.SEEN:
             return ""
         case Known.UNCERTAIN:
-            return f"the agent {span.because}, some time then" if span.because else Known.UNCERTAIN.value
+            return f"the agent {span.because} at some time then" if span.because else Known.UNCERTAIN.value
         case Known.MISSING:
             return span.because
     return str(span.known.value)

@@ -50,7 +50,7 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
 
     shown = _show(args, deque(legible(), args.last) if args.last else legible())
     if illegible:
-        complain(f"{paths.audit_log}: {illegible} lines are not records. See: docker-proxy-agent audit verify")
+        complain(f"{paths.audit_log}: {illegible} lines are not valid records. See: docker-proxy-agent audit verify")
     if not shown:
         complain(f"{paths.audit_log}: no matching records")
     return 0

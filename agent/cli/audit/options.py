@@ -161,7 +161,7 @@ QUESTIONS: Final = {
         frozenset({"--since", "--until", "--network"}),
     ),
     "who": Question(
-        "what people asked for, and what came of it", "who --by alice", _who, frozenset({"--since", "--until", "--by"})
+        "what people ordered, and what came of it", "who --by alice", _who, frozenset({"--since", "--until", "--by"})
     ),
     "report": Question(
         "a period as one page, to keep, print or show",

@@ -48,7 +48,7 @@ def _told(path: Path, *, agent_runs: bool) -> Iterator[Told]:
 def _lines(one: Outage) -> Iterator[str]:
     yield f"{when.local(one.begin)}  {_how_long(one)}"
     where = f" in {one.network}" if one.network else ""
-    way = f" by {one.upstream}" if one.upstream else ""
+    way = f" via {one.upstream}" if one.upstream else ""
     yield line("docker", f"reached no registry{where}{way}")
     yield line("verdicts", "; ".join(map(_judged, one.verdicts)) or "none")
     yield line("why", one.why or one.because)
@@ -60,12 +60,12 @@ def _lines(one: Outage) -> Iterator[str]:
 
 def _how_long(one: Outage) -> str:
     if one.end is not None:
-        lasted = when.length(one.lasted_s) if one.lasted_s is not None else "not said how long"
+        lasted = when.length(one.lasted_s) if one.lasted_s is not None else "of unknown length"
         return f"to {when.local(one.end)}: {lasted}"
     if one.seen_until is not None:
         least = when.length((one.seen_until - one.begin).total_seconds())
-        return f"nobody saw its end: at least {least}"
-    return "where the log ends, it goes on"
+        return f"its end was not seen: at least {least}"
+    return "ongoing when the log ends"
 
 
 def _judged(verdict: object) -> str:
@@ -79,9 +79,9 @@ def _together(number: int, lasted_s: float, unknown: int) -> str:
     if not number:
         return "no outages"
     if number == unknown:
-        lasted = "how long is not known"
+        lasted = "of unknown length"
     else:
-        lasted = f"{when.length(lasted_s)} in all" + (f", and {unknown} whose length is not known" if unknown else "")
+        lasted = f"{when.length(lasted_s)} in all" + (f", and {unknown} of unknown length" if unknown else "")
     return f"{'1 outage' if number == 1 else f'{number} outages'}: {lasted}"
 
 

@@ -60,7 +60,7 @@ def _line(row: Ran, begin: dt.datetime, end: dt.datetime, *, is_now: bool, is_on
     until = "now" if is_now else when.local(end)
     runs = row.runs or f"not known: {row.why_not}"
     name = f" ({row.upstream})" if row.upstream not in ("", row.runs) else ""
-    where = f" in {row.network}" if row.network else " in a network that is not known" if row.runs else ""
+    where = f" in {row.network}" if row.network else " in an unknown network" if row.runs else ""
     where = f", {OFFLINE}" if row.network == OFFLINE else where
     of = f" [{row.about}]" if is_one_of_several else ""
     verb = "stopped" if row.runs == DOWN else "started"
@@ -70,9 +70,9 @@ def _line(row: Ran, begin: dt.datetime, end: dt.datetime, *, is_now: bool, is_on
 
 
 def _together(shown: int, ran_s: float, unknown_s: float) -> str:
-    unknown = f"; for {when.length(unknown_s)} it is not known" if unknown_s else ""
+    unknown = f"; {when.length(unknown_s)} are not known" if unknown_s else ""
     stretches = "1 stretch" if shown == 1 else f"{shown} stretches"
-    return f"{stretches}, {when.length(ran_s)} in all{unknown}" if shown else f"never, as far as it is known{unknown}"
+    return f"{stretches}, {when.length(ran_s)} in all{unknown}" if shown else f"never, as far as is known{unknown}"
 
 
 def _shown(row: Ran) -> RanShown:

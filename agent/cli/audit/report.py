@@ -38,11 +38,11 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
     now = utc_now()
     until = now if args.until is None else min(args.until, now)
     if args.since is not None and args.since >= until:
-        lies = f"nothing can have happened from {when.local(args.since)} to {when.local(until)}"
+        lies = f"--since {when.local(args.since)} is not before {when.local(until)}"
         raise AgentError("audit report", lies, "Give an earlier --since, or a later --until")
     found = verify(paths.audit_log, paths.state, system_journal.ask(paths.layout.user) if paths.is_real else None)
     if not found.records:
-        raise AgentError(str(paths.audit_log), "has no records yet", "The first pass writes some")
+        raise AgentError(str(paths.audit_log), "has no records yet", "The first pass will write some")
     newest = files.newest(paths.audit_log)
     status = read(paths.status)
     is_running = status is not None and status.is_running

@@ -15,7 +15,7 @@ from agent.values.dockerd import Reality
 from agent.values.secret import redacted
 
 _PAUSED: Final = ": nothing is written or restarted"
-_NOTHING_WORKS: Final = re.compile(r"nothing works \((.*)\): kept as it is")
+_NOTHING_WORKS: Final = re.compile(r"nothing works \((.*)\): nothing is changed")
 _AGENT, _NETWORK, _DOCKER, _CONTAINERS = "the agent", "this network", "Docker", "containers"
 # What a condition without a file or unit is about; of others it is the agent.
 _WHERE: Final = {

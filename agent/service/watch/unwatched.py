@@ -24,6 +24,6 @@ class Unwatched(msgspec.Struct, frozen=True):
         named = [str(directory) for directory in sorted(self.directories)]
         more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
         why = " and ".join(sorted(set(self.directories.values())))
-        text = f"a change in {', '.join(named[:_NAMED])}{more} is not noticed at once ({why}); it is found at intervals"
+        text = f"a change in {', '.join(named[:_NAMED])}{more} is not noticed at once ({why}), only at intervals"
         remedy = f"Raise the limit: sysctl {self.limit}=N, now: sysctl {self.limit}" if self.limit else ""
         return Condition(Code.FILES_UNWATCHED, text, remedy)
