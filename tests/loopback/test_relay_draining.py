@@ -8,7 +8,7 @@ import ctypes
 import errno
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 import pytest
@@ -186,7 +186,13 @@ async def test_of_all_that_nobody_reads_those_end_that_there_is_no_room_for_and_
 ) -> None:
     said: list[str] = []
     monkeypatch.setattr("agent.relay.draining._FEW", 2)
-    draining = Draining(ended=said.append, marks=Marks(much=0, most=500_000, too_much=1 << 40))
+    asked_whose: list[Sequence[str]] = []
+
+    def whose(addresses: Sequence[str]) -> Sequence[str]:
+        asked_whose.append(addresses)
+        return addresses
+
+    draining = Draining(ended=said.append, marks=Marks(much=0, most=500_000, too_much=1 << 40), whose=whose)
     made = [One(touched_ago_s=1800.0) for _ in range(10)]
     try:
         for one in made:
@@ -204,6 +210,7 @@ async def test_of_all_that_nobody_reads_those_end_that_there_is_no_room_for_and_
         assert {one.how for one in made[8:]} == {None}
         assert Ended.TOO_HEAVY in {one.how for one in made[:8]}
         assert "connections were ended, the first of 127.0.0.1" in said[0]
+        assert asked_whose[0] == []  # of the containers', which none of these is
     finally:
         draining.close()
         for one in made:
