@@ -236,7 +236,7 @@ async def test_a_container_that_docker_would_end_whatever_live_restore_says_is_w
     assert (dockerd.killed, dockerd.starts) == (0, 2 if is_made else 1)
     assert dockerd.counted == counted
     assert done.outcome is not None
-    assert ("would not survive: Docker 20 ends" in done.outcome.deferred) is (auto_removed == 1 and counted == 1)
+    assert ("would not survive: Docker 20 removes" in done.outcome.deferred) is (auto_removed == 1 and counted == 1)
 
 
 def written(folder: Path) -> dict[Path, tuple[int, ...]]:
