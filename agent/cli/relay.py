@@ -13,6 +13,7 @@ from typing import Protocol
 
 from agent.cli.printing import complain
 from agent.relay.process import given, listening, relay
+from agent.system import heap
 from agent.values.paths import Paths
 
 SYSTEM = Paths()
@@ -33,5 +34,6 @@ def serve(paths: Paths = SYSTEM, ends: Sequence[str] = ()) -> int:
     sockets = listening(ends) if ends else given(os.environ, os.getpid())
     folder = os.environ.get("LOGS_DIRECTORY", "")
     log = Path(folder) if folder else paths.below(paths.layout.relay)
+    heap.keep()
     asyncio.run(relay(paths, sockets, complain, log / "connections.jsonl"))
     return 0

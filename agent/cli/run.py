@@ -21,6 +21,7 @@ from agent.probe.guard import is_the_owners
 from agent.service.control import listening
 from agent.service.service import Service
 from agent.service.wakes import HostWakes
+from agent.system import heap
 from agent.system.lock import held
 from agent.system.notify import Notify
 from agent.system.policy_file import SYSTEM
@@ -41,6 +42,7 @@ def run(args: Options, paths: Paths) -> int:
 def serve(paths: Paths = SYSTEM, policy: Path | None = None, *, level: int = logging.INFO) -> int:
     """Run until told to stop. `policy` defaults to the usual file."""
     configure(level)
+    heap.keep()
     with held(paths.lock):
         asyncio.run(_serve(paths, policy or paths.policy))
     return 0

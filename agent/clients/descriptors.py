@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from agent.clients.mounts import is_local, kinds
+from agent.system.proc import read
 
 _PATH: Final = 0o10000000  # O_PATH, in the flags that fdinfo shows
 
@@ -60,5 +61,5 @@ def let_go(descriptor: int) -> None:
 
 
 def _fdinfo(descriptor: int) -> dict[str, str]:
-    text = Path(f"/proc/self/fdinfo/{descriptor}").read_bytes().decode(errors="replace")
+    text = read("self", f"fdinfo/{descriptor}").decode(errors="replace")
     return {name: value.strip() for name, _, value in (line.partition(":") for line in text.split("\n"))}

@@ -7,12 +7,14 @@ Not known here: what systemd would start next (`unit.py`).
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from agent.system.proc import PROC, read
 from agent.values.dockerd import Flags
 from agent.values.errors import EngineSilent
 from agent.values.machine_text import lines
@@ -55,18 +57,18 @@ def expanded(argv: Sequence[str], environment: Mapping[str, str]) -> tuple[str, 
     return tuple(words)
 
 
-def holds_containers(pid: int, proc: Path = Path("/proc")) -> bool:
+def holds_containers(pid: int, proc: Path = PROC) -> bool:
     """Whether containerd or one of its shims is in this dockerd's control group, as where dockerd starts its own.
 
     Then what ends the group ends every container, whatever live-restore says (FACTS 63).
     """
-    group = _group(proc / str(pid))
+    group = _group(pid, proc)
     if not group:
         return False
-    return any(_is_containerd(process) and _is_within(_group(process), group) for process in _processes(proc))
+    return any(_is_containerd(one, proc) and _is_within(_group(one, proc), group) for one in _processes(proc))
 
 
-def dockerd(main: int, listener: Callable[[], int], proc: Path = Path("/proc")) -> int:
+def dockerd(main: int, listener: Callable[[], int], proc: Path = PROC) -> int:
     """dockerd's process in a unit with this main process: that one, or who listens on the engine's socket.
 
     A script or rootlesskit may have started it (FACTS 75). `listener`: EngineSilent if nobody listens. 0: not known,
@@ -79,29 +81,29 @@ def dockerd(main: int, listener: Callable[[], int], proc: Path = Path("/proc")) 
     except EngineSilent:
         return 0
     # A dockerd of another unit may have taken over that path.
-    is_its_own = _group(proc / str(main)) and _is_dockerd(pid, proc) and not is_anothers(pid, main, proc)
+    is_its_own = _group(main, proc) and _is_dockerd(pid, proc) and not is_anothers(pid, main, proc)
     return pid if is_its_own else 0
 
 
-def is_anothers(listener: int, main: int, proc: Path = Path("/proc"), *, has_socket: bool = True) -> bool:
+def is_anothers(listener: int, main: int, proc: Path = PROC, *, has_socket: bool = True) -> bool:
     """Whether a dockerd that listens does not belong to the unit with this main process.
 
     `has_socket`: whether systemd opens one for that unit; if not, it listens for another one (FACTS 198). False for
     what else is no dockerd: a podman is told by its own words.
     """
-    group = _group(proc / str(main)) if main else ""
-    may_be = _is_dockerd(listener, proc) or (not has_socket and _is_systemd(proc / str(listener)))
-    return bool(group) and may_be and not _is_within(_group(proc / str(listener)), group)
+    group = _group(main, proc) if main else ""
+    may_be = _is_dockerd(listener, proc) or (not has_socket and _is_systemd(listener, proc))
+    return bool(group) and may_be and not _is_within(_group(listener, proc), group)
 
 
 def _is_dockerd(pid: int, proc: Path) -> bool:
     return is_called_dockerd(command_line(pid, proc) or ())
 
 
-def _is_systemd(process: Path) -> bool:
+def _is_systemd(pid: int, proc: Path) -> bool:
     """The system's or a user's."""
     try:
-        return (process / "comm").read_text(errors="replace").strip() == "systemd"
+        return read(pid, "comm", proc).strip() == b"systemd"
     except OSError:  # it has ended
         return False
 
@@ -123,21 +125,21 @@ def binary(argv: Sequence[str], environment: Mapping[str, str], *, follows_path:
     return shutil.which("dockerd", path=environment.get("PATH", "") or _PATH) or ""
 
 
-def _processes(proc: Path) -> Iterator[Path]:
-    return (path for path in proc.iterdir() if path.name.isdecimal())
+def _processes(proc: Path) -> Iterator[str]:
+    return filter(str.isdecimal, os.listdir(proc))  # noqa: PTH208 - see `read`
 
 
-def _is_containerd(process: Path) -> bool:
+def _is_containerd(pid: str, proc: Path) -> bool:
     try:
-        return (process / "comm").read_text(errors="replace").startswith("containerd")  # containerd-shim, cut at 15
+        return read(pid, "comm", proc).startswith(b"containerd")  # containerd-shim, cut at 15
     except OSError:  # it has ended
         return False
 
 
-def _group(process: Path) -> str:
+def _group(pid: int | str, proc: Path) -> str:
     """The control group that systemd put the process in; '' if it is gone, or in none."""
     try:
-        said = (process / "cgroup").read_text(errors="replace")
+        said = read(pid, "cgroup", proc).decode(errors="replace")
     except OSError:
         return ""
     paths = [line.partition(":")[2].partition(":") for line in lines(said)]
@@ -150,10 +152,10 @@ def _is_within(group: str, outer: str) -> bool:
     return group == outer or group.startswith(f"{outer}/")
 
 
-def command_line(pid: int, proc: Path = Path("/proc")) -> tuple[str, ...] | None:
+def command_line(pid: int, proc: Path = PROC) -> tuple[str, ...] | None:
     """The arguments of a process; None if it is gone, or shows none (see `environment`)."""
     try:
-        raw = (proc / str(pid) / "cmdline").read_bytes()
+        raw = read(pid, "cmdline", proc)
     except OSError:
         return None
     return tuple(word.decode(errors="surrogateescape") for word in raw.split(b"\0")[:-1]) or None
@@ -166,7 +168,7 @@ def environment(pid: int) -> dict[str, str] | None:
     an empty environment.
     """
     try:
-        raw = Path(f"/proc/{pid}/environ").read_bytes()
+        raw = read(pid, "environ")
     except OSError:
         return None
     if not raw and command_line(pid) is None:

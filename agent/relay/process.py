@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import errno
 import functools
-import gc
 import ipaddress
 import os
 import resource
@@ -170,7 +169,6 @@ class Running:
         self._state.write()
         for one in self._sockets:
             self._serving.listen(one)
-        gc.collect()
         heap.give_back()  # what the imports have left
 
     async def drain(self) -> None:

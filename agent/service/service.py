@@ -145,7 +145,7 @@ class Service:
             await self._unfinished.recover(self._policy.world, may_restart=True)
             at = await self._look(frozenset())
             while True:
-                give_back()  # what a start or a pass has freed lies below what stays
+                give_back()  # what a start or a pass has freed lies below what stays, or is not freed yet
                 at = await self._look(await self._wait(at))
         except Exception as error:
             ended = f"ended by an unexpected error: {type(error).__name__}"

@@ -5,16 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from agent.system.proc import PROC, read
 from agent.values.machine_text import words
 
 _NOBODY: Final = 2**32 - 1
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
-def started(pid: int, proc: Path = Path("/proc")) -> int | None:
+def started(pid: int, proc: Path = PROC) -> int | None:
     """When a process started, in clock ticks after boot: proc(5), stat, field 22; None if there is none."""
     try:
-        stat = (proc / str(pid) / "stat").read_text()
+        stat = read(pid, "stat", proc).decode(errors="replace")
     except OSError:
         return None
     return int(words(stat.rpartition(")")[2])[19])
@@ -26,7 +27,7 @@ def login_uid(pid: int) -> int | None:
     None if nobody logged in (a service, a cron job without PAM), or it is not known.
     """
     try:
-        text = Path(f"/proc/{pid}/loginuid").read_text()
+        text = read(pid, "loginuid").decode()
     except OSError:
         return None
     found = int(text) if text.isdecimal() else _NOBODY
