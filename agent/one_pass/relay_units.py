@@ -9,9 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import enum
-import errno
 import os
-import socket
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -20,6 +18,7 @@ from agent.see import netlink
 from agent.system.systemd import Systemd
 from agent.system.text_files import read_text, write_text
 from agent.values.errors import AgentError, TargetFailed, UnitFailed
+from agent.values.listening import Listener
 from agent.values.paths import Paths
 
 SERVICE: Final = "docker-proxy-relay.service"
@@ -149,26 +148,22 @@ class RelayUnits:
 
 
 def _is_taken(end: str) -> bool:
-    host, port = _host_and_port(end)
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as one:
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as systemd: what has ended is not in the way
-        try:
-            one.bind((host, port))
-        except OSError as error:
-            return error.errno == errno.EADDRINUSE  # a bridge may come later
-    return False
-
-
-def _host_and_port(end: str) -> tuple[str, int]:
-    host, _, port = end.rpartition(":")
-    return host.strip("[]"), int(port)
+    """Not by trying to bind there, which the agent's own unit denies it (`SocketBindDeny=`)."""
+    try:
+        return bool(_listeners(end))
+    except AgentError:  # systemd says it when it is started
+        return False
 
 
 def _is_heard(end: str) -> bool:
-    host, port = _host_and_port(end)
-    found = netlink.listeners(port, [host])
     # systemd opened its own. Who came before it may carry everything, and a probe through that would work.
-    return any(one.takes(host, port) and one.uid == os.geteuid() for one in found)
+    return any(one.uid == os.geteuid() for one in _listeners(end))
+
+
+def _listeners(end: str) -> list[Listener]:
+    host, _, port = end.rpartition(":")
+    host = host.strip("[]")
+    return [one for one in netlink.listeners(int(port), [host]) if one.takes(host, int(port))]
 
 
 class Somebody:
