@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from agent.cli.known_relay import is_relay_seen_to_work
 from agent.cli.policy_of import loaded
 from agent.cli.printing import page, print_json
 from agent.cli.session import quiet
@@ -36,10 +37,11 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
     quiet(args.verbose)
     policy = loaded(args, paths, refuses_unsafe=False).policy
     world = TheWorld(paths, policy)
-    world.relay = AsIfItWorked(world.relay)
+    shown = read(paths.status)
+    world.relay = AsIfItWorked(world.relay, is_seen=is_relay_seen_to_work(policy, shown))
     choosing = only_looking(policy, world.prober, paths.state)
     seen = asyncio.run(look(policy, world, choosing))
-    picture = drawn(seen, choosing.conditions, waits(seen, read(paths.status)))
+    picture = drawn(seen, choosing.conditions, waits(seen, shown))
     if args.json:
         print_json(msgspec.to_builtins(picture))
     else:

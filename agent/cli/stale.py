@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
+from agent.cli.known_relay import with_known_relay
 from agent.cli.policy_of import loaded
 from agent.cli.printing import LONGEST, page, print_json, say
 from agent.cli.session import quiet
@@ -47,7 +48,7 @@ _CONTAINERS = "containers and builders"
 def run(args: argparse.Namespace, paths: Paths) -> int:
     quiet(args.verbose)
     policy = loaded(args, paths, refuses_unsafe=False).policy
-    shown = asyncio.run(_found(policy, TheWorld(paths, policy), paths))
+    shown = asyncio.run(_found(policy, with_known_relay(TheWorld(paths, policy), policy, paths), paths))
     if args.json:
         print_json(msgspec.to_builtins(shown))
     else:

@@ -146,14 +146,15 @@ def shown_pac(pac: PacSeen) -> PacShown:
 
 def _relay(relayed: Relayed, running: Settings | None) -> RelayShown | None:
     relaying, state = relayed.relaying, relayed.state
-    if relaying.stage is Stage.OFF:
+    is_in_use = running is not None and relayed.port_in(running) is not None
+    if relaying.stage is Stage.OFF and not is_in_use:
         return None
     shown = RelayShown(
         state=(Stage.TRIED if relayed.is_assumed else relaying.stage).value,
         upstream=relayed.upstream,
         generation=relayed.generation,
         problem=relaying.because or (said(state) if state is not None else ""),
-        in_use=running is not None and relayed.port_in(running) is not None,
+        in_use=is_in_use,
     )
     return shown.saying(state)
 

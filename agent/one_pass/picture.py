@@ -96,9 +96,9 @@ class DockerShown(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RelayShown(msgspec.Struct, frozen=True, kw_only=True):
-    """The relay, where the policy asks for it."""
+    """The relay, where the policy asks for it, or Docker still has it."""
 
-    state: str  # `tried`, `given`, `failed`
+    state: str  # `tried`, `given`, `failed`; `off`: Docker still has it
     upstream: str | None  # that it was told to use; None: none of the policy's, or not told yet
     generation: int  # of what it was told; 0: nothing yet
     problem: str  # why probes through it fail, or why it does not go by what it was told; '': neither

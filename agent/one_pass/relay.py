@@ -157,16 +157,19 @@ class NoRelay:
 
 
 class AsIfItWorked(NoRelay):
-    """For a plan, which serves nothing: what a pass would try first, and works, is given. Else it is as it stands."""
+    """For a plan, which serves nothing: what a pass would try first, and works, is given. Else it is as it stands.
 
-    def __init__(self, relay: Relays) -> None:
-        self._relay = relay
+    `is_seen`: another process has seen it work.
+    """
+
+    def __init__(self, relay: Relays, *, is_seen: bool = False) -> None:
+        self._relay, self._is_seen = relay, is_seen
 
     def seen(self, in_docker: Collection[Settings]) -> Relayed:
         found = self._relay.seen(in_docker)
         if found.relaying.stage is not Stage.TRIED:
             return found
-        return msgspec.structs.replace(found, relaying=Relaying(Stage.GIVEN), is_assumed=True)
+        return msgspec.structs.replace(found, relaying=Relaying(Stage.GIVEN), is_assumed=not self._is_seen)
 
 
 class LocalRelay:

@@ -31,7 +31,11 @@ _HEADLINES: Final = (Code.ENGINE_DOWN, Code.PAUSED, Code.PORTAL, Code.UNREACHABL
 _OF_THE_POLICY: Final = frozenset({Code.POLICY_ERROR, Code.NO_POLICY})
 _LABELS: Final = {TargetState.RIGHT: "written", TargetState.PENDING: "to write", TargetState.KEPT: "kept"}
 _NAMING: Final = frozenset({State.STEADY, State.FAILED, State.DEFERRED})  # their headlines name an upstream
-_GIVEN: Final = "given"  # `Stage` in `decide/relay.py`
+_GIVEN, _TRIED, _OFF = "given", "tried", "off"  # `Stage` in `decide/relay.py`
+_STILL_HAD: Final = {
+    _OFF: ", and stops once Docker no longer has its address",
+    _TRIED: ", and moves to another port once it works there",
+}
 _SHOWN_LAST: Final = 2  # events
 
 
@@ -74,7 +78,7 @@ def headline(status: Status, now: dt.datetime | None) -> str:
     if status.state is State.WORKING:
         return f"{place}a pass is running"
     if status.state is State.DEFERRED:
-        return _still(status.docker)
+        return _still(status)
     if upstream.name is None:
         return f"{place}{upstream.why}"
     choice = in_network(status.network.name, upstream.name)
@@ -120,31 +124,41 @@ def _since(since: str | None, now: dt.datetime | None) -> str:
     return f", since {_clock(since)}" + (f" ({ago(since, now)})" if now is not None else "")
 
 
-def _still(docker: DockerShown | None) -> str:
+def _still(status: Status) -> str:
     """What Docker still uses, while its restart waits."""
+    docker, relay = status.docker, status.relay
     if docker is None or docker.version is None:
         return "a restart of Docker is due"
-    return f"docker {docker.version} still uses {_running(docker)}{_here(docker)}"
+    moves = relay is not None and relay.in_use and relay.state in (_GIVEN, _TRIED)
+    return f"docker {docker.version} still uses {_used_here(status, docker, ' at its old port' if moves else '')}"
 
 
-def _here(docker: DockerShown) -> str:
+def _used_here(status: Status, docker: DockerShown, where: str = "") -> str:
+    """What Docker runs with, and whether that works here."""
+    if status.relay is None or not status.relay.in_use:
+        return f"{_running(docker)}{_here(docker, 'which')}"
+    return f"the relay{where}{_here(docker, f'whose upstream {docker.in_use}' if docker.in_use else 'which')}"
+
+
+def _here(docker: DockerShown, what: str) -> str:
     if docker.works is None:
         return ""
     if docker.works is Outcome.OK:
-        return ", which works here too"
-    return f", which does not work here: {docker.works.value}{_in_brackets(docker.evidence)}"
+        return f", {what} works here too"
+    return f", {what} does not work here: {docker.works.value}{_in_brackets(docker.evidence)}"
 
 
 def _relay(relay: RelayShown) -> str:
     """What it does, and how much of it."""
-    if relay.state != _GIVEN:
+    if relay.state != _GIVEN and not (relay.in_use and relay.state in _STILL_HAD):
         return RELAY_NOT_GIVEN.get(relay.state, relay.state)
     # By now it may know of more than the agent's last pass, whose file this is.
     is_behind = relay.taken is not None and relay.taken < relay.generation
     uses = "does not use {} yet" if is_behind else "uses {}"
     goes = uses.format(relay.upstream) if relay.upstream is not None else "has no upstream yet"
+    goes += _STILL_HAD.get(relay.state, "")
     if relay.taken is None:
-        return f"{goes}; it does not report its state"
+        return f"{goes}; it does not report its state (the first connection starts it)"
     behind = _in_brackets(relay.problem) if is_behind else ""
     many = "1 connection" if relay.connections == 1 else f"{relay.connections} connections"
     return f"{goes}{behind}; {many}, {in_bytes(relay.bytes or 0)} so far"
@@ -173,7 +187,7 @@ def _docker(status: Status, docker: DockerShown, now: dt.datetime) -> str:
         with_it = "it" if is_said else _running(docker)
         parts = [f"{docker.version} runs with {'the relay' if is_relayed else with_it}"]
     elif status.state is not State.DEFERRED:  # the headline says it
-        parts = [f"{docker.version} runs with {_running(docker)}{_here(docker)}"]
+        parts = [f"{docker.version} runs with {_used_here(status, docker)}"]
     if docker.restarts and docker.last_restart is not None:
         times = "once" if docker.restarts == 1 else f"{docker.restarts} times"
         last = f"{ago(docker.last_restart, now)} ago ({docker.last_took_s or 0:.1f} s)"

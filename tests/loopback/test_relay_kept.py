@@ -14,6 +14,7 @@ import pytest
 from agent.audit.spans import Known, Lane
 from agent.cli import main
 from agent.cli.audit.at import at as what_was_so
+from agent.cli.known_relay import is_relay_seen_to_work
 from agent.clients.clients import ClientsSeen
 from agent.clients.users import ThisSystem
 from agent.decide.clients import Intent, Wanted
@@ -32,6 +33,7 @@ from agent.one_pass.seen import Pass, Planned
 from agent.one_pass.sockets import LocalSockets
 from agent.see.netlink_messages import Link
 from agent.service.requests import Command
+from agent.service.status_file import read
 from agent.system.clock import SystemClock
 from agent.targets.container import carried
 from agent.values.errors import AgentError, TargetFailed
@@ -801,6 +803,8 @@ async def test_switched_off_it_follows_the_laptop_for_as_long_as_docker_has_its_
 
         assert names(laptop.orders) == ["direct"]
         assert laptop.units.downs == 0
+        shown = laptop.status()["relay"]
+        assert (shown["state"], shown["in_use"], shown["upstream"]) == ("off", True, "direct")
 
 
 WHEN_IDLE = POLICY + '[docker]\nmin_interval = "0s"\nrestart = "when-idle"\n'
@@ -991,6 +995,34 @@ async def test_a_plan_takes_it_for_one_that_works_and_says_so(laptop: Relayed) -
     assert "  relay        is being tested; Docker uses it once it works" in seen_lines(picture_of(Pass(seen)))
     assert not laptop.paths.relay_orders.exists()
     assert laptop.units.ups == []
+
+
+@pytest.mark.parametrize(
+    ("port", "is_seen"),
+    [pytest.param("", True, id="that-it-has-seen"), pytest.param("port = 3140", False, id="another")],
+)
+async def test_a_command_beside_an_agent_that_has_seen_it_work_does_not_say_that_it_is_tried_first(
+    laptop: Relayed, port: str, is_seen: bool
+) -> None:
+    """Docker's restart waits for a container, maybe for days, and clients have it already."""
+    laptop.dockerd.containers = 1
+    laptop.policy(WHEN_IDLE)
+    async with laptop.running() as hand:
+        laptop.policy(f"{WHEN_IDLE}[relay]\nenable = true\n")
+        await hand.wake(Reason.FILES)
+        assert laptop.status()["docker"]["deferred"]
+        beside = parse(f"{WHEN_IDLE}[relay]\nenable = true\n{port}")
+        assert isinstance(beside, Policy)
+
+        assert is_relay_seen_to_work(beside, read(laptop.paths.status)) == is_seen
+
+        laptop.memory = RelayMemory()  # the command's
+        place = laptop.world(laptop.paths, beside)
+        place.relay = AsIfItWorked(place.relay, is_seen=is_seen)
+        seen = await look(beside, place, only_looking(beside, place, laptop.paths.state))
+        shown = picture_of(Pass(seen)).relay
+        assert shown is not None
+        assert shown.state == ("given" if is_seen else "tried")
 
 
 @pytest.mark.parametrize(

@@ -129,6 +129,60 @@ def test_docker_runs_with_the_relay_only_once_it_was_restarted(in_use: bool, doc
     assert f"  wanted       {wanted}" in rest
 
 
+@pytest.mark.parametrize(
+    ("state", "headline", "relay"),
+    [
+        pytest.param(
+            "given",
+            "the relay at its old port, whose upstream corp works here too",
+            "uses corp; 3 connections, 7 B so far",
+            id="another-port",
+        ),
+        pytest.param(
+            "tried",
+            "the relay at its old port, whose upstream corp works here too",
+            "uses corp, and moves to another port once it works there; 3 connections, 7 B so far",
+            id="another-port-is-taken",
+        ),
+        pytest.param(
+            "off",
+            "the relay, whose upstream corp works here too",
+            "uses corp, and stops once Docker no longer has its address; 3 connections, 7 B so far",
+            id="switched-off",
+        ),
+        pytest.param("failed", "the relay, whose upstream corp works here too", "given up", id="given-up"),
+    ],
+)
+def test_while_docker_still_has_a_relay_that_is_to_change_both_lines_say_so(
+    state: str, headline: str, relay: str
+) -> None:
+    shown = RelayShown(
+        state=state, upstream="corp", generation=1, problem="", in_use=True, taken=1, connections=3, bytes=7
+    )
+    waiting = msgspec.structs.replace(DOCKER, works=Outcome.OK, deferred="a container runs")
+    status = msgspec.structs.replace(AT_THE_OFFICE, state=State.DEFERRED, docker=waiting, relay=shown)
+
+    first, second, third, *_ = lines(status, NOW)
+
+    assert first == f"DEFERRED       docker 26.1.5 still uses {headline}"
+    assert second.startswith("  docker       26.1.5 runs with the relay; restarted once")
+    assert third == f"  relay        {relay}"
+
+
+def test_where_nothing_is_chosen_the_relay_is_still_what_docker_runs_with() -> None:
+    relay = RelayShown(state="given", upstream="direct", generation=1, problem="", in_use=True)
+    docker = msgspec.structs.replace(DOCKER, in_use="direct", works=Outcome.DNS, evidence="no such name", restarts=0)
+    nothing = UpstreamShown(name=None, since=None, why="nothing works")
+    status = msgspec.structs.replace(AT_THE_OFFICE, state=State.WAITING, upstream=nothing, docker=docker, relay=relay)
+
+    _, second, third, *_ = lines(status, NOW)
+
+    assert second == (
+        "  docker       26.1.5 runs with the relay, whose upstream direct does not work here: dns (no such name)"
+    )
+    assert third == "  relay        uses direct; it does not report its state (the first connection starts it)"
+
+
 def test_a_refused_policy_does_not_hide_that_another_one_stays_in_force() -> None:
     refused = msgspec.structs.replace(POLICY, error="a typo")
 

@@ -47,6 +47,7 @@ from agent.cli.doctor.told import Pause
 from agent.cli.doctor.trust import Rejected, Trust
 from agent.cli.doctor.units import Starts, Unit
 from agent.cli.doctor.waiting import Waiting
+from agent.cli.known_relay import with_known_relay
 from agent.clients.homes import Homes
 from agent.clients.users import ThisSystem
 from agent.decide.clients import Intent
@@ -129,7 +130,7 @@ class _Named(msgspec.Struct, frozen=True):
 async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Condition]) -> Facts:
     """`policy`: None where there is none that is valid; `refused` says why."""
     homes = Homes()
-    world = TheWorld(paths, policy or Policy(), Lasting(homes))
+    world = with_known_relay(TheWorld(paths, policy or Policy(), Lasting(homes)), policy or Policy(), paths)
     reality, said, unseen = None, tuple(refused), []
     rejected: tuple[Rejected, ...] = ()
     seats: tuple[Seat, ...] = ()
