@@ -146,6 +146,8 @@ TRIED: Final[Mapping[str, str]] = {
     # Troubleshooting.
     "sudo cp corp-ca.crt /usr/local/share/ca-certificates/ && sudo update-ca-certificates": HERE,
     "sudo trust anchor corp-ca.crt": "Fedora's and Arch's own",
+    "docker login --username NAME": "tests/machine/test_clients.py"
+    "::test_a_docker_login_of_the_real_cli_keeps_the_proxies",
     "export BUILDKIT_NO_CLIENT_TOKEN=1": "tests/machine/test_clients.py"
     "::test_run_and_build_follow_the_laptop_for_root_and_for_users",
     "sudo systemctl restart docker": HERE,

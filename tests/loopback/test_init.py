@@ -175,6 +175,29 @@ os.write(ours, b"http://10.10.0.9:8080\\nyes\\n")
 """
 
 
+# Called by sudo, which drops the variables that it was called with.
+BY_SUDO: Final = """
+import os, shutil, subprocess, sys
+sudo, init, *words = sys.argv[1:]
+shutil.copy("/bin/sh", sudo)
+ours, theirs = os.openpty()
+os.write(ours, b"no\\n")
+script = 'unset HTTPS_PROXY; "$@"; exit $?'
+argv = [sudo, "-c", script, "sudo", sys.executable, "-c", init, "", *words]
+subprocess.run(argv, stdin=theirs, env={**os.environ, "HTTPS_PROXY": "http://alice:s3cret@proxy.shell.test:3128"})
+"""
+
+
+def test_the_proxy_of_the_shell_is_found_although_sudo_drops_it(laptop: Laptop, root: Path) -> None:
+    plug(laptop)
+
+    shown = laptop.python(BY_SUDO, str(root / "sudo"), INIT, "--root", str(root), "init")
+
+    assert "the environment of your shell" in shown
+    assert 'url = "http://proxy.shell.test:3128"' in shown
+    assert "s3cret" not in shown
+
+
 def test_a_proxy_that_nothing_here_knows_is_named_at_the_prompt(laptop: Laptop, root: Path) -> None:
     plug(laptop)
     for name in (CONF, "etc/docker/daemon.json", "etc/default/docker", "root/.docker/config.json"):

@@ -22,7 +22,7 @@ from agent import __version__
 from agent.audit import system_journal
 from agent.audit.account import who
 from agent.audit.read import Filter, Legible, moment_of, records
-from agent.cli.doctor.caller import environment_of_caller
+from agent.cli.caller import environment_of_caller
 from agent.cli.doctor.clock import Clock
 from agent.cli.doctor.compose import Compose, services_of
 from agent.cli.doctor.engines import Engines

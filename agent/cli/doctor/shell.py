@@ -1,7 +1,7 @@
 """The proxy of a shell, by which the `docker` command itself fetches the tokens for a build (FACTS 241).
 
 Pure. Only `direct` and proxies of the policy are tried in its place, and no password is sent: what somebody's shell
-says must not decide whom root speaks to. Not known here: whose shell it is (`caller.py`), and how that was tried
+says must not decide whom root speaks to. Not known here: whose shell it is (`cli/caller.py`), and how that was tried
 (`look.py`).
 """
 

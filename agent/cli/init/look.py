@@ -18,6 +18,7 @@ from typing import Final
 
 import msgspec
 
+from agent.cli.caller import environment_of_caller
 from agent.clients.homes import Homes
 from agent.clients.users import Account, Caller, ThisSystem, who
 from agent.docker import process, unit_file
@@ -90,6 +91,9 @@ class _Look:
         await asyncio.to_thread(self._files)
         await self._homes()
         self._say_environment("the environment of this command", os.environ)
+        if (theirs := environment_of_caller()) is not None and theirs is not os.environ:
+            # No PAC file of theirs: whether they may have root ask for any is sudo's to say.
+            self._say("the environment of your shell", Kind.ELSEWHERE, _of_environment(theirs))
         listening = await asyncio.to_thread(self._listening, _USUAL)
         asked = {
             port for one in self._said for url in (one.means.http, one.means.https) for port in self._ports_here(url)

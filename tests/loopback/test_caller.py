@@ -1,4 +1,4 @@
-"""Whose environment `doctor` takes for that of the shell that it was called from."""
+"""Whose environment is taken for that of the shell that a command was called from."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from tests.sources import ROOT
 
-ASKS = "from agent.cli.doctor.caller import environment_of_caller as of; print((of() or {}).get('HTTPS_PROXY'))"
+ASKS = "from agent.cli.caller import environment_of_caller as of; print((of() or {}).get('HTTPS_PROXY'))"
 THEIRS = "http://of-the-shell.test:1"
 CLEAN = "unset HTTPS_PROXY; "
 

@@ -1,4 +1,4 @@
-"""The environment of the shell that `doctor` is called from, which is what a `docker` command typed there gets.
+"""The environment of the shell that a command is called from, which is what a `docker` command typed there gets.
 
 sudo drops a person's proxies, but its own process was started with them (FACTS 244). Where nobody sits at a terminal,
 or where the caller is neither sudo nor a shell (run0, su, a script in Python), nothing is known of anybody's shell.
