@@ -291,6 +291,7 @@ class Relayed(msgspec.Struct, frozen=True):
     generation: int = 0  # of what it is told
     state: RelayState | None = None  # what it says of itself; None: it does not run, or that does not count
     fault: AgentError | None = None  # why it could not be told, or kept
+    comes_up: bool = False  # it does not listen everywhere yet, and is brought up as soon as it may be
     stays: str = ""  # why the way that a pause keeps may lead nowhere
     is_assumed: bool = False  # it is to be tried first, and is taken for one that works
     # Where containers were given it (`host:port`):

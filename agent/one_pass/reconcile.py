@@ -500,6 +500,8 @@ def _judge_clients(seen: Planned, record: Record, maker: Maker) -> Planned:
 
 
 async def _look_at_clients(upstream: Upstream, world: World, relayed: Relayed) -> ClientsSeen:
+    if relayed.comes_up:  # what is taken away now would be written again in a moment
+        return ClientsSeen(Wanted(Intent.LEAVE, "the relay is brought up first"))
     try:
         async with world.clients.one_pass():  # where it is all that is done
             return await world.clients.look(upstream, relayed.for_clients)

@@ -374,7 +374,9 @@ class LocalRelay:
             upstream = self._unfolded().upstreams[names[0]]
             await self._keep(upstream, chosen.verdicts.get(names[0]), functools.partial(works, names[0]))
             self._is_kept = True
-        return self._as_it_stands()
+        is_next = not may_start and self._memory.relaying.stage is Stage.GIVEN
+        comes_up = is_next and bool(self._units.silent_at(self._wanted()))
+        return msgspec.structs.replace(self._as_it_stands(), comes_up=comes_up)
 
     def _as_it_stands(self) -> Relayed:
         memory, told = self._memory, self._orders()
@@ -495,13 +497,17 @@ class LocalRelay:
             return None
 
     def _write(self, data: bytes) -> None:
-        """Nobody but root and the relay may read it: its file has the right owner before anything is in it."""
+        """Nobody but root and the relay may read it, and as soon as it is there, the relay may, and finds it whole."""
         path = self._paths.relay_orders
-        found = read_file(path)
-        if found is None:
-            found = replace_file(path, b"", expected=None)
-        found = self._for_the_relay(path, found)
-        replace_file(path, data, expected=found)
+        if (found := read_file(path)) is not None:
+            replace_file(path, data, expected=self._for_the_relay(path, found))
+            return
+        beside = path.with_name(f"{path.name}.new")
+        self._for_the_relay(beside, replace_file(beside, data, expected=read_file(beside)))
+        try:
+            beside.replace(path)
+        except OSError as error:
+            raise AgentError(str(path), f"cannot be written: {error.strerror}") from error
 
     def _give(self) -> None:
         """A file from before its user was there is written anew: it would not look at the same one again."""

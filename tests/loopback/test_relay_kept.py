@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import os
 import stat
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -35,6 +36,7 @@ from agent.see.netlink_messages import Link
 from agent.service.requests import Command
 from agent.service.status_file import read
 from agent.system.clock import SystemClock
+from agent.system.inotify import Inotify
 from agent.targets.container import carried
 from agent.values.errors import AgentError, TargetFailed
 from agent.values.listening import Backlog
@@ -123,9 +125,11 @@ class Given(NoClients):
 
     def __init__(self) -> None:
         self.given: list[Upstream | None] = []
+        self.looked: Callable[[], object] = lambda: None
 
     async def look(self, upstream: Upstream, relay: Upstream | None = None) -> ClientsSeen:
         self.given.append(relay)
+        self.looked()
         return ClientsSeen(Wanted(Intent.SET, ""))
 
 
@@ -748,6 +752,39 @@ async def test_relay_json_stays_when_the_agent_stops_and_the_next_one_goes_on_fr
     async with laptop.running():
         assert laptop.orders.generation == before.generation + 1
         assert laptop.facts("relay-switched")[-1]["previous_upstream"] == "office"
+
+
+async def test_clients_keep_what_they_have_until_the_relay_is_brought_up(laptop: Relayed) -> None:
+    """Before READY nothing may be started: what is taken away then would be missing in what is made that second."""
+    laptop.policy(WITH_RELAY)
+    async with laptop.running():
+        pass
+    laptop.restarted()
+    laptop.units.silent = {LISTENS[2]}
+    laptop.units.came_up = laptop.units.silent.clear
+    looks: list[bool] = []
+    laptop.clients.looked = lambda: looks.append(bool(laptop.units.silent))
+    async with laptop.running():
+        assert not laptop.units.silent
+    assert looks
+    assert not any(looks)
+
+
+async def test_relay_json_is_seen_whole_as_soon_as_it_is_there(laptop: Relayed) -> None:
+    """The relay, which looks at it at once, may not read an empty one of root's, and would say so."""
+    laptop.policy(WITH_RELAY)
+    folder = laptop.paths.relay_orders.parent
+    folder.mkdir(parents=True)
+    watch = Inotify()
+    held = os.open(folder, os.O_RDONLY)
+    watch.add(held, and_files=True)
+    os.close(held)
+    try:
+        async with laptop.running():
+            events = [event for event in watch.read() if event.name == b"relay.json"]
+    finally:
+        watch.close()
+    assert len(events) == laptop.orders.generation == 1
 
 
 async def test_switched_off_docker_comes_first_and_then_it_is_stopped(laptop: Relayed) -> None:
