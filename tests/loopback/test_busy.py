@@ -10,6 +10,7 @@ import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
@@ -124,3 +125,28 @@ def test_among_however_many_connections_of_others_its_own_is_found_in_little_mem
 
 def test_a_torn_row_is_passed_over(tmp_path: Path) -> None:
     assert transfer(42, table(tmp_path, "   0: 0100007F:1F90 0100", ROW % (1, "1F90", "01", 7))) == TRANSFER
+
+
+def test_the_sockets_that_it_looks_at_leave_no_texts_behind() -> None:
+    """Python 3.12 would keep each for good, and others a slot for it (FACTS 146)."""
+    with process() as few, process("held = [socket.socket() for _ in range(100)]") as many:
+        for one in (few, many):
+            assert one.says() == "done"
+
+        assert _texts_kept(few.pid) == _texts_kept(many.pid)
+
+
+def _texts_kept(pid: int) -> int:
+    """By one look."""
+    kept = 0
+
+    def note(_: FrameType, event: str, called: object) -> None:
+        nonlocal kept
+        kept += event == "c_call" and called is sys.intern
+
+    sys.setprofile(note)
+    try:
+        transfer(pid)
+    finally:
+        sys.setprofile(None)
+    return kept
