@@ -273,6 +273,9 @@ def by_a_pause(kept: str, verdict: Verdict | None) -> str:
     return f"while the agent is paused, the relay goes by {kept}, which {how}"
 
 
+_OF_IT: Final = "the relay: "
+
+
 class Chosen(msgspec.Struct, frozen=True):
     """What a pass has found and chosen, for the relay."""
 
@@ -337,7 +340,12 @@ class Relayed(msgspec.Struct, frozen=True):
         if self.fault is None:
             return known
         code = Code.INTERNAL_ERROR if isinstance(self.fault, Unexpected) else Code.TARGET_FAILED
-        return (*known, Condition(code, f"the relay: {self.fault.what}", self.fault.remedy, self.fault.where))
+        return (*known, Condition(code, f"{_OF_IT}{self.fault.what}", self.fault.remedy, self.fault.where))
+
+
+def is_its_fault(condition: Condition) -> bool:
+    """Whether it says why the relay could not be told, or kept: only the agent that keeps it finds that."""
+    return condition.text.startswith(_OF_IT)
 
 
 # What Docker and clients are given.

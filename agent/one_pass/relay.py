@@ -169,7 +169,11 @@ class AsIfItWorked(NoRelay):
         found = self._relay.seen(in_docker)
         if found.relaying.stage is not Stage.TRIED:
             return found
-        return msgspec.structs.replace(found, relaying=Relaying(Stage.GIVEN), is_assumed=not self._is_seen)
+        # Where it does not listen yet, a look would find that containers cannot reach it.
+        is_assumed = not self._is_seen
+        return msgspec.structs.replace(
+            found, relaying=Relaying(Stage.GIVEN), is_assumed=is_assumed, comes_up=is_assumed
+        )
 
 
 class LocalRelay:

@@ -14,10 +14,12 @@ import pytest
 from agent.cli.doctor.people import addresses_for
 from agent.cli.misused import USAGE
 from agent.clients.users import Account, FoundBy
+from agent.decide.relay import Relayed
 from agent.one_pass.picture import Picture, State
 from agent.service.status_file import PolicyStatus, StatusFile, status_of
 from agent.system.programs import PATH_FOR_OTHERS
 from agent.values.condition import Code, Condition
+from agent.values.errors import TargetFailed
 
 from .installation import PASSWORD, Installation, is_offline, knows_no_name, proxy
 
@@ -210,6 +212,17 @@ def test_a_refused_policy_is_told_once_with_the_one_that_is_still_used(tmp_path:
     assert 'config.toml: network 2 (home).use, network 3 (lab).use: "offfice" is not an upstream' in told
     assert f"why {used} do To see whether it is right: docker-proxy-agent check" in told
     assert told.count("offfice") == 1
+
+
+def test_what_keeps_the_agent_from_the_relays_new_port_is_found(tmp_path: Path) -> None:
+    fault = TargetFailed("docker-proxy-relay.socket", "something else listens at 127.0.0.1:3150", "Set another port")
+    with proxy() as port, Installation(tmp_path, port) as machine:
+        shown = Picture(state=State.FAILED, conditions=Relayed(fault=fault).conditions)
+        StatusFile(machine.paths.status).show(status_of(shown, PolicyStatus("config.toml"), ()))
+
+        ran = machine.ran("doctor")
+
+    assert "docker-proxy-relay.socket: the relay: something else listens at 127.0.0.1:3150" in ran.stdout
 
 
 def test_services_of_compose_that_containers_would_ask_the_proxy_for(tmp_path: Path) -> None:

@@ -1032,6 +1032,7 @@ async def test_a_plan_takes_it_for_one_that_works_and_says_so(laptop: Relayed) -
     assert "  relay        is being tested; Docker uses it once it works" in seen_lines(picture_of(Pass(seen)))
     assert not laptop.paths.relay_orders.exists()
     assert laptop.units.ups == []
+    assert laptop.clients.given == []  # by what listens now, containers would not reach it
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ from agent.clients.users import ThisSystem
 from agent.decide.clients import Intent
 from agent.decide.desired import for_dockerd
 from agent.decide.pac import is_trusted
-from agent.decide.relay import as_upstream
+from agent.decide.relay import as_upstream, is_its_fault
 from agent.decide.restart import When
 from agent.docker.engine import EngineSocket
 from agent.docker.process import environment
@@ -469,7 +469,7 @@ def _still_used(paths: Paths) -> str:
 
 def _of_the_service(paths: Paths) -> Iterator[Condition]:
     if (status := _status(paths)) is not None:
-        yield from (one for one in status.conditions if one.code in _OF_THE_SERVICE)
+        yield from (one for one in status.conditions if one.code in _OF_THE_SERVICE or is_its_fault(one))
 
 
 def _pause(paths: Paths) -> Pause:
