@@ -399,7 +399,7 @@ def plainly(text: str, root: Path) -> str:
     text = re.sub(r"\d\d:\d\d:\d\d", "T", text)
     text = re.sub(r" \(\d+ s\)|(?<=ok) \d+ ms", "", text)
     text = re.sub(r"\d+ s ago", "AGE", text)
-    return re.sub(r"(?<=last )\d+\.\d s|(?<=restart, )\d+\.\d s", "0.0 s", text)
+    return re.sub(r"(?<=last AGE \()\d+\.\d s|(?<=restart \()\d+\.\d s", "0.0 s", text)
 
 
 def screen(text: Iterable[str], root: Path) -> str:

@@ -57,7 +57,7 @@ def test_what_such_a_script_takes_from_dockerd_is_seen_in_its_process(laptop: La
 
     assert ran.code == 1, ran
     assert again.code == 1, again
-    assert "sets HTTPS_PROXY, https_proxy itself" in again.stdout
+    assert "ExecStart= itself sets HTTPS_PROXY, https_proxy" in again.stdout
     assert laptop.audit.events().count("docker-restarted") == 1
 
 
