@@ -45,7 +45,7 @@ def _stream(path: Path) -> BinaryIO:
     if stat.S_ISFIFO(mode) or stat.S_ISDIR(mode):
         os.close(descriptor)
         there = "a named pipe" if stat.S_ISFIFO(mode) else "a directory"
-        raise OSError(errno.EINVAL, f"{there} stands there", str(path))
+        raise OSError(errno.EINVAL, f"{there} is there", str(path))
     return os.fdopen(descriptor, "rb")
 
 

@@ -171,9 +171,9 @@ class _Walk:
             self._misses(expected, entry.seq - 1, "missing", line)
         elif gap := next((gap for gap in self.missing if gap.has(entry.seq)), None):  # it was not missing, but moved
             self.missing.remove(gap)
-            self._alters(gap.seq, f"is not where it was: record {gap.last + 1} stands there", line)
+            self._alters(gap.seq, f"is out of place: record {gap.last + 1} is there", line)
         elif entry.seq < expected:
-            self._alters(expected, f"is not where it was: record {entry.seq} stands there", line)
+            self._alters(expected, f"is out of place: record {entry.seq} is there", line)
         elif entry.prev != self.last.hash:
             self._alters(entry.seq, "does not continue the record before it", line)
 

@@ -105,7 +105,7 @@ def _of_docker(done: Restored, which: str = "") -> Iterator[str]:
     if outcome.deferred:
         yield f"docker       {which}still runs with the settings that the agent gave it: {outcome.deferred}"
         if done.by_hand:
-            yield f"next         nobody restarts it any more. Run: {done.by_hand}"
+            yield f"next         the agent will not restart it any more. Run: {done.by_hand}"
     if outcome.rolled_back:
         yield f"docker       {which}{outcome.rolled_back}"
     if outcome.condition:

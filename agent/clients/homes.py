@@ -434,7 +434,7 @@ class _Talk:
             case Closed():
                 raise HomeClosed(str(self._path), escaped(answer.what), escaped(answer.remedy))
             case LockedHome():
-                raise HomeLocked(str(self._path), "its home is encrypted, and not open")
+                raise HomeLocked(str(self._path), "its home is encrypted and locked")
         raise self._nonsense()
 
     async def pass_folders(self, threshold: Threshold, passed: list[Passed]) -> bool:

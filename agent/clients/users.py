@@ -31,7 +31,7 @@ from agent.system.passwd import Login, group, groups_of, logins
 from agent.values.policy import Clients
 
 DOCKER_GROUP: Final = "docker"  # its members may use the engine without being root
-NOBODYS: Final = "does not exist, so it has no owner; create it as the user who is to own it"
+NOBODYS: Final = "does not exist, so it has no owner; create it as its future owner"
 _CONFIG: Final = (".docker", "config.json")  # below a home
 FIRST_PERSON: Final = 1000  # UID_MIN of login.defs, on every distribution that Docker has packages for
 NOBODY: Final = 65534

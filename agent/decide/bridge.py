@@ -123,8 +123,7 @@ def _closed(upstream: Upstream) -> Obstacle:
 def _unknown(upstream: Upstream, bridge: Bridge, where: str) -> Obstacle:
     return _obstacle(
         f"{upstream.name} is on loopback, and it is not known who listens on {where}",
-        f"{upstream.name} is on loopback, and whether it is the one that listens on {where} cannot be told:"
-        f" {bridge.unknown}",
+        f"{upstream.name} is on loopback, and it is not known whether it is what listens on {where}: {bridge.unknown}",
         f"Set {other_way(upstream)}",
     )
 

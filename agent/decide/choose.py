@@ -184,7 +184,7 @@ def _unproved(network: Network, history: History, probing: Probing) -> Mapping[s
     """By name, why a preferred upstream that came back is not taken yet: it must prove itself."""
     before = network.use[: network.use.index(history.chosen)] if history.chosen in network.use else ()
     return {
-        name: f"works again, and is used once it has for {probing.failback:.0f} s"
+        name: f"works again, and is used once it has worked for {probing.failback:.0f} s"
         for name in before
         if (streak := history.streaks.get(name)) is not None and streak.is_ok and not is_proved(streak, probing)
     }
@@ -215,7 +215,7 @@ def _reason_of_pin(verdict: Verdict | None) -> str:
 
 def _reason(network: Network, place: int, verdicts: Mapping[str, Verdict], passed_over: Mapping[str, str]) -> str:
     if len(network.use) == 1:
-        return f"the only one of {network.name}, and works"
+        return f"the only upstream of {network.name}, and it works"
     use = _listed([_short(name) for name in network.use])
     if place == 0:
         return f"first of {use} that works"

@@ -195,7 +195,7 @@ def lines(found: Sheet) -> list[str]:
     if found.is_kept:
         shown.append("# The agent keeps this by itself where it runs. By hand it is:")
     if found.hides_password:
-        shown.append(f"# {_USER} and {_PASSWORD.reveal()} are to be filled in; --show-secrets prints them")
+        shown.append(f"# {_USER} and {_PASSWORD.reveal()} must be filled in; --show-secrets prints them")
     for number, way in enumerate(found.ways):
         shown += ["", *_heading(number, len(found.ways), way.when), *_of(way)]
     if found.client is not None:
@@ -214,10 +214,10 @@ def _heading(number: int, many: int, when: str) -> list[str]:
 def _of(way: Steps) -> list[str]:
     shown = ["# First:", "", *way.before, ""] if way.before else []
     if way.files:
-        shown += ["# Write this into:" if not way.form.is_json else "# Set these keys, and leave all others, in:"]
+        shown += ["# Write this into:" if not way.form.is_json else "# Set these keys, and keep all others, in:"]
         shown += [*_places(way.files), ""]
     else:
-        shown += ["# Type:", ""]
+        shown += ["# Run:", ""]
     shown += way.lines
     shown += ["", "# Then:", "", *way.after] if way.after else []
     return [*shown, "", "# To see it:", "", *way.check]

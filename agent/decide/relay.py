@@ -72,7 +72,7 @@ _ALWAYS: Final = NoProxy()
 class Stage(enum.Enum):
     """How far it has come."""
 
-    OFF = "off"  # the policy does not ask for it, or it cannot be here
+    OFF = "off"  # the policy does not enable it, or it cannot be here
     TRIED = "tried"  # it must answer before Docker is told
     GIVEN = "given"  # Docker and clients have its address
     FAILED = "failed"  # given up
@@ -137,7 +137,7 @@ def deaf(told: Orders | None, told_at: float | None, state: RelayState | None, n
     if now < told_at + TAKES_S:
         return ""
     why = f": {said(state)}" if state.problem else ""
-    return f"it goes by generation {state.generation} of what it was told, and not by {told.generation}{why}"
+    return f"it uses generation {state.generation} of its orders, not {told.generation}{why}"
 
 
 def said(state: RelayState) -> str:
@@ -195,7 +195,7 @@ def crowd_at(before: Backlog | None, after: Backlog | None) -> str:
     is_same = before is not None and before.cookie == after.cookie
     dropped = after.dropped - before.dropped if before is not None and is_same else 0
     if dropped > 0:
-        return f"{dropped} connections to it were dropped, so many came"
+        return f"{dropped} connections to it were dropped, because so many came"
     if after.waiting >= min(CROWD, max(1, after.most)):
         return f"{after.waiting} connections waited for it to accept them"
     return ""
@@ -235,7 +235,7 @@ def conditions(relaying: Relaying, *, is_enabled: bool) -> tuple[Condition, ...]
         case Stage.OFF if is_enabled and relaying.because:
             return (Condition(Code.BLOCKED, f"no relay: {relaying.because}", "Set relay.enable = false"),)
         case Stage.FAILED:
-            text = f"the relay does not work, so Docker has the upstreams themselves: {relaying.because}"
+            text = f"the relay does not work, so Docker uses the upstreams themselves: {relaying.because}"
             remedy = "See: journalctl -u docker-proxy-relay. When it is fixed, run: docker-proxy-agent reload"
             return (Condition(Code.RELAY_FAILED, text, remedy),)
         case Stage.TRIED | Stage.GIVEN if relaying.is_crowded:
@@ -243,7 +243,7 @@ def conditions(relaying: Relaying, *, is_enabled: bool) -> tuple[Condition, ...]
             remedy = "See who connects: sudo ss -tnp. See also: journalctl -u docker-proxy-relay"
             return (Condition(Code.RELAY_FAILED, text, remedy),)
         case Stage.TRIED | Stage.GIVEN if relaying.is_by_pac:
-            text = f"a probe through the relay failed, maybe by a way that only the PAC names: {relaying.because}"
+            text = f"a probe through the relay failed, perhaps at a proxy that only the PAC names: {relaying.because}"
             remedy = "See: journalctl -u docker-proxy-relay; docker-proxy-agent pac"
             return (Condition(Code.RELAY_FAILED, text, remedy),)
         case Stage.TRIED | Stage.GIVEN if relaying.is_full:
@@ -269,8 +269,8 @@ def by_a_pause(kept: str, verdict: Verdict | None) -> str:
     """Why the way that a pause keeps may lead nowhere here; '' if it does not. `verdict`: None: not asked here."""
     if verdict is not None and verdict.is_ok:
         return ""
-    how = f"does not work here: {verdict.outcome.value}" if verdict is not None else "is not to be asked here"
-    return f"while the agent is paused, the relay goes by {kept}, which {how}"
+    how = f"does not work here: {verdict.outcome.value}" if verdict is not None else "must not be used here"
+    return f"while the agent is paused, the relay uses {kept}, which {how}"
 
 
 _OF_IT: Final = "the relay: "
@@ -391,7 +391,7 @@ def addresses(relay: Relay, bridge: str | None, *, has_ipv6: bool) -> tuple[str,
 def listening(where: Sequence[str]) -> str:
     """The drop-in of its socket unit."""
     listed = "".join(f"ListenStream={one}\n" for one in where)
-    about = "# Written by docker-proxy-agent, by its policy and the address of Docker's bridge."
+    about = "# Written by docker-proxy-agent, from its policy and the address of Docker's bridge."
     return f"{about}\n[Socket]\nListenStream=\n{listed}"
 
 

@@ -100,7 +100,7 @@ def condition(carried: Sequence[Carried], expects: Expected | None, ends: Ends =
     """That running containers carry other settings; None: none does, or it is not known."""
     if cut_off := _having(carried, ends.gone):
         they = "they reach nothing until they are" if cut_off > 1 else "it reaches nothing until it is"
-        return Condition(Code.CONTAINERS_CUT_OFF, f"{_made(cut_off)}, where nobody listens: {they} recreated", SEE)
+        return Condition(Code.CONTAINERS_CUT_OFF, f"{_made(cut_off)}, where nothing listens: {they} recreated", SEE)
     if leaving := _having(carried, ends.leaving):
         they = "they reach nothing until they are" if leaving > 1 else "it reaches nothing until it is"
         return Condition(Code.CONTAINERS_STALE, f"{_made(leaving)}: once that is off, {they} recreated", SEE)
@@ -126,4 +126,4 @@ def _ends(said: Settings) -> Iterable[str]:
 
 
 def _made(count: int) -> str:
-    return f"{'1 container was' if count == 1 else f'{count} containers were'} made with the relay's address"
+    return f"{'1 container was' if count == 1 else f'{count} containers were'} created with the relay's address"

@@ -49,10 +49,10 @@ from agent.values.settings import DIRECT, Settings
 
 _SETTLES_S: Final = 300.0  # as long as a restart of our own would have been watched
 _LOOK_AGAIN_S: Final = 0.1
-_STARTED_WITH_IT: Final = "Docker was started with settings that were waiting for a restart, and did not come up"
+_STARTED_WITH_IT: Final = "Docker was started with settings that were waiting for a restart, but did not come up"
 _UNRECORDED: Final = "an agent began it, and ended before it could record it"
 _DIED: Final = (
-    f"Docker came up with the new settings, and within {LASTS_S:.0f} s it was down or had crashed {CRASHES} times"
+    f"Docker came up with the new settings, but within {LASTS_S:.0f} s it was down or had crashed {CRASHES} times"
 )
 
 

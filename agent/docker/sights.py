@@ -33,7 +33,7 @@ from agent.values.sight import Sight, Sights, Where
 
 _CLOSED: Final = "closed to you"
 _DEFAULT: Final = frozenset({"/run/docker.sock", "/var/run/docker.sock"})  # where docker looks by itself
-_STOPPED: Final = "it does not run, and is not asked"
+_STOPPED: Final = "it is not running, and is not asked"
 
 
 async def sights(paths: Paths, docker: Docker) -> Sights:

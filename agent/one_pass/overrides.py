@@ -114,7 +114,7 @@ def _pinned(upstream: str, until: str, verdict: Verdict | None) -> Condition:
 
 def pinned_but_failing(pin: Condition, verdict: Verdict) -> Condition:
     """The condition of a pin whose upstream does not work here."""
-    text = f"{pin.text}, and fails here: {verdict.outcome.value}"
+    text = f"{pin.text}, but fails here: {verdict.outcome.value}"
     return msgspec.structs.replace(pin, code=Code.PINNED_BUT_FAILING, text=text)
 
 

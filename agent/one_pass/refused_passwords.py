@@ -27,7 +27,7 @@ _MOST: Final = 200  # kept; the oldest are forgotten first
 _ANY: Final = ProxyUrl(Scheme.HTTP, "any", 1)  # in place of a PAC's
 REFUSED: Final = Verdict(
     Outcome.PROXY_AUTH,
-    "refused before, and not sent again until it or the policy changes, or: docker-proxy-agent reload",
+    "refused before, and not sent again until it or the policy changes; to retry: docker-proxy-agent reload",
 )
 
 

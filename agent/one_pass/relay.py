@@ -89,7 +89,7 @@ GROUP: Final = "docker-proxy-relay"  # who may read relay.json
 _ORDERS_MODE: Final = 0o640
 _IPV6_LOOPBACK: Final = "0" * 31 + "1"  # as /proc/net/if_inet6 has ::1
 _MOST_NEWS: Final = 100  # of one look that begins anew and anew
-_NOT_ASKED_FOR: Final = "the policy does not ask for it"
+_NOT_ASKED_FOR: Final = "the policy does not enable it"
 
 
 ScriptOf = Callable[[str], tuple[str, str] | None]
@@ -252,9 +252,9 @@ class LocalRelay:
         if not self._relay.enable:
             return ""
         if not self._paths.layout.bridge_is_here:
-            return "a rootless Docker has a network of its own, where this host's loopback is another"
+            return "a rootless Docker has a network of its own, where 127.0.0.1 is not this host's"
         if not self._prober.vantage.is_host:
-            return "this Docker is in a network of its own, where this host's loopback is another"
+            return "this Docker is in a network of its own, where 127.0.0.1 is not this host's"
         return ""
 
     async def serve(self, chosen: Chosen, works: Works, *, may_start: bool) -> Relayed:

@@ -116,7 +116,7 @@ class RelayUnits:
             port = taken[0].rpartition(":")[2]
             wrong = f"something else listens at {', '.join(taken)}"
             remedy = f"See: sudo ss -tlnp sport = :{port}. Or set relay.port to another port"
-            raise TargetFailed(SOCKET, wrong, remedy, then=f"it goes on at {', '.join(before)}")
+            raise TargetFailed(SOCKET, wrong, remedy, then=f"it keeps listening at {', '.join(before)}")
 
     async def _start(self, how: str, user_is_there: Callable[[], None]) -> None:
         try:

@@ -85,7 +85,7 @@ class Restoring(msgspec.Struct, frozen=True):
     async def restore(self, record: Record, *, is_asked_now: bool) -> Restored:
         """Put everything back. Docker is restarted by the rules of a pass. A second call finds nothing to do."""
         if await self.daemon.goes_down():
-            return Restored(left=("the system is going down: nothing is put back",))
+            return Restored(left=("the system is going down: nothing is restored",))
         kept, clients = daemon_originals(self.state), {} if self.files else client_originals(self.state).all()
         reality: Reality | None = None
         try:
@@ -95,7 +95,7 @@ class Restoring(msgspec.Struct, frozen=True):
         plan = found.plan
         about = (*(edit.path for edit in plan.edits), *clients)
         if about or plan.acts:
-            record(ApplyStarted(targets=about, because="everything is put back as it was before the agent"))
+            record(ApplyStarted(targets=about, because="everything is restored as it was before the agent"))
         async with self.homes.one_pass():
             written, removed, left = await to_the_end(self._put_clients_back(clients), None)
         outcome = Applied()
@@ -109,7 +109,7 @@ class Restoring(msgspec.Struct, frozen=True):
             found = PutBack(plan, (*found.left, f"Docker: {GOES_DOWN}"))
         elif outcome.stands:
             stays = {edit.path for edit in plan.edits} - set(outcome.written)
-            left = (*left, *(f"{path}: not put back: {outcome.deferred or 'not written'}" for path in sorted(stays)))
+            left = (*left, *(f"{path}: not restored: {outcome.deferred or 'not written'}" for path in sorted(stays)))
             stays.update(found.left_targets)
             originals = {path: one for path, one in self._mine(kept).items() if path not in stays}
             _remove_folders(originals)
@@ -144,7 +144,7 @@ class Restoring(msgspec.Struct, frozen=True):
             return (str(error),)
         if bracket is None:
             return ()
-        failed = TargetFailed(bracket.path, "live-restore is not as it was: dockerd does not take it back", _AGAIN)
+        failed = TargetFailed(bracket.path, "live-restore is not as it was: dockerd rejects the old value", _AGAIN)
         return (str(failed),)
 
     async def _planned(self, kept: Mapping[str, OriginalFile], *, is_asked_now: bool) -> tuple[PutBack, Reality]:

@@ -421,7 +421,7 @@ def _with_its_way(verdict: Verdict, hosts: Iterable[str], config_file: ConfigFil
         return verdict
     for host in hosts:
         if bridge := docker_bridge(host, _default_bridge(config_file)):
-            why = f"the way to {host} ends on {bridge}"
+            why = f"the route to {host} ends at {bridge}"
             evidence = f"{verdict.evidence}; {why}" if verdict.evidence else why
             return msgspec.structs.replace(verdict, evidence=evidence)
     return verdict
@@ -440,7 +440,7 @@ def _led_nowhere(upstream: Upstream, host: str, because: str) -> Condition:
     entry = escaped(host)
     return Condition(
         Code.REGISTRY_UNREACHABLE,
-        f"Docker asks {upstream.name} for {entry}, a private address of daemon.json, and that fails: {because}",
+        f"Docker reaches {entry}, a private address in daemon.json, through {upstream.name}, and that fails: {because}",
         f'If {entry} is in this network: upstream.{upstream.name}.no_proxy = ["{entry}"]',
     )
 

@@ -119,7 +119,7 @@ def place_of(url: str) -> PacPlace | str:
     except ValueError:
         return "is not a URL"
     if "@" in parts.netloc:
-        return "has a user or a password in it: a PAC file is asked for without"
+        return "contains a user or password: a PAC file is fetched without one"
     if parts.scheme == "file":
         path = unquote(parts.path)
         is_here = parts.netloc in ("", "localhost") and path.startswith("/") and "\0" not in path

@@ -233,7 +233,7 @@ class Conversation:
         assert isinstance(request, h11.Request)  # noqa: S101 - a whole head is nothing else
         self._method = request.method
         if request.http_version not in _VERSIONS:
-            return self._refusal(Refusal(505, "only HTTP/1.0 and HTTP/1.1 are spoken here"))
+            return self._refusal(Refusal(505, "only HTTP/1.0 and HTTP/1.1 are supported"))
         try:
             if request.method == b"CONNECT":
                 return self._connect(request)
@@ -316,21 +316,21 @@ def _whole_url(request: h11.Request) -> Request | Refusal:
     """What is asked of us as a proxy. Raises Doubtful."""
     target = request.target
     if request.method == b"TRACE":  # shows a client what is added on the way, such as our password for the upstream
-        return Refusal(405, "TRACE is not passed on")
+        return Refusal(405, "TRACE is not forwarded")
     whole = _ABSOLUTE.fullmatch(target)
     if whole is None:
         return _no_http_url(target)
     host, port = end_of(whole[1], HTTP_PORT)
     named = [value for name, value in request.headers if name == b"host"]  # at most one: h11
     if named and end_of(named[0], HTTP_PORT) != (host, port):
-        return refusals.malformed("Host names another host than the URL")
+        return refusals.malformed("Host differs from the host in the URL")
     path = whole[2]
     if not path.startswith(b"/"):
         path = b"*" if request.method == b"OPTIONS" and not path else b"/" + path
     came = request.headers.raw_items()
     is_new = request.http_version != b"1.0"  # which knows neither Expect nor Upgrade
     if is_new and any(expected != b"100-continue" for expected in expectations(came)):
-        return Refusal(417, "something else than 100-continue is expected")
+        return Refusal(417, "Expect with anything but 100-continue")
     return Request(
         request.method,
         host=host,
@@ -345,7 +345,7 @@ def _whole_url(request: h11.Request) -> Request | Refusal:
 def _no_http_url(target: bytes) -> Refusal:
     scheme = _SCHEME.match(target)
     if scheme is None:
-        return refusals.malformed("this is a proxy, and the request is not for a whole URL")
+        return refusals.malformed("this is a proxy: the request needs a whole URL")
     if scheme[1].lower() == b"http":
         return refusals.malformed("a URL with a fragment")
-    return refusals.malformed(f"{scheme[1][:20].decode('ascii').lower()} is asked for by CONNECT, not by a whole URL")
+    return refusals.malformed(f"{scheme[1][:20].decode('ascii').lower()} needs CONNECT, not a whole URL")

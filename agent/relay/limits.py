@@ -101,13 +101,15 @@ class Limits:
         if self.open >= self.most:
             return f"all {self.most} connections of the relay are in use"
         if seat.is_container and self.of_containers >= self.most_of_containers:
-            return f"containers have {self.of_containers} of {self.most} connections, and the rest is for this host"
+            return (
+                f"containers have {self.of_containers} of {self.most} connections; the rest are reserved for this host"
+            )
         if has >= self.most_of_one:
             return f"{_named(seat)} has {has} connections, and no source may have more than a quarter of {self.most}"
         if self.open >= self.most_of_others:
-            return f"{self.open} of {self.most} connections are in use, and the rest is for root on this host"
+            return f"{self.open} of {self.most} connections are in use; the rest are reserved for root on this host"
         if seat.is_container and has >= left:
-            return f"{_named(seat)} has {has} connections, and what is left is for other containers"
+            return f"{_named(seat)} has {has} connections; the rest are reserved for other containers"
         return ""
 
     def _place(self) -> None:

@@ -41,4 +41,4 @@ class Noted:
             return
         self._said_at[kind] = now
         left_out = self._left_out.pop(kind, 0)
-        self._say(f"{what} (and {left_out} times something like it since the last such line)" if left_out else what)
+        self._say(f"{what} (and {left_out} more like it since the last such line)" if left_out else what)

@@ -375,8 +375,8 @@ class Opening:
         except TimeoutError:
             why = "that takes too long"
         except (OSError, UnicodeError) as error:
-            why = getattr(error, "strerror", "") or "that is no name"
-        raise _Forbidden(f"{name} cannot be looked up here, where the proxy is: {why}")
+            why = getattr(error, "strerror", "") or "that is not a name"
+        raise _Forbidden(f"{name} cannot be looked up on this host, where the proxy is: {why}")
 
     def _why_not(self, address: str) -> str:
         try:

@@ -77,7 +77,7 @@ class OrdersFile:
         try:
             found = read_file(self._path)
             if found is None:
-                problem = f"{self._path}: is not there: the agent has not written it yet, or the relay is off"
+                problem = f"{self._path}: does not exist: the agent has not written it yet, or the relay is off"
             elif len(found.data) > LARGEST_ORDERS:
                 problem = f"{self._path}: is too large"
             else:

@@ -124,7 +124,7 @@ class Outward:
             return AnswerEnd()
         # h11 would wait for the end of a head even if this is not HTTP (FACTS 36).
         if not _PREFIX.startswith(self._start[: len(_PREFIX)]):
-            return self._failed("answers with something else than HTTP")
+            return self._failed("does not answer with HTTP")
         if not self._has_head and not self._hand_over_head():
             return self._failed(f"answers with a head of more than {MOST_LINES} lines")
         try:

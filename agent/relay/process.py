@@ -57,9 +57,7 @@ def given(environment: Mapping[str, str], pid: int) -> list[socket.socket]:
     """The listening sockets that systemd has handed over (sd_listen_fds(3))."""
     count = environment.get("LISTEN_FDS", "")
     if environment.get("LISTEN_PID") != str(pid) or not count.isdecimal() or not int(count):
-        raise AgentError(
-            "relay", "no sockets were handed over", "systemd starts it: systemctl start docker-proxy-relay.socket"
-        )
+        raise AgentError("relay", "got no sockets", "systemd starts it: systemctl start docker-proxy-relay.socket")
     found = [socket.socket(fileno=number) for number in range(_FIRST, _FIRST + int(count))]
     for one in found:
         one.set_inheritable(False)
@@ -98,7 +96,7 @@ def _check(one: socket.socket) -> None:
 def _wrong_with(one: socket.socket) -> str:
     is_ip = one.family in (socket.AF_INET, socket.AF_INET6) and one.type == socket.SOCK_STREAM
     if not is_ip or not one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-        return "a socket that was handed over is none that listens for TCP"
+        return "got a socket that does not listen for TCP"
     address = ipaddress.ip_address(str(one.getsockname()[0]).partition("%")[0])
     return f"listens at {address}, for the whole network" if address.is_unspecified else ""
 
@@ -218,7 +216,7 @@ class Running:
         except OSError as failure:
             if not self._log_has_failed:
                 self._log_has_failed = True
-                self._say(f"connections are not written down: {failure.strerror}")
+                self._say(f"connections are not logged: {failure.strerror}")
 
     def _sum_up(self) -> None:
         """A line for each upstream that anything was carried by."""

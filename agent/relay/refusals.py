@@ -43,7 +43,7 @@ def malformed(what: str) -> Refusal:
 
 
 def too_slow() -> Refusal:
-    return Refusal(408, "the head of the request did not come in time")
+    return Refusal(408, "the head of the request did not arrive in time")
 
 
 def too_long() -> Refusal:

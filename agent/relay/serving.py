@@ -393,7 +393,7 @@ class Serving:
             raise
         except Exception as error:  # noqa: BLE001 - it ends this connection, and no other
             reset(connected)
-            what = f"a connection broke off by an error of the relay's own: {unexpected(error)}"
+            what = f"a connection was ended by an internal error of the relay: {unexpected(error)}"
             self._noted.note(Kind.BROKEN, what)
         finally:
             self.draining.discard(visit)
@@ -662,7 +662,7 @@ class _Visit:
         asked = self._asked
         if asked is None or asked.phase in (Phase.IDLE, Phase.OVER):
             return b""
-        return asked.refuse(refusals.not_ready("the relay is being stopped, or started anew"))
+        return asked.refuse(refusals.not_ready("the relay is being stopped or restarted"))
 
     async def _event(self, conversation: Conversation, within_s: float) -> Event:
         """What the client wants. A head that has begun has its own limit."""

@@ -111,10 +111,10 @@ def _name_or_ipv4(name: str) -> str:
     if not name:
         raise Doubtful("no host")
     if len(name) > _LONGEST_NAME or not _NAME.fullmatch(name):
-        raise Doubtful("a host that is no name")
+        raise Doubtful("a host that is not a name")
     if not _NUMBER.fullmatch(name.removesuffix(".").rpartition(".")[2]):
         return name.lower()
     try:
         return str(ipaddress.IPv4Address(name))
     except ValueError:
-        raise Doubtful("a number that is no IPv4 address") from None
+        raise Doubtful("a number that is not an IPv4 address") from None

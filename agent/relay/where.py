@@ -71,7 +71,7 @@ def forbidden(address: IpAddress, near: Near) -> str:
         if meant.is_link_local:
             return "is link-local"
         if meant.is_multicast or meant == _BROADCAST:
-            return "is no single host"
+            return "is not a single host"
         if any(meant in network for network in _CLOUDS):
             return "is a cloud's own service for this host"
         text = str(meant).partition("%")[0]

@@ -14,8 +14,8 @@ from agent.values.settings import Settings, Texts
 
 _DROP_IN: Final = """\
 # Written by docker-proxy-agent: it keeps Docker's proxy right while this machine moves between networks.
-# The values are in the file below, which beats every EnvironmentFile= and Environment= before it.
-# To be rid of it: delete this file, then: {systemctl} daemon-reload && {systemctl} restart docker
+# The values are in the file below, which overrides every EnvironmentFile= and Environment= before it.
+# To get rid of it: delete this file, then: {systemctl} daemon-reload && {systemctl} restart docker
 [Service]
 EnvironmentFile=-{path}
 """

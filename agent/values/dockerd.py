@@ -21,7 +21,7 @@ _KEEPS_AUTO_REMOVED_24_0: Final = 8  # of 24.0, the first release that does so, 
 # What a restart breaks off beside containers, in words.
 TRANSFER: Final = "a pull or push"
 BUILD: Final = "a build"
-GOES_DOWN: Final = "the system is going down; the next boot goes on from here"
+GOES_DOWN: Final = "the system is going down; the next boot continues it"
 
 
 class Phase(enum.Enum):

@@ -108,12 +108,12 @@ def _drop_in(folder: str, unit: str, *, sudo: str = "sudo ", manager: str = "") 
         before=(f"{sudo}mkdir -p {folder}/{unit}.service.d",),
         after=(f"{sudo}{systemctl} daemon-reload", f"{sudo}{systemctl} restart {unit}"),
         check=(f"{systemctl} show --property=Environment {unit}",),
-        when="every Docker; any user can read what stands there: systemctl show",
+        when="every Docker; any user can read what is there: systemctl show",
     )
 
 
 def _daemon_json(path: str, restart: str) -> Way:
-    return Way(Form.DAEMON_JSON, (File(path),), after=(restart,), when="Docker 23.0 and newer; it beats the drop-in")
+    return Way(Form.DAEMON_JSON, (File(path),), after=(restart,), when="Docker 23.0 and newer; overrides the drop-in")
 
 
 LINUX: Final = Place(
@@ -180,7 +180,7 @@ ROOTLESS: Final = Place(
     ),
     containers="10.0.2.2",
     containers_need="the same line in Docker's unit",
-    notes=("$XDG_CONFIG_HOME, if it is set, stands in the place of ~/.config",),
+    notes=("$XDG_CONFIG_HOME, if it is set, takes the place of ~/.config",),
     ignored=("/etc/docker/daemon.json: it reads its user's", _NO_ALL_PROXY),
     sources={
         "ways": _ROOTLESS,
@@ -261,9 +261,9 @@ DESKTOP: Final = Place(
     containers="host.docker.internal",
     takes_password=False,
     notes=(
-        "User and password do not stand there: Docker Desktop asks for them, and keeps them in the system's store",
+        "User and password are not in that file: Docker Desktop asks for them, and keeps them in the system's store",
         "docker info shows http.docker.internal:3128, whatever is set: that one passes on to the proxy",
-        "A proxy for containers that is set in Docker Desktop itself beats these: ContainersProxyHTTPMode and"
+        "A proxy for containers that is set in Docker Desktop itself overrides these: ContainersProxyHTTPMode and"
         " ContainersOverrideProxy… in the same file, or Settings, Resources, Proxies",
         "SOCKS needs a Business subscription",
     ),

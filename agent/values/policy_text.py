@@ -159,7 +159,7 @@ class _Reading:
         if not Duration.parse(least) <= value <= Duration.parse(most):
             table, _, key = label.partition(".")
             zero = '"0s", or ' if label in _MAY_BE_ZERO else ""
-            self._note(f'{label}: "{self.document[table][key]}" is out of range:  write {zero}"{least}" to "{most}"')
+            self._note(f'{label}: "{self.document[table][key]}" is out of range: write {zero}"{least}" to "{most}"')
 
     def _table(self, label: str, raw: object, kind: type[T]) -> tuple[T | None, frozenset[str]]:
         """The valid part of a table, and its wrong keys, each reported and removed."""
@@ -179,7 +179,7 @@ class _Reading:
     def _check_probe(self, probe: Probing) -> None:
         self._turn_to("probe")
         if not 1 <= probe.failures <= _MOST_FAILURES:
-            self._note(f"probe.failures: {probe.failures} is out of range:  write 1 to {_MOST_FAILURES}")
+            self._note(f"probe.failures: {probe.failures} is out of range: write 1 to {_MOST_FAILURES}")
         if probe.ca_file and not probe.ca_file.startswith("/"):
             self._note(f'probe.ca_file: "{probe.ca_file}" is not an absolute path, such as "/etc/ssl/certs/corp.pem"')
 
@@ -208,7 +208,7 @@ class _Reading:
             self._note('relay.listen: "loopback" is missing: add it, because dockerd reaches the relay there')
         if relay.max_connections not in _CONNECTIONS:
             least, most = _CONNECTIONS[0], _CONNECTIONS[-1]
-            self._note(f"relay.max_connections: {relay.max_connections} is out of range:  write {least} to {most}")
+            self._note(f"relay.max_connections: {relay.max_connections} is out of range: write {least} to {most}")
 
     def _check_is_no_loop(self, relay: Relay, upstreams: Mapping[str, Upstream]) -> None:
         for name, upstream in upstreams.items():
@@ -344,7 +344,7 @@ def _pac_problems(read: UpstreamTable) -> list[str]:
     found = [f".{key}: is set together with pac: use one or the other" for key, value in beside.items() if value]
     least, most = _PAC_REFRESH_BOUNDS
     if not Duration.parse(least) <= read.pac_refresh <= Duration.parse(most):
-        found.append(f'.pac_refresh: {read.pac_refresh:g} s is out of range:  write "{least}" to "{most}"')
+        found.append(f'.pac_refresh: {read.pac_refresh:g} s is out of range: write "{least}" to "{most}"')
     return found
 
 

@@ -249,7 +249,7 @@ def test_an_error_behind_records_is_a_line_of_json_as_they_are(tmp_path: Path) -
     record, error = map(json.loads, done.stdout.splitlines())
     assert done.returncode == 1
     assert record["event"] == "offline"
-    assert error["problems"] == [f"{in_the_way}: cannot be read (a directory stands there). See: ls -ld {in_the_way}"]
+    assert error["problems"] == [f"{in_the_way}: cannot be read (a directory is there). See: ls -ld {in_the_way}"]
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from agent.values.paths import Paths
 
 # What root can do to a log of which the journal has nothing.
 ALL = (
-    "can have written this log anew, and nothing on this machine would show it. An anchor that you noted before, and"
+    "can have rewritten this log, and nothing on this machine would show it. An anchor that you noted before, and"
     " kept on another machine, would: audit verify --anchor"
 )
 NOW = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)

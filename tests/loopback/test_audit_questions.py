@@ -88,7 +88,7 @@ def test_at_says_what_was_so_and_by_which_records(day: Host) -> None:
 def test_at_says_through_which_upstream_docker_had_the_relay(host: Host) -> None:
     host.at("03:30:00").write(Event.AGENT_STARTED, version="1", relay="corp")
     host.at("04:00:00").write(Event.RELAY_SWITCHED, upstream="direct", network="home", others=[], generation=2)
-    host.at("05:00:00").write(Event.RELAY_DISABLED, because="the policy does not ask for it")
+    host.at("05:00:00").write(Event.RELAY_DISABLED, because="the policy does not enable it")
 
     _, out, _ = host.audit("at", "2026-03-01T04:30:00Z")
     assert "  relay        Docker was given it: through direct, since 2026-03-01 09:30:00" in out

@@ -457,7 +457,7 @@ def test_a_named_pipe_in_its_place_holds_nobody_up(tmp_path: Path, name: str) ->
     log.path.parent.mkdir()
     os.mkfifo(log.path.with_name(name))
 
-    with pytest.raises(OSError, match="a named pipe stands there"):
+    with pytest.raises(OSError, match="a named pipe is there"):
         verify(log.path, log.state)
 
 

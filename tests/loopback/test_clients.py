@@ -648,9 +648,7 @@ async def test_a_named_file_that_is_not_there_is_said(people: People) -> None:
     seen = await people.clients().look(OFFICE)
 
     assert seen.files == ()
-    assert (
-        Skipped(str(file), "does not exist, so it has no owner; create it as the user who is to own it") in seen.skipped
-    )
+    assert Skipped(str(file), "does not exist, so it has no owner; create it as its future owner") in seen.skipped
 
 
 async def test_an_encrypted_home_that_is_not_open_is_left_out(people: People) -> None:
@@ -660,7 +658,7 @@ async def test_an_encrypted_home_that_is_not_open_is_left_out(people: People) ->
     seen = await people.clients().look(OFFICE)
 
     assert seen.files == ()
-    assert Skipped("alice", "its home is encrypted, and not open") in seen.skipped
+    assert Skipped("alice", "its home is encrypted and locked") in seen.skipped
 
 
 @pytest.mark.parametrize(("may_create", "shown"), [(False, []), (True, ["bob"])])

@@ -67,13 +67,13 @@ def test_a_verdict_says_that_the_proxys_network_is_one_of_dockers(namespace: Nam
 
     verdicts = json.loads(namespace.python(PROBED, POLICY, str(tmp_path)))
 
-    said = "the way to 172.17.9.9 ends on docker0, a bridge of Docker's own; daemon.json: default-address-pools"
+    said = "the route to 172.17.9.9 ends at docker0, a bridge of Docker's own; daemon.json: default-address-pools"
     assert {name: evidence.endswith(said) for name, (_, evidence) in verdicts.items() if name != "direct"} == {
         "address": True, "name": True, "beside": False, "renamed": False,
     }  # fmt: skip
     assert "the way to" not in verdicts["beside"][1]
     assert verdicts["renamed"][1].endswith(
-        "the way to 172.18.9.9 ends on backend, a bridge that only containers or virtual machines of this host are on"
+        "the route to 172.18.9.9 ends at backend, a bridge that only containers or virtual machines of this host are on"
     )
     assert verdicts["address"][0] in ("timeout", "no-route")
 

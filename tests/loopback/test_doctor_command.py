@@ -77,7 +77,7 @@ def test_a_pin_that_fails_here_is_broken_while_docker_still_runs_with_what_works
         ran = machine.ran("doctor")
 
     assert ran.returncode == 1, ran
-    assert ran.stdout.startswith("broken now:\n  1. the agent: direct is pinned, and fails here: ")
+    assert ran.stdout.startswith("broken now:\n  1. the agent: direct is pinned, but fails here: ")
     assert "  do           To end it: sudo docker-proxy-agent unpin\n" in ran.stdout
 
 

@@ -85,7 +85,7 @@ def test_what_is_no_file_to_merge_with_is_said_in_words_of_its_own(tmp_path: Pat
 
     assert (ran.returncode, ran.stdout) == (1, b"")
     assert ran.stderr.startswith(f"{path}: ".encode())
-    assert ran.stderr.endswith(b". For a whole one: docker-proxy-agent env --system windows\n")
+    assert ran.stderr.endswith(b". For a complete file: docker-proxy-agent env --system windows\n")
     assert b"left as it is" not in ran.stderr
 
 

@@ -144,7 +144,7 @@ async def test_a_pass_writes_nothing_and_says_so(tmp_path: Path) -> None:
     done = await place.passed()
 
     assert done.seen.acts
-    assert done.outcome == Applied(deferred="the system is going down; the next boot goes on from here", goes_down=True)
+    assert done.outcome == Applied(deferred="the system is going down; the next boot continues it", goes_down=True)
     assert not done.is_failed
     assert dockerd.files() == before
     assert dockerd.events() == []
@@ -195,7 +195,7 @@ async def test_nothing_is_put_back_and_nothing_forgotten(tmp_path: Path) -> None
 
     done = await restored(dockerd)
 
-    assert done.left == ("the system is going down: nothing is put back",)
+    assert done.left == ("the system is going down: nothing is restored",)
     assert done.is_failed
     assert (dockerd.files(), daemon_originals(dockerd.agent_state).all()) == (before, known)
 

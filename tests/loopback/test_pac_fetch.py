@@ -198,7 +198,7 @@ async def test_a_byte_more_than_1024_kilobytes_is_too_much() -> None:
     pytest.param(moved("file:///etc/passwd"), ("error", "{at} redirects from http to file"), id="to-a-file"),
     pytest.param(moved("ftp://x/"), ("error", "{at} redirects to what is neither http nor https, nor a file"), id="to-ftp"),
     pytest.param(moved("http://[::1"), ("error", "{at} redirects to what is neither http nor https, nor a file"), id="to-nothing"),
-    pytest.param(moved("http://u:p@x/"), ("error", "{at} redirects to what has a user or a password in it: a PAC file is asked for without"), id="with-a-password"),
+    pytest.param(moved("http://u:p@x/"), ("error", "{at} redirects to what contains a user or password: a PAC file is fetched without one"), id="with-a-password"),
     pytest.param(answer(b"", status="302 Found"), ("error", "{at} redirects to what is neither http nor https, nor a file"), id="to-nowhere"),
     pytest.param(moved("/wpad.dat"), ("error", "http://{at}/wpad.dat: more than 3 redirects"), id="in-circles"),
 ])  # fmt: skip
@@ -304,7 +304,7 @@ async def test_a_hanging_look_up_is_not_waited_for() -> None:
 
 
 @pytest.mark.parametrize(("url", "evidence"), [
-    ("http://alice:Zecret9@wpad/", "‹unparsable›: has a user or a password in it: a PAC file is asked for without"),
+    ("http://alice:Zecret9@wpad/", "‹unparsable›: contains a user or password: a PAC file is fetched without one"),
     ("gopher://wpad/", "gopher://wpad: is neither http nor https, nor a file"),
     ("wpad.dat", "wpad.dat: is neither http nor https, nor a file"),
     ("http://wpad:99999/", "http://wpad:99999: is not a URL"),

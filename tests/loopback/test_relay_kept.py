@@ -805,7 +805,7 @@ async def test_switched_off_docker_comes_first_and_then_it_is_stopped(laptop: Re
         assert not laptop.paths.relay_orders.exists()  # it holds passwords
 
         await hand.wake()
-        assert laptop.facts("relay-disabled") == [{"because": "the policy does not ask for it"}]
+        assert laptop.facts("relay-disabled") == [{"because": "the policy does not enable it"}]
 
 
 async def test_passwords_do_not_stay_where_an_earlier_agent_left_them(laptop: Relayed) -> None:
@@ -1270,7 +1270,7 @@ async def test_a_relay_that_goes_by_old_orders_is_started_anew_and_then_left(lap
         await hand.wake(Reason.TIMER)
         assert laptop.units.anew == [Anew.SERVICE]
         (said,) = [one for one in laptop.status()["conditions"] if one["code"] == "relay-failed"]
-        assert "goes by generation 1 of what it was told, and not by 2" in said["text"]
+        assert "uses generation 1 of its orders, not 2" in said["text"]
 
         for ahead_s in (9, 12):
             laptop.clock.ahead_s = ahead_s

@@ -382,7 +382,7 @@ async def test_a_name_that_could_not_be_looked_up_does_not_pass_and_is_no_fault_
         assert px.accepted == 0
 
     assert told.value.refusal.status == 403
-    assert "cannot be looked up here" in told.value.refusal.reason
+    assert "cannot be looked up on this host" in told.value.refusal.reason
     assert not failures.noted
 
 

@@ -226,7 +226,7 @@ async def test_a_boot_during_a_pause_leaves_the_relay_its_way(laptop: AfterBoot)
         assert (laptop.dockerd.starts, len(laptop.units.ups)) == (starts, ups)
         assert laptop.facts("relay-switched")[-1]["network"] == "office"
         (said,) = [one["text"] for one in laptop.status()["conditions"] if one["code"] == "relay-failed"]
-        assert said == "while the agent is paused, the relay goes by office, which does not work here: dns"
+        assert said == "while the agent is paused, the relay uses office, which does not work here: dns"
 
         laptop.place.snapshot = at("10.10.0.1")
         laptop.place.becomes(office="ok")
@@ -275,7 +275,7 @@ async def test_a_pause_says_that_the_relay_stays_with_what_is_not_to_be_asked_he
         await hand.wake()
 
         assert "office" not in laptop.place.asked
-        assert "goes by office, which is not to be asked here" in str(laptop.status()["conditions"])
+        assert "uses office, which must not be used here" in str(laptop.status()["conditions"])
         kept = (laptop.paths.state / "relay-way.json").read_text()
         assert "s3cr3t" not in kept
 

@@ -86,7 +86,7 @@ async def test_a_port_that_is_taken_costs_nobody_the_one_that_works(relay: Relay
         works, taken = (f"127.0.0.1:{one.getsockname()[1]}" for one in (ours, theirs))
         relay.paths.relay_drop_in.write_text(drop_in((works,)))
 
-        with pytest.raises(TargetFailed, match=f"something else listens at {taken}; it goes on at {works}"):
+        with pytest.raises(TargetFailed, match=f"something else listens at {taken}; it keeps listening at {works}"):
             await relay.units.bring_up((taken, works), nothing)
 
         assert (relay.told, relay.units.where()) == ([], (works,))

@@ -198,7 +198,7 @@ async def test_what_a_file_was_stays_known_as_long_as_it_is_not_put_back(dockerd
     dockerd.carry_out = writes_nothing  # type: ignore[method-assign]
     done = await restored(dockerd)
     assert done.is_failed
-    assert {said.partition(": ")[2] for said in done.left} == {"not put back: not now"}
+    assert {said.partition(": ")[2] for said in done.left} == {"not restored: not now"}
     assert daemon_originals(dockerd.root / "state").all() == kept
     assert dockerd.files() == ours
 
@@ -379,7 +379,7 @@ def test_each_docker_says_what_became_of_it() -> None:
         "removed      a",
         "restored     b",
         "docker       snap.service still runs with the settings that the agent gave it: 1 container runs",
-        "next         nobody restarts it any more. Run: restart it",
+        "next         the agent will not restart it any more. Run: restart it",
         "docker       restarted, 1.2 s",
     ]
     assert not done.is_failed

@@ -44,6 +44,6 @@ def test_a_docker_that_does_not_run_is_not_asked(machine: Installation) -> None:
 
     facts = json.loads(machine.ran("status", "-v", "--json").stdout)
 
-    assert facts["sights"][-1]["why_not"] == "it does not run, and is not asked"
+    assert facts["sights"][-1]["why_not"] == "it is not running, and is not asked"
     assert facts["sights"][-1]["says"] is None
     assert facts["agrees"] is None

@@ -173,7 +173,7 @@ def test_while_the_system_goes_down_nothing_is_written_or_restarted(laptop: Lapt
     laptop.until(laptop.audit.has, "upstream-chosen", within=15)
     ran = laptop.agent("apply")
 
-    assert "the system is going down; the next boot goes on from here" in ran.stdout
+    assert "the system is going down; the next boot continues it" in ran.stdout
     assert not laptop.exists(ENVIRONMENT)
     assert not laptop.exists(DROP_IN)
     assert laptop.docker.invocation_id() == was

@@ -295,7 +295,9 @@ def test_containers_that_run_are_spared_unless_now_and_purge_leaves_nothing(
     assert refused.code == 1
     assert "systemctl disable --now docker-proxy-agent" in refused.stderr
     assert "still runs with the settings that the agent gave it: 1 container runs" in said
-    assert "nobody restarts it any more. Run: systemctl restart docker.service, which stops 1 container" in said
+    assert (
+        "the agent will not restart it any more. Run: systemctl restart docker.service, which stops 1 container" in said
+    )
     assert "removed      /etc/docker-proxy-agent/dockerd.env" in said
     assert laptop.docker.invocation_id() == invocation
     ours = ("/etc/docker-proxy-agent", "/var/log/docker-proxy-agent", "/etc/systemd/system/docker.service.d", SNAPS)

@@ -291,7 +291,7 @@ def test_a_broken_relay_is_left_once_and_uninstall_leaves_nothing_of_it(laptop: 
     assert gone.ok, gone
     assert "docker       restarted" in gone.stdout
     assert web.is_running()
-    assert "these were made with the relay's address" in gone.stdout
+    assert "these were created with the relay's address" in gone.stdout
     assert "container-1" in gone.stdout
     (off,) = (one["facts"] for one in laptop.audit.records() if one["event"] == "relay-disabled")
     assert off == {"because": "the agent was uninstalled"}

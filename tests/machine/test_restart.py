@@ -512,7 +512,7 @@ def test_a_docker_that_dies_of_its_new_settings_in_the_minute_after_is_rolled_ba
     laptop.until(laptop.audit.has, "rolled-back", within=40)
     laptop.until(laptop.docker.reports, https="", within=20)
     because = next(record["facts"]["because"] for record in laptop.audit.records() if record["event"] == "rolled-back")
-    assert "Docker came up with the new settings, and within 60 s it was down or had crashed 2 times" in because
+    assert "Docker came up with the new settings, but within 60 s it was down or had crashed 2 times" in because
     laptop.until(lambda: "quarantined" in str(laptop.status()["conditions"]), within=10)
     assert laptop.docker.is_active()
     assert laptop.docker.show("ActiveState", "docker.socket") == "active"

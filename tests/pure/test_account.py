@@ -291,7 +291,7 @@ def out(log: Log, clock: str = "10:00:05", *, works: str = "ok") -> Log:
     """Docker reaches nothing with corp; `works`: the verdict on direct."""
     verdicts = [{"upstream": "corp", "verdict": "dns"}, {"upstream": "direct", "verdict": works}]
     return log.write(clock, Event.UNREACHABLE_BEGAN, network="home", upstream="corp", since="2026-03-01T10:00:00Z",
-        because="the only one of home, and works", verdicts=verdicts)  # fmt: skip
+        because="the only upstream of home, and it works", verdicts=verdicts)  # fmt: skip
 
 
 def ended(log: Log, upstream: str = "direct") -> Outage:
@@ -332,7 +332,7 @@ OF_SUDO: Final = "alice (claimed by sudo), login uid 1000"
             out(begun(), works="timeout"), "nothing worked here: corp dns, direct timeout", id="nothing-works"
         ),
         pytest.param(
-            out(begun(), works="portal"), "the only one of home, and works", id="portal: as the record has it"
+            out(begun(), works="portal"), "the only upstream of home, and it works", id="portal: as the record has it"
         ),
     ],
 )
@@ -396,7 +396,7 @@ def relayed(log: Log) -> Log:
     ("event", "facts"),
     [
         pytest.param(Event.RELAY_FAILED, {"because": "refused"}, id="failed"),
-        pytest.param(Event.RELAY_DISABLED, {"because": "the policy does not ask for it"}, id="switched-off"),
+        pytest.param(Event.RELAY_DISABLED, {"because": "the policy does not enable it"}, id="switched-off"),
     ],
 )
 def test_docker_had_the_relay_from_then_to_then_and_through_which_upstream(event: Event, facts: dict[str, Any]) -> None:

@@ -153,7 +153,7 @@ def test_a_name_that_is_loopback_here() -> None:
         pytest.param(
             local(),
             Bridge(GATEWAY, unknown="netlink: the kernel refused: No such file or directory"),
-            "local is on loopback, and whether it is the one that listens on 172.17.0.1:7890 cannot be told: netlink: the"
+            "local is on loopback, and it is not known whether it is what listens on 172.17.0.1:7890: netlink: the"
             " kernel refused: No such file or directory. Set upstream.local.container_url",
             id="not-known",
         ),

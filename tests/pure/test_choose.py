@@ -42,7 +42,7 @@ def chosen(upstream: str, because: str, *, is_pinned: bool = False) -> Choice:
             chosen("office", "first of office, backup, direct that works"), id="preferred-decides-alone",
         ),
         pytest.param(
-            ALONE, verdicts(office="ok"), PATIENT, chosen("office", "the only one of office, and works"), id="only-one"
+            ALONE, verdicts(office="ok"), PATIENT, chosen("office", "the only upstream of office, and it works"), id="only-one"
         ),
         pytest.param(
             OFFICE, verdicts(office="refused", backup="ok"), PATIENT,
@@ -158,7 +158,7 @@ Probes = list[tuple[float, dict[str, Verdict]]]
         ),
         pytest.param(
             Standing(), [(0, BACKUP), (60, ALL)],
-            chosen("backup", f"{USE} (office works again, and is used once it has for 30 s)"), id="preferred-just-back",
+            chosen("backup", f"{USE} (office works again, and is used once it has worked for 30 s)"), id="preferred-just-back",
         ),
         pytest.param(
             Standing(), [(0, BACKUP), (60, ALL), (90, ALL)], chosen("office", USE), id="preferred-proved-itself"

@@ -707,8 +707,8 @@ DIRECT = "Docker runs without the proxy of this network: pulls fail with: no suc
             "in every network Docker asks http://•••@10.10.0.9:1: pulls fail where that does not work", id="a-flag",
         ),
         pytest.param(
-            Condition(Code.PINNED_BUT_FAILING, "office is pinned, and fails here: dns"), Around(is_docker_failing=True),
-            "the agent", "office is pinned, and fails here: dns", "Docker has settings that do not work in this network: pulls fail", id="pinned",
+            Condition(Code.PINNED_BUT_FAILING, "office is pinned, but fails here: dns"), Around(is_docker_failing=True),
+            "the agent", "office is pinned, but fails here: dns", "Docker has settings that do not work in this network: pulls fail", id="pinned",
         ),
     ],
 )  # fmt: skip

@@ -239,7 +239,7 @@ def test_docker_desktop_as_it_is_printed() -> None:
         "",
         "docker desktop stop",
         "",
-        "# Set these keys, and leave all others, in:",
+        "# Set these keys, and keep all others, in:",
         "#   ~/Library/Group Containers/group.com.docker/settings-store.json  (macOS)",
         "#   %APPDATA%\\Docker\\settings-store.json  (Windows)",
         "#   ~/.docker/desktop/settings-store.json  (Linux)",
@@ -273,9 +273,9 @@ def test_docker_desktop_as_it_is_printed() -> None:
         "  }",
         "}",
         "",
-        "# Note: User and password do not stand there: Docker Desktop asks for them, and keeps them in the system's store",
+        "# Note: User and password are not in that file: Docker Desktop asks for them, and keeps them in the system's store",
         "# Note: docker info shows http.docker.internal:3128, whatever is set: that one passes on to the proxy",
-        "# Note: A proxy for containers that is set in Docker Desktop itself beats these: ContainersProxyHTTPMode and"
+        "# Note: A proxy for containers that is set in Docker Desktop itself overrides these: ContainersProxyHTTPMode and"
         " ContainersOverrideProxy… in the same file, or Settings, Resources, Proxies",
         "# Note: SOCKS needs a Business subscription",
         "# Does nothing there: proxies in daemon.json (~/.docker/daemon.json): Docker Desktop does not read them",

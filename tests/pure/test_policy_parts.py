@@ -73,8 +73,8 @@ def test_upstreams_are_put_together_and_networks_are_tried_in_the_order_of_the_f
             f"{OWN}: upstream.local: is at port 7890 of this host, where the relay listens: write another relay.port",
         ], id="between-two-files"),
         pytest.param('[probe]\nfailures = 0\nrecheck = "9d"', "[docker]\nsocket = 'x'", [
-            f'{CORP}: probe.recheck: "9d" is out of range:  write "0s", or "100ms" to "1d"',
-            f"{CORP}: probe.failures: 0 is out of range:  write 1 to 100",
+            f'{CORP}: probe.recheck: "9d" is out of range: write "0s", or "100ms" to "1d"',
+            f"{CORP}: probe.failures: 0 is out of range: write 1 to 100",
             f'{OWN}: docker.socket: "x" is not an absolute path, such as "/run/docker.sock"',
         ], id="tables-of-each"),
     ],

@@ -131,7 +131,7 @@ BEFORE = Backlog(cookie=1, waiting=0, most=4096)
         pytest.param(BEFORE, Backlog(1, 3, 2), "3 connections waited for it to accept them", id="all-that-may"),
         pytest.param(None, Backlog(1, CROWD, 4096), "64 connections waited for it to accept them", id="not-seen-before"),
         pytest.param(
-            BEFORE, Backlog(1, 0, 4096, dropped=5), "5 connections to it were dropped, so many came", id="in-between"
+            BEFORE, Backlog(1, 0, 4096, dropped=5), "5 connections to it were dropped, because so many came", id="in-between"
         ),
         pytest.param(Backlog(1, 0, 4096, dropped=5), Backlog(1, 0, 4096, dropped=5), "", id="dropped-long-ago"),
         pytest.param(BEFORE, Backlog(2, 0, 4096, dropped=5), "", id="another-socket"),
@@ -332,7 +332,7 @@ def test_what_nobody_can_tell_from_the_pac_is_said_and_does_not_count() -> None:
     (one,) = conditions(relaying, is_enabled=True)
     assert (one.code, one.text) == (
         Code.RELAY_FAILED,
-        "a probe through the relay failed, maybe by a way that only the PAC names: "
+        "a probe through the relay failed, perhaps at a proxy that only the PAC names: "
         "proxy-down: 502 Bad Gateway to CONNECT",
     )
     full = msgspec.structs.replace(relaying, is_full=True)

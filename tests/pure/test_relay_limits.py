@@ -43,7 +43,7 @@ def test_however_many_addresses_containers_have_a_quarter_is_left_for_this_host(
     seats = [container(f"172.17.0.{number}") for number in range(20)]
 
     assert admitted(limits, seats) == 6
-    assert "the rest is for this host" in limits.admit(container("172.17.1.1"))
+    assert "the rest are reserved for this host" in limits.admit(container("172.17.1.1"))
     assert limits.admit(here()) == ""
     limits.leave(seats[1])
     assert limits.admit(container("172.17.1.1")) == ""
@@ -73,7 +73,7 @@ def test_however_many_work_together_who_has_none_yet_gets_some() -> None:
     seats = [container(f"10.{number % 7}.0.{number}") for number in range(200)]
 
     assert admitted(limits, seats) == 7 * 6  # of 48: no more than are left
-    assert "what is left is for other containers" in limits.admit(container("10.3.0.1"))
+    assert "the rest are reserved for other containers" in limits.admit(container("10.3.0.1"))
     assert [limits.admit(container(f"10.9.0.{number}")) for number in range(3)] == [""] * 3
 
 

@@ -18,4 +18,4 @@ def test_a_line_a_minute_of_each_kind_and_how_many_there_were() -> None:
 
     now[0] = NOTED_EVERY_S
     noted.note(Kind.REFUSED, "refused: 10.0.0.9")
-    assert said[2:] == ["refused: 10.0.0.9 (and 179 times something like it since the last such line)"]
+    assert said[2:] == ["refused: 10.0.0.9 (and 179 more like it since the last such line)"]

@@ -358,7 +358,7 @@ BROKEN = [
     pytest.param((b"",), "closed without an answer", id="nothing"),
     pytest.param((b"HTTP/1.1 200 OK\r\n", b""), "closed in the middle of its answer", id="half-a-head"),
     pytest.param((b"HTTP/1.1 100 Continue\r\n\r\n", b""), "closed in the middle of its answer", id="only-100"),
-    pytest.param((b"SSH-2.0-OpenSSH_9\r\n",), "answers with something else than HTTP", id="ssh"),
+    pytest.param((b"SSH-2.0-OpenSSH_9\r\n",), "does not answer with HTTP", id="ssh"),
     pytest.param((b"HTTP/1.1 two hundred\r\n\r\n",), "answers with broken HTTP", id="no-status"),
     pytest.param((b"HTTP/1.1 200 OK\r\nX: a\0b\r\n\r\n",), "answers with broken HTTP", id="NUL"),
     pytest.param(

@@ -141,7 +141,7 @@ def test_what_was_behind_the_relay_has_a_band_while_docker_was_given_it() -> Non
     log.write("10:00:00", Event.RELAY_SWITCHED, upstream="corp", network="office", others=[], generation=1)
     log.write("10:00:00", Event.RELAY_ENABLED, listens=["127.0.0.1:3130"])
     log.write("12:00:00", Event.RELAY_SWITCHED, upstream="direct", network="home", others=[], generation=2)
-    log.write("15:00:00", Event.RELAY_DISABLED, because="the policy does not ask for it")
+    log.write("15:00:00", Event.RELAY_DISABLED, because="the policy does not enable it")
 
     found = reported(log)
 

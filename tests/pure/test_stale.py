@@ -154,9 +154,9 @@ def test_what_is_not_known_is_not_said() -> None:
     ("ends", "code", "says"),
     [
         (Ends(gone=("172.17.0.1:3130",)), Code.CONTAINERS_CUT_OFF,
-         "2 containers were made with the relay's address, where nobody listens: they reach nothing until they are recreated"),
+         "2 containers were created with the relay's address, where nothing listens: they reach nothing until they are recreated"),
         (Ends(leaving=("172.17.0.1:3130",)), Code.CONTAINERS_STALE,
-         "2 containers were made with the relay's address: once that is off, they reach nothing until they are recreated"),
+         "2 containers were created with the relay's address: once that is off, they reach nothing until they are recreated"),
         (Ends(gone=("172.17.0.1:3140",)), Code.CONTAINERS_STALE,
          "2 containers still have proxy settings that a new one would not get"),
     ],
@@ -176,5 +176,5 @@ def test_one_that_was_made_with_the_relay_is_told_of_as_one_whatever_else_is_kno
 
     assert found is not None
     assert found.text.endswith(
-        "1 container was made with the relay's address, where nobody listens: it reaches nothing until it is recreated"
+        "1 container was created with the relay's address, where nothing listens: it reaches nothing until it is recreated"
     )

@@ -386,7 +386,7 @@ def test_a_file_that_is_somebodys_own_is_kept_once() -> None:
 @pytest.mark.parametrize(
     ("more", "links", "why"),
     [
-        pytest.param({}, {}, "does not exist, so it has no owner; create it as the user who is to own it", id="missing"),
+        pytest.param({}, {}, "does not exist, so it has no owner; create it as its future owner", id="missing"),
         pytest.param({CI: of(0, Kind.OTHER)}, {}, "is not a regular file", id="a-pipe"),
         pytest.param({CI: FOLDER}, {}, "is not a regular file", id="a-folder"),
         pytest.param({CI: of(1001), "/srv": of(0, Kind.DIRECTORY, mode=0o777)}, {}, "others can write to /srv on the way to it", id="in-everybody's-folder"),

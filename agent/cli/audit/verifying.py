@@ -72,6 +72,6 @@ def what_root_can(found: Verification) -> str:
             f" An anchor that you keep on another machine proves more: audit verify --anchor{missing}"
         )
     return (
-        "can have written this log anew, and nothing on this machine would show it. An anchor that you noted before,"
+        "can have rewritten this log, and nothing on this machine would show it. An anchor that you noted before,"
         f" and kept on another machine, would: audit verify --anchor{missing}"
     )

@@ -49,7 +49,7 @@ def _judged(one: LocalProxy, policy: str) -> Finding | None:
             code=Sign.LISTENER_FOREIGN,
             is_broken=one.is_in_use,
             where=one.at,
-            what=f"{' and '.join(others)} listens there, and upstream.{one.upstream} is to be {one.owner}'s",
+            what=f"{' and '.join(others)} listens there, but upstream.{one.upstream} must be {one.owner}'s",
             why="that program would get everything Docker sends, passwords included, so the agent does not use it",
             command=f"{who} shows the program. Stop it, or fix the owner in {policy}",
         )

@@ -102,7 +102,7 @@ def _fake(one: Host) -> Finding:
 
 
 def _dead(one: Host) -> Finding:
-    out = f"goes out by {one.way}, which is not a TUN" if one.way else "has no way"
+    out = f"goes out by {one.way}, which is not a TUN" if one.way else "has no route"
     return Finding(
         code=Sign.FAKE_ADDRESS_DEAD,
         is_broken=one.is_in_use,

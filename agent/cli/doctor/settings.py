@@ -110,9 +110,9 @@ def _unread(written: Written, reality: Reality) -> Iterator[Finding]:
                 code=Sign.FILE_NOT_READ,
                 is_broken=False,
                 where=path,
-                what=f"sets {', '.join(names)}, and no EnvironmentFile= of {reality.unit_name} names it",
+                what=f"sets {', '.join(names)}, but no EnvironmentFile= of {reality.unit_name} names it",
                 why="it has no effect: systemd reads only the files that the unit names",
-                command="Put the proxy into the policy, and remove it there",
+                command="Put the proxy into the policy, and remove it from this file",
             )
         elif exported := list(dict.fromkeys(_EXPORTED.findall(text))):
             yield Finding(
@@ -121,7 +121,7 @@ def _unread(written: Written, reality: Reality) -> Iterator[Finding]:
                 where=path,
                 what=f"exports {', '.join(exported)}, as a shell does",
                 why="it has no effect: systemd, which reads the file, ignores a line that begins with export",
-                command="Put the proxy into the policy, and remove it there",
+                command="Put the proxy into the policy, and remove it from this file",
             )
 
 

@@ -194,9 +194,9 @@ def _merged(args: argparse.Namespace, found: Chosen) -> bytes:
     try:
         there = read_file(args.merge)
     except TargetFailed as failed:  # its remedy is for who writes there
-        raise AgentError(str(args.merge), failed.wrong, f"For a whole one: {whole}") from failed
+        raise AgentError(str(args.merge), failed.wrong, f"For a complete file: {whole}") from failed
     if there is None:
-        raise AgentError(str(args.merge), "there is no such file", f"For a whole one: {whole}")
+        raise AgentError(str(args.merge), "there is no such file", f"For a complete file: {whole}")
     try:
         made = merged(place, there.data, found.upstream, found.policy.no_proxy)
     except TextRefused as refused:

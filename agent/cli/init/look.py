@@ -125,7 +125,7 @@ class _Look:
         try:
             pac = PacUrl.parse(text)
         except ValueError as error:  # it may hold a password, and is not shown
-            self._remarks.append(f"{where} has a PAC file, and what it names {error}; it is left out")
+            self._remarks.append(f"{where}: the URL of its PAC file {error}; it is left out")
             return
         if pac:
             self._named.setdefault(pac, []).append(where)
