@@ -849,7 +849,7 @@ async def test_where_it_cannot_be_told_whose_it_is_containers_are_not_sent_there
         seen, _ = await people.passed(upstream(f"http://127.0.0.1:{one.port}"))
 
     assert bob.read_text() == "{}"
-    assert "cannot be told: netlink: the kernel refused" in seen.conditions[0].text
+    assert "netlink: the kernel refused" in seen.conditions[0].text
 
 
 def context(bob: Path, host: str, name: str = "far") -> Path:

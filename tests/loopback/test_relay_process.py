@@ -170,7 +170,7 @@ async def test_without_orders_it_says_so_and_begins_as_soon_as_they_come(tmp_pat
         assert (await client.head()).startswith(b"HTTP/1.1 503 ")
         assert b"docker-proxy-agent status" in await client.rest()
         client.close()
-        assert "is not there" in one.state().problem
+        assert "does not exist" in one.state().problem
 
         one.obey(Orders(3, (DIRECT,)))
 
