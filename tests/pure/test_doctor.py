@@ -35,7 +35,7 @@ from agent.cli.doctor.relay import RelaySeen
 from agent.cli.doctor.relay import judge as of_relays
 from agent.cli.doctor.seat import free_address
 from agent.cli.doctor.service import Service
-from agent.cli.doctor.shell import ShellsWay, way
+from agent.cli.doctor.shell import ShellsWay, asks_itself, way
 from agent.cli.doctor.shell import judge as of_shells
 from agent.cli.doctor.told import Around, Pause
 from agent.cli.doctor.trust import Rejected, Trust
@@ -288,8 +288,6 @@ CLASH = Upstream("clash", http=at("socks5h://127.0.0.1:7890"), https=at("socks5h
         ),
         pytest.param({"HTTPS_PROXY": "http://mallory.test:3128"}, CORP, None, id="nobody's-that-the-policy-knows"),
         pytest.param({"HTTPS_PROXY": "http://a b"}, CORP, None, id="what-go-makes-of-it-is-not-known"),
-        pytest.param({"BUILDKIT_NO_CLIENT_TOKEN": "1"}, CORP, None, id="left-to-dockerd"),
-        pytest.param({"BUILDKIT_NO_CLIENT_TOKEN": "yes"}, CORP, policy.DIRECT, id="not-left-to-it"),
     ],
 )
 def test_what_is_tried_in_place_of_a_shells_proxy(
@@ -300,6 +298,24 @@ def test_what_is_tried_in_place_of_a_shells_proxy(
     tokens = RegistryUrl.parse("https://auth.hub.test")
 
     assert way(environment, tokens, docker=docker, excluded=(), others=known) == tried
+
+
+@pytest.mark.parametrize(
+    ("environment", "has_buildx", "is_before_23", "asks"),
+    [
+        pytest.param({}, True, False, True, id="buildx"),
+        pytest.param({}, False, False, False, id="the-classic-builder-for-there-is-no-other"),
+        pytest.param({}, True, True, False, id="the-classic-builder-of-20.10"),
+        pytest.param({"DOCKER_BUILDKIT": "1"}, False, True, True, id="buildkit-of-20.10"),
+        pytest.param({"DOCKER_BUILDKIT": "0"}, True, False, False, id="the-classic-builder"),
+        pytest.param({"BUILDKIT_NO_CLIENT_TOKEN": "1"}, True, False, False, id="left-to-dockerd"),
+        pytest.param({"BUILDKIT_NO_CLIENT_TOKEN": "yes"}, True, False, True, id="not-left-to-it"),
+    ],
+)
+def test_whether_a_build_asks_for_tokens_itself(
+    environment: dict[str, str], has_buildx: bool, is_before_23: bool, asks: bool
+) -> None:
+    assert asks_itself(environment, has_buildx=has_buildx, is_before_23=is_before_23) is asks
 
 
 def test_a_build_that_gets_no_token_from_this_shell() -> None:

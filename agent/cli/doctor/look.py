@@ -42,7 +42,7 @@ from agent.cli.doctor.room import Room
 from agent.cli.doctor.seat import free_address, kept_by, tried
 from agent.cli.doctor.service import Service, unmasked
 from agent.cli.doctor.settings import Written
-from agent.cli.doctor.shell import ShellsWay, way
+from agent.cli.doctor.shell import ShellsWay, asks_itself, way
 from agent.cli.doctor.told import Pause
 from agent.cli.doctor.trust import Rejected, Trust
 from agent.cli.doctor.units import Starts, Unit
@@ -55,6 +55,7 @@ from agent.decide.desired import for_dockerd
 from agent.decide.pac import is_trusted
 from agent.decide.relay import as_upstream, is_its_fault
 from agent.decide.restart import When
+from agent.docker.client_version import DockerClient
 from agent.docker.engine import EngineSocket
 from agent.docker.process import environment
 from agent.one_pass.memory import only_looking
@@ -101,6 +102,9 @@ _MOST_ASKED: Final = 4  # upstreams, each for all that a pull needs
 _NOT_BEYOND: Final = frozenset({Outcome.PROXY_AUTH, Outcome.REFUSED, Outcome.PORTAL})
 _OWN_CAS: Final = ("/usr/local/share/ca-certificates", "/etc/pki/ca-trust/source/anchors")  # Debian's, Fedora's
 _TIMES: Final = ("/var/lib/systemd/timesync/clock", "/var/lib/dpkg/status")  # systemd-timesyncd.service(8)
+_PLUGINS: Final = tuple(
+    f"/usr/{part}docker/cli-plugins" for part in ("lib/", "libexec/", "local/lib/", "local/libexec/")
+)
 _ENV_LIKE: Final = ("/etc/sysconfig/docker", "/etc/default/docker")  # Fedora's, Debian's
 # What only the running agent knows: a pass by itself meets none of them.
 _OF_THE_SERVICE: Final = frozenset(
@@ -165,7 +169,7 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
             logins = await _logins(policy, clients, seen)
             unknown_to_containers = await _in_containers(paths, policy, seen)
             needed = await _needed(policy, world, seen)
-            shells = await _shells(policy, world, needed)
+            shells = await _shells(paths, policy, world, needed)
             waiting = _waiting(paths, seen, choosing.conditions)
             pacs = await _pacs(paths, policy, seen)
             relay = await _relay(world, seen)
@@ -431,11 +435,16 @@ async def _needed(policy: Policy, world: TheWorld, seen: Seen) -> tuple[Needed, 
     return tuple(needed)
 
 
-async def _shells(policy: Policy, world: TheWorld, needed: Sequence[Needed]) -> tuple[ShellsWay, ...]:
+async def _shells(paths: Paths, policy: Policy, world: TheWorld, needed: Sequence[Needed]) -> tuple[ShellsWay, ...]:
     """The token servers that Docker reaches, by the proxy of the shell that this was typed in."""
     reached = [one for one in needed if one.role is Role.TOKENS and one.is_in_use and one.verdict.is_ok]
-    environment = environment_of_caller() if reached and world.prober.vantage.is_host else None
-    if environment is None:
+    is_the_hosts = paths.is_real and world.prober.vantage.is_host
+    environment = environment_of_caller() if reached and is_the_hosts else None
+    if environment is None or not asks_itself(
+        environment,
+        has_buildx=any(is_there(paths.below(f"{folder}/docker-buildx")) for folder in _PLUGINS),
+        is_before_23=bool(await DockerClient().drops_all()),
+    ):
         return ()
     found = []
     for one in reached:

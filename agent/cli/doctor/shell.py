@@ -33,6 +33,18 @@ class ShellsWay(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict
 
 
+def asks_itself(shell: Mapping[str, str], *, has_buildx: bool, is_before_23: bool) -> bool:
+    """Whether `docker build` fetches tokens itself, there. `has_buildx`: the plugin, which 23 and later need.
+
+    What a person has installed below their home, and `features` of daemon.json, which 20.10 goes by, is not known here.
+    """
+    if shell.get(_LEAVES_IT) in _TRUE:
+        return False
+    if asked := shell.get("DOCKER_BUILDKIT"):
+        return asked in _TRUE
+    return has_buildx and not is_before_23
+
+
 def way(
     shell: Mapping[str, str],
     tokens: RegistryUrl,
@@ -45,8 +57,6 @@ def way(
 
     `excluded`: the no_proxy of Docker, which runs with the upstream `docker`.
     """
-    if shell.get(_LEAVES_IT) in _TRUE:
-        return None
     said = environment.texts(shell).meaning()
     mine = said.https if tokens.is_https else said.http
     by_docker = proxy_for(docker, tokens, excluded)
