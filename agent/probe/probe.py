@@ -75,16 +75,23 @@ class Question(msgspec.Struct, frozen=True):
 class Beyond(msgspec.Struct, frozen=True):
     """What a pull needs besides the registry, and how each was reached."""
 
-    tokens: tuple[tuple[RegistryUrl, Verdict], ...] = ()
+    tokens: tuple[tuple[RegistryUrl, Verdict], ...] = ()  # a registry that gives them itself has answered already
     hosts: tuple[tuple[RegistryUrl, Verdict], ...] = ()
+
+
+class _TokenServers(msgspec.Struct):
+    """Where registries send for tokens: a host of its own, or the registry's."""
+
+    others: list[RegistryUrl] = msgspec.field(default_factory=list)
+    own: list[RegistryUrl] = msgspec.field(default_factory=list)
 
 
 async def probe(upstream: Upstream, question: Question, no_proxy: Sequence[str] = ()) -> Verdict:
     """Test the upstream. `no_proxy` is what dockerd would get with it."""
     ends_at = asyncio.get_running_loop().time() + question.timeout_s
-    realms: list[RegistryUrl] = []
-    verdict = await _ask_registries(upstream, question, no_proxy, ends_at=ends_at, realms=realms)
-    asks_for = () if question.realms is None else question.realms.left(upstream.name, realms)
+    tokens = _TokenServers()
+    verdict = await _ask_registries(upstream, question, no_proxy, ends_at=ends_at, tokens=tokens)
+    asks_for = () if question.realms is None else question.realms.left(upstream.name, tokens.others)
     hosts = (*question.reach, *asks_for)
     # Only after the registry answered: by then the password is known to be right, and the proxy to be up.
     if not verdict.is_ok or not hosts:
@@ -100,16 +107,17 @@ async def beyond(
 ) -> Beyond:
     """How the token servers that the registries name, and these hosts, are reached. Nothing if no registry answers."""
     ends_at = asyncio.get_running_loop().time() + question.timeout_s
-    realms: list[RegistryUrl] = []
-    verdict = await _ask_registries(upstream, question, no_proxy, ends_at=ends_at, realms=realms)
+    named = _TokenServers()
+    verdict = await _ask_registries(upstream, question, no_proxy, ends_at=ends_at, tokens=named)
     if not verdict.is_ok:
         return Beyond()
-    tokens = [*dict.fromkeys(realms)]
+    tokens = [*dict.fromkeys(named.others)]
     # With a time of their own: here a slow registry is no reason to call the server behind it unreachable.
     ends_at = asyncio.get_running_loop().time() + question.timeout_s
     found = await _reached(upstream, question, no_proxy, ends_at=ends_at, hosts=(*tokens, *hosts))
     each = [*zip((*tokens, *hosts), found, strict=True)]
-    return Beyond(tuple(each[: len(tokens)]), tuple(each[len(tokens) :]))
+    answered = [(registry, verdict) for registry in dict.fromkeys(named.own)]
+    return Beyond((*each[: len(tokens)], *answered), tuple(each[len(tokens) :]))
 
 
 async def reach(upstream: Upstream, question: Question, host: RegistryUrl) -> Verdict:
@@ -120,9 +128,9 @@ async def reach(upstream: Upstream, question: Question, host: RegistryUrl) -> Ve
 
 
 async def _ask_registries(
-    upstream: Upstream, question: Question, no_proxy: Sequence[str], *, ends_at: float, realms: list[RegistryUrl]
+    upstream: Upstream, question: Question, no_proxy: Sequence[str], *, ends_at: float, tokens: _TokenServers
 ) -> Verdict:
-    """Adds the token servers that the registries name to `realms`."""
+    """Adds to `tokens` what the registries name."""
     if not question.registries:
         raise ValueError("a probe needs a registry to ask")
     attempts = _attempts(upstream, question, no_proxy, ends_at)
@@ -133,7 +141,9 @@ async def _ask_registries(
         apart_s=[turn_s if attempt.waits_its_turn else 0.0 for attempt in attempts],
         enough=lambda verdicts: any(verdict.is_ok is question.any_of for verdict in verdicts.values()),
     )
-    realms += [realm for at, verdict in found.items() if verdict.is_ok for realm in attempts[at].realms]
+    for named in [attempts[at].tokens for at, verdict in found.items() if verdict.is_ok]:
+        tokens.others.extend(named.others)
+        tokens.own.extend(named.own)
     position = min(found, key=lambda position: (_weight(found[position], any_of=question.any_of), position))
     if len(attempts) == 1:
         return found[position]
@@ -158,7 +168,7 @@ class _Attempt(msgspec.Struct, frozen=True):
     ends_at: float  # of the loop's clock
     portal_is_possible: bool
     waits_its_turn: bool = False
-    realms: list[RegistryUrl] = msgspec.field(default_factory=list)  # that its registry named
+    tokens: _TokenServers = msgspec.field(default_factory=_TokenServers)  # that its registry named
 
     @property
     def credentials(self) -> Credentials | None:
@@ -258,12 +268,9 @@ async def _get_v2(attempt: _Attempt, watch: Stopwatch) -> registry_answer.Findin
                 found = registry_answer.judged(answer, answerer)
                 if sends:
                     _note(via.sending, found)
-        if (
-            answerer is registry_answer.Answerer.REGISTRY
-            and (realm := registry_answer.realm(answer))
-            and realm.host != registry.host
-        ):
-            attempt.realms.append(realm)
+        if answerer is registry_answer.Answerer.REGISTRY and (realm := registry_answer.realm(answer)):
+            named = attempt.tokens
+            (named.own if realm.host == registry.host else named.others).append(realm)
         return found
 
 

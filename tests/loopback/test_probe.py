@@ -674,6 +674,24 @@ async def test_how_each_is_reached_is_told_apart(laptop: Laptop) -> None:
     assert nothing == Beyond()
 
 
+async def test_a_registry_that_gives_tokens_itself_is_its_token_server_and_asked_no_second_time(laptop: Laptop) -> None:
+    async with (
+        asks_for_a_token("https://registry.test/token") as registry,
+        HttpProxy({end(registry): registry}) as proxy,
+    ):
+        asked = Question(
+            (RegistryUrl.parse(https(registry)),),
+            any_of=True,
+            tls=laptop.tls,
+            timeout_s=8.0,
+            ground=Ground(the_tests_names),
+        )
+        found = await beyond(via(proxy.url()), asked, (), ())
+
+    assert [(str(host), verdict.is_ok) for host, verdict in found.tokens] == [("https://registry.test", True)]
+    assert proxy.asked == [end(registry)]
+
+
 @pytest.mark.parametrize(
     "realm", ["http://auth.test/token", "https://registry.test/token", "", "https://a b/", "https://u:p@auth.test/"]
 )
