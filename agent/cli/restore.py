@@ -13,6 +13,7 @@ import msgspec
 
 from agent.audit.facts import plain
 from agent.audit.record import Record
+from agent.cli.end_of_relay import end_relay, relay_ports
 from agent.cli.policy_of import loaded_or_default
 from agent.cli.printing import complain, page, print_json
 from agent.cli.session import quiet, record_for
@@ -38,7 +39,7 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
     try:
         with held(paths.lock):
             record(requested("restore", is_now=args.now))
-            done = asyncio.run(restore(paths, policy, record, is_asked_now=args.now))
+            done, of_the_relay = asyncio.run(_restore_and_end_relay(paths, policy, record, is_asked_now=args.now))
     except Locked as error:
         # The service would write everything again in its next pass.
         remedy = "Stop it first: systemctl disable --now docker-proxy-agent; or remove it: docker-proxy-agent uninstall"
@@ -46,12 +47,21 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
     if args.json:
         print_json(plain(done))
     else:
-        page(*lines(done))
+        page(*lines(done), *of_the_relay)
     for left in done.left:
         complain(left)
     if record.problem:
         complain(f"audit log: {record.problem}")
     return 1 if done.is_failed else 0
+
+
+async def _restore_and_end_relay(
+    paths: Paths, policy: Policy, record: Record, *, is_asked_now: bool
+) -> tuple[Restored, tuple[str, ...]]:
+    if not paths.is_the_systems:
+        return await restore(paths, policy, record, is_asked_now=is_asked_now), ()
+    done = await restore(paths, policy, record, is_asked_now=is_asked_now, relay_ports=relay_ports(paths))
+    return done, () if done.is_failed else await end_relay(paths, policy, record)
 
 
 async def restore(

@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from agent.cli.end_of_relay import relay_ports, restart_that_ends_the_relay, say_what_was_made_with_the_relay
 from agent.cli.install import package, product
 from agent.cli.install.install import check_can
 from agent.cli.install.uninstall import make_way, uninstall
@@ -19,19 +20,12 @@ from agent.cli.policy_of import loaded_or_default
 from agent.cli.printing import complain, say
 from agent.cli.restore import lines, restore
 from agent.cli.session import quiet, record_for
-from agent.cli.stale import made_with, print_things
-from agent.decide.effective import effective
-from agent.decide.relay import for_docker, port_had, ports_of
-from agent.docker.which import serving
-from agent.one_pass.relay_units import RelayUnits
 from agent.one_pass.restore import Restored
-from agent.one_pass.world import LocalDaemon
 from agent.service.requests import requested
-from agent.system.systemd import OF_THE_SYSTEM
 from agent.values.errors import AgentError
 from agent.values.events import RelayDisabled
 from agent.values.paths import Paths
-from agent.values.policy import Policy, Relay
+from agent.values.policy import Policy
 
 _FAILED: Final = (
     "the service is stopped, but not everything is restored. Fix this, then run: docker-proxy-agent uninstall"
@@ -59,7 +53,7 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
 
     async def put_back() -> Restored:
         record(requested("uninstall", is_now=args.now))
-        done = await restore(paths, policy, record, is_asked_now=args.now, relay_ports=_relay_ports(paths))
+        done = await restore(paths, policy, record, is_asked_now=args.now, relay_ports=relay_ports(paths))
         say(*lines(done))
         return done
 
@@ -92,54 +86,23 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
 
 
 async def _unless_docker_needs_the_relay(done: Restored, paths: Paths, policy: Policy) -> Restored:
-    restart = await _restart_that_ends_the_relay(paths, policy)
+    restart = await restart_that_ends_the_relay(paths, policy)
     if restart:
         return msgspec.structs.replace(done, left=(*done.left, _STAYS))
     if not done.is_failed:  # else it goes on, and so do they
-        await _say_what_was_made_with_the_relay(paths, policy)
+        await say_what_was_made_with_the_relay(paths, policy)
     return done
-
-
-def _relay_ports(paths: Paths) -> tuple[int, ...]:
-    """Whatever the policy says by now; (): it is not in use."""
-    listens = RelayUnits(paths, OF_THE_SYSTEM).where()
-    return () if listens is None else ports_of(listens) or (Relay().port,)
-
-
-async def _restart_that_ends_the_relay(paths: Paths, policy: Policy) -> str:
-    """The command, if Docker runs with its address: without the relay nothing would be pulled any more; else ''."""
-    ports = _relay_ports(paths)
-    if not ports:
-        return ""
-    here = serving(paths, policy.docker.service_named(paths.layout.service))
-    reality = await LocalDaemon(here, policy).reality(*(for_docker(Relay(port=port)) for port in ports))
-    running = effective(reality)
-    if running is None or port_had([running], ports) is None:
-        return ""
-    return f"{reality.systemctl} restart {reality.unit_name}"
 
 
 async def _say_what_needs_the_relay(paths: Paths, policy: Policy, *, is_put_back: bool) -> None:
     """It goes with its package: Docker until it is restarted, and containers that were made with its address."""
     first = "" if is_put_back else "sudo apt purge docker-proxy-agent; "  # or it would be given the address again
     try:
-        restart = await _restart_that_ends_the_relay(paths, policy)
+        restart = await restart_that_ends_the_relay(paths, policy)
         if restart:
             way = f"{first}sudo {restart}"
             say(f"note         Docker still has the relay's address, where nothing listens any more. Run: {way}")
     except AgentError as error:
         complain(str(error))
         return
-    await _say_what_was_made_with_the_relay(paths, policy)
-
-
-async def _say_what_was_made_with_the_relay(paths: Paths, policy: Policy) -> None:
-    """`stale` is gone once it is asked for."""
-    try:
-        things = await made_with(RelayUnits(paths, OF_THE_SYSTEM).where() or (), paths, policy)
-    except AgentError as error:
-        complain(str(error))
-        return
-    if things:
-        say("note         these were made with the relay's address, and reach nothing until they are recreated:")
-        print_things(things)
+    await say_what_was_made_with_the_relay(paths, policy)

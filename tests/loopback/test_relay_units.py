@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from agent.cli.end_of_relay import end_relay
+from agent.cli.session import record_for
 from agent.decide.relay import listening as drop_in
 from agent.one_pass.relay_units import SERVICE, SOCKET, RelayUnits
 from agent.system.systemd import OF_THE_SYSTEM
 from agent.values.errors import AgentError, TargetFailed
 from agent.values.paths import Paths
+from agent.values.policy import Policy
 
 from .listeners import ME, SOMEBODY, listening, needs_root
 from .test_unit import Systemd
@@ -117,3 +120,19 @@ def test_where_nobody_listens_is_asked_for_each_port(relay: Relay) -> None:
         heard = [f"127.0.0.1:{at.getsockname()[1]}" for at in (one, other)]
         assert relay.units.silent_at(tuple(heard)) == ()
     assert relay.units.silent_at(tuple(heard)) == tuple(heard)
+
+
+async def test_a_restore_ends_the_relay_with_its_passwords(relay: Relay) -> None:
+    """Docker has the files from before, and whoever of this machine connects would still go by the company's proxy."""
+    orders, policy = relay.paths.relay_orders, Policy()
+    orders.parent.mkdir(parents=True)
+    orders.write_text("s3cr3t")
+    record = record_for("restore", relay.paths, policy)
+
+    said = await end_relay(relay.paths, policy, record)
+
+    assert said == ("relay        stopped, and disabled at boot",)
+    assert (relay.units.where(), orders.exists()) == (None, False)
+    assert ["stop", SOCKET, SERVICE] in relay.told
+    assert "relay-disabled" in relay.paths.audit_log.read_text()
+    assert await end_relay(relay.paths, policy, record) == ()

@@ -1,0 +1,78 @@
+"""The relay at the end of the agent: it is ended once Docker runs without its address, whatever the policy says.
+
+For `restore` and `uninstall`, which put Docker's files back before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+
+from agent.audit.record import Record
+from agent.cli.printing import complain, say
+from agent.cli.stale import made_with, print_things
+from agent.decide.effective import effective
+from agent.decide.relay import for_docker, port_had, ports_of
+from agent.docker.which import serving
+from agent.one_pass.picture import StaleShown
+from agent.one_pass.relay_units import RelayUnits
+from agent.one_pass.world import LocalDaemon
+from agent.system.files import read_file, remove_file
+from agent.system.systemd import OF_THE_SYSTEM
+from agent.values.errors import AgentError
+from agent.values.events import RelayDisabled
+from agent.values.paths import Paths
+from agent.values.policy import Policy, Relay
+
+
+async def end_relay(paths: Paths, policy: Policy, record: Record) -> tuple[str, ...]:
+    """After everything was put back. What there is to say of it; the units stay, as the service does."""
+    units = RelayUnits(paths, OF_THE_SYSTEM)
+    if (where := units.where()) is None:
+        return ()
+    if restart := await restart_that_ends_the_relay(paths, policy):
+        way = f"After a restart of Docker ({restart}) run: docker-proxy-agent restore"
+        return (f"relay        stays, since Docker still runs with its address. {way}",)
+    things: Sequence[StaleShown] = ()
+    with contextlib.suppress(AgentError):  # as where Docker does not run: `stale` says so
+        things = await made_with(where, paths, policy)
+    await units.bring_down()
+    if (orders := read_file(paths.relay_orders)) is not None:  # it holds passwords
+        remove_file(paths.relay_orders, expected=orders)
+    record(RelayDisabled(because="files were restored"))
+    stopped = "relay        stopped, and disabled at boot"
+    if not things:
+        return (stopped,)
+    reach = "that reach nothing until they are recreated. See: docker-proxy-agent stale"
+    return (stopped, f"note         there are containers and builders with its address, {reach}")
+
+
+def relay_ports(paths: Paths) -> tuple[int, ...]:
+    """Whatever the policy says by now; (): it is not in use."""
+    listens = RelayUnits(paths, OF_THE_SYSTEM).where()
+    return () if listens is None else ports_of(listens) or (Relay().port,)
+
+
+async def restart_that_ends_the_relay(paths: Paths, policy: Policy) -> str:
+    """The command, if Docker runs with its address: without the relay nothing would be pulled any more; else ''."""
+    ports = relay_ports(paths)
+    if not ports:
+        return ""
+    here = serving(paths, policy.docker.service_named(paths.layout.service))
+    reality = await LocalDaemon(here, policy).reality(*(for_docker(Relay(port=port)) for port in ports))
+    running = effective(reality)
+    if running is None or port_had([running], ports) is None:
+        return ""
+    return f"{reality.systemctl} restart {reality.unit_name}"
+
+
+async def say_what_was_made_with_the_relay(paths: Paths, policy: Policy) -> None:
+    """`stale` is gone once it is asked for."""
+    try:
+        things = await made_with(RelayUnits(paths, OF_THE_SYSTEM).where() or (), paths, policy)
+    except AgentError as error:
+        complain(str(error))
+        return
+    if things:
+        say("note         these were made with the relay's address, and reach nothing until they are recreated:")
+        print_things(things)
