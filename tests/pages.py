@@ -79,8 +79,8 @@ _DEB: Final = "tests/machine/test_deb.py::test_installed_by_apt_it_serves_in_eve
 _OWN: Final = "tests/machine/test_own_docker.py::test_uninstall_leaves_nothing_of_it_but_the_policy_and_the_log"
 _NAMED: Final = "named as what somebody does, and not told to be typed"
 _WORDS: Final = (
-    "attach,build,buildx ls,compose build,compose restart,compose up -d,exec,history,info,inspect,pull,restart,run"
-    ",start"
+    "attach,build,buildx ls,compose build,compose restart,compose up -d,compose up -d --force-recreate,exec,history,"
+    "info,inspect,pull,restart,run,start"
 )
 _FETCHES: Final = "fetches a package of Debian's"
 _CI: Final = "it is the tests: .ci/run"
@@ -186,6 +186,9 @@ TRIED: Final[Mapping[str, str]] = {
     "sudo docker-proxy-agent init --add-network office2": HERE,
     "timedatectl": "asks a service that a box cannot have: it has no clock of its own",
     "resolvectl status": "asks systemd-resolved, which a box does not have",
+    "sudo resolvectl dns tun0 10.10.0.53": "as `resolvectl status`",
+    "sudo resolvectl domain tun0 '~corp.example'": "as `resolvectl status`",
+    "sudo ip link set tun0 mtu 1300": "changes a VPN's link, and a box has no VPN of that name",
     "docker login": "tests/machine/test_clients.py::test_a_docker_login_of_the_real_cli_keeps_the_proxies",
     "docker compose up -d --no-deps --force-recreate SERVICE": "Compose is not in the box; what `stale` prints of it: "
     "tests/machine/test_stale.py",
@@ -198,6 +201,7 @@ TRIED: Final[Mapping[str, str]] = {
     "journalctl -u docker --since 9:10": HERE,
     "sudo docker-proxy-agent audit --since 9:10 --until 9:20": HERE,
     "sudo docker-proxy-agent audit --event docker-restarted": HERE,
+    "sudo docker-proxy-agent audit --target config.json": HERE,
     **dict.fromkeys((f"docker {word}" for word in _WORDS.split(",")), _NAMED),
     **dict.fromkeys(("sudo docker", "systemctl show docker", "sudo --preserve-env=http_proxy,https_proxy"), _NAMED),
 }

@@ -376,8 +376,12 @@ def for_clients(relay: Relay) -> Upstream | None:
 
 
 def exclusions_of_clients(policy: NoProxy) -> NoProxy:
-    """Theirs beside the relay: constant, as Docker's."""
-    return NoProxy(private_networks=policy.private_networks)
+    """Theirs beside the relay: the same in every place, for what an upstream excludes is the relay's business.
+
+    What the policy excludes is theirs, too: the relay knows no name of Compose's, and leads no container to another.
+    """
+    always = tuple(dict.fromkeys((*NoProxy().always, *policy.always)))
+    return NoProxy(always=always, private_networks=policy.private_networks)
 
 
 def addresses(relay: Relay, bridge: str | None, *, has_ipv6: bool) -> tuple[str, ...]:

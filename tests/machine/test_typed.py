@@ -176,6 +176,7 @@ def _what_it_says(laptop: Laptop, hand: Hand) -> None:
     assert "docker-restarted" in hand.types("sudo docker-proxy-agent audit --last 20")
     hand.types("sudo docker-proxy-agent audit --since 9:10 --until 9:20")
     assert "docker-restarted" in hand.types("sudo docker-proxy-agent audit --event docker-restarted")
+    assert "/home/bob/.docker/config.json" in hand.types("sudo docker-proxy-agent audit --target config.json")
     hand.types("sudo docker-proxy-agent audit report --since monday -o week.html")
     assert laptop.read(f"{FOLDER}/week.html").startswith("<!")
     assert 'name = "office2"' in hand.types("sudo docker-proxy-agent init --add-network office2")

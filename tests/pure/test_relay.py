@@ -274,12 +274,16 @@ def test_clients_are_given_it_where_it_listens_for_them() -> None:
 
 
 @pytest.mark.parametrize("private_networks", [True, False])
-def test_what_the_policy_excludes_is_the_relays_business_and_clients_are_told_the_same_for_ever(
+def test_clients_are_told_what_the_policy_always_excludes_and_never_the_relay_as_a_way_to_loopback(
     *, private_networks: bool
 ) -> None:
-    policy = NoProxy(always=(Exclusion(".corp.test"),), private_networks=private_networks)
+    """A service of Compose: the relay does not know its name, and would lead no container there."""
+    policy = NoProxy(always=(Exclusion("db"), Exclusion("::1")), private_networks=private_networks)
 
-    assert exclusions_of_clients(policy) == NoProxy(private_networks=private_networks)
+    told = exclusions_of_clients(policy)
+
+    assert told == NoProxy((*NoProxy().always, Exclusion("db")), private_networks)
+    assert exclusions_of_clients(NoProxy()) == NoProxy()
 
 
 @pytest.mark.parametrize(
