@@ -72,7 +72,7 @@ def test_at_says_what_was_so_and_by_which_records(day: Host) -> None:
         "  restarted    by the agent at 2026-03-01 09:30:02, 0.7 s: to run with direct; none runs (record 5)",
         "  note         a restart of Docker waited: 3 containers run; to run with corp, since 2026-03-01 11:30:00",
         "  note         pinned to: corp, since 2026-03-01 11:30:00",
-        "  records      evidence:",
+        "  records      that show this:",
         "            1  2026-03-01 09:00:00  agent-started     The agent 1 started in office; Docker runs with "
         "http://proxy.test:3128",
         f"            2  2026-03-01 09:30:00  network-changed   The network changed: home; {MATCHED}",

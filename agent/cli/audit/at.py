@@ -167,7 +167,7 @@ def _lines(then: Then, records: Sequence[Entry]) -> Iterator[str]:
     for note in then.notes:
         yield line("note", note)
     if records:
-        yield line("records", "evidence:")
+        yield line("records", "that show this:")
         yield from (f"  {entry.seq:>11}  {readable(entry)}" for entry in records)
 
 
