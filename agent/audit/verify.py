@@ -264,7 +264,7 @@ class _Walk:
         first = self.first.seq if self.first else 1
         gone = {one.seq: any(gap.has(one.seq) for gap in self.missing) for one in given}
         return [
-            f"record {seq} {'is missing' if is_missing else 'was dropped'}: its anchor is compared with nothing"
+            f"record {seq} {'is missing' if is_missing else 'was dropped'}: its anchor cannot be checked"
             for seq, is_missing in gone.items()
             if is_missing or seq < first
         ]

@@ -241,8 +241,8 @@ def test_an_anchor_that_is_read_today_proves_nothing_about_what_was_missing_by_t
     assert (status, out[0]) == (1, "incomplete: records 1 to 2 are missing, and no record says that they were dropped")
     assert out[-1] == (
         "  root     can have changed nothing from record 3 to 4 since you noted that anchor; before you noted it, and"
-        " after record 4, anything. An anchor that is read from this log today proves nothing about before. Of what is"
-        " missing no anchor says anything"
+        " after record 4, anything. An anchor that is read from this log today proves nothing about before. No anchor"
+        " covers what is missing"
     )
 
 

@@ -915,7 +915,7 @@ def test_a_pac_file_that_leads_nowhere_is_shown_with_what_it_says_and_why_each_w
             failing(Outcome.DNS, "no such name"),
             PAC_URL,
             "corp names no way out here, dns: no such name",
-            "See: getent ahosts wpad.corp.example. As long as that prints nothing, a VPN may be down, or the name wrong",
+            "Run: getent ahosts wpad.corp.example. If that prints nothing, a VPN may be down, or the name wrong",
             id="its-server-has-no-address",
         ),
     ],

@@ -240,7 +240,7 @@ def test_what_others_changed_is_a_table_with_when_whose_and_what_came_of_it() ->
         ],
         ["11:00:58", file[0], "alice", "direct", "corrected; another password"],
         ["11:02:00", file[0], "it was removed", "", "corrected"],
-        ["11:03:00", file[0], "alice", "", "left to them: changed 5 times in 10 min"],
+        ["11:03:00", file[0], "alice", "", "left alone: changed 5 times in 10 min"],
     ]
     assert [line[0].seq for line in others.lines] == [2, 3, 4, 5]
 
@@ -252,7 +252,7 @@ def test_an_agent_that_was_killed_did_not_look_some_time_before_the_next() -> No
     *_, away = reported(log).listings
 
     assert [[cell.text for cell in line] for line in away.lines] == [
-        ["11:00:00", "12:00:00", "1 h", "it was killed, or crashed at some time then"]
+        ["11:00:00", "12:00:00", "1 h", "it was killed, or crashed at some point in this time"]
     ]
 
 

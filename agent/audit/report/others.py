@@ -18,7 +18,7 @@ from agent.values.events import Event
 _CAME_OF_IT: Final = {
     Event.ADOPTED.value: "replaced by the agent for the first time; kept for `restore`",
     Event.DRIFT_CORRECTED.value: "corrected",
-    Event.GAVE_UP.value: "left to them",
+    Event.GAVE_UP.value: "left alone",
 }
 BY_OTHERS: Final = frozenset(_CAME_OF_IT)
 _SETTINGS: Final = ("http", "https", "all", "no_proxy")

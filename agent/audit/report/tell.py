@@ -400,7 +400,7 @@ class _Telling:
     def _others_table(self) -> Listing:
         return Listing(
             "What others changed",
-            ("When", "Which", "Whose", "It had then", "Result"),
+            ("When", "File", "Owner", "New value", "Result"),
             tuple(self._others_line(one) for one in self._by_others),
             "Nobody changed anything that the agent writes.",
             left_out=self._others - len(self._by_others),
@@ -425,7 +425,7 @@ class _Telling:
         begin, end = max(one.begin, self._begin), min(one.end or self._end, self._end)
         why = one.because or str(one.known.value)
         if one.known is Known.UNCERTAIN:
-            why = f"it {why} at some time then"
+            why = f"it {why} at some point in this time"
         lasted = length((end - begin).total_seconds())
         return (
             Cell(self._when(begin), one.seq or None),

@@ -59,7 +59,7 @@ def what_root_can(found: Verification) -> str:
     of = {compared.source: compared.newest for compared in found.compared if compared.anchors}
     # A hash is made over the record before, so a gap ends what an anchor speaks for.
     since = max([found.first or 1, *(one.last + 1 for one in found.missing if one.last < (found.last or 0))])
-    missing = "" if not found.missing else ". Of what is missing no anchor says anything"
+    missing = "" if not found.missing else ". No anchor covers what is missing"
     if of.get(Source.GIVEN, 0) >= since:
         return (
             f"can have changed nothing from record {since} to {of[Source.GIVEN]} since you noted that anchor; before"

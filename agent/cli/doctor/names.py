@@ -74,16 +74,15 @@ def _is_fake(address: str) -> bool:
 
 
 def _unknown(one: Host) -> Finding:
-    what = "proxy that Docker is told to use" if one.is_proxy else "registry, which Docker asks without a proxy"
+    what = "proxy that Docker uses" if one.is_proxy else "registry, which Docker reaches without a proxy,"
     return Finding(
         code=Sign.NAME_UNKNOWN,
         is_broken=True,
         where=one.name,
-        what=f"no address is known of this {what}: {one.why_not}",
+        what=f"the name of this {what} does not resolve: {one.why_not}",
         why="every pull fails with: no such host, or times out",
-        command=f"See: getent ahosts {one.name}. As long as that prints nothing, the name servers in "
-        "/etc/resolv.conf do not know it: its name may be wrong, a VPN that does is down, "
-        "or here only a proxy resolves such names",
+        command=f"Run: getent ahosts {one.name}. If that prints nothing, the name servers in /etc/resolv.conf do not "
+        "know the name: it may be wrong, a VPN that knows it may be down, or only a proxy can resolve it here",
     )
 
 

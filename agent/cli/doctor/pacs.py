@@ -97,9 +97,7 @@ def _deed(one: LookedAt, outcome: Outcome) -> str:
             f" [upstream.{one.seen.name}]"
         )
     if outcome is Outcome.DNS and one.pac.host:
-        return (
-            f"See: getent ahosts {one.pac.host}. As long as that prints nothing, a VPN may be down, or the name wrong"
-        )
+        return f"Run: getent ahosts {one.pac.host}. If that prints nothing, a VPN may be down, or the name wrong"
     return f"Ask whoever runs this network what is wrong with its PAC file. To check again: {_LOOK}"
 
 
