@@ -7,6 +7,7 @@ decided elsewhere in this folder.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import functools
 import os
 import socket
@@ -133,6 +134,8 @@ class Serving:
         self._limits = Limits(Orders(0).max_connections, who.whose)
         self._sources: tuple[Source, ...] = tuple(Source)
         self._loop = asyncio.get_running_loop()
+        # One for all: nobody here has context variables, and else each would keep two copies as long as it is open.
+        self._context = contextvars.copy_context()
         self._arrivals = Arrivals(self._are_roots, _is_gone, whose=self._whose, has_its_share=self._has_its_share)
         self._is_due = False  # the next turn of those
         self._waiting_at: dict[str, _Waiting] = {}  # bridges that the agent has said nothing of yet
@@ -316,9 +319,10 @@ class Serving:
             else:
                 self._turn_away_at_once(one.connected, why)
             return
-        task = self._loop.create_task(self._serve(one.connected, one.source, seat.address, is_roots))
+        serving = self._serve(one.connected, one.source, seat.address, is_roots)
+        task = self._loop.create_task(serving, context=self._context)
         self._tasks[task] = _Guest(one.connected, seat, one.own[0])
-        task.add_done_callback(self._leave)
+        task.add_done_callback(self._leave, context=self._context)
 
     def _source_of(self, peer: str, own: str) -> Source | None:
         """None: nobody who may. Raises Untold."""
