@@ -111,10 +111,15 @@ def _shown(value: object) -> object:
         return plain(str(value)) if isinstance(value, BaseException) else f"‹{type(value).__name__}›"
 
 
+_STOPPED_WHILE_READING: Final = "queue_events() called when the thread is inactive"
+
+
 class _FromOthers(logging.Handler):
     """Logs what asyncio or watchdog log as our own events."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        if record.getMessage().endswith(_STOPPED_WHILE_READING):  # each watch that ends with an event under way (7.1)
+            return
         log.log(record.levelno, record.getMessage(), logger=record.name, exc_info=record.exc_info or None)
 
 

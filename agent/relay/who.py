@@ -8,7 +8,7 @@ says, and before it has said anything of a bridge, whoever comes by that is not 
 interface it is, is kept: a yes for a minute, a no for a second.
 
 Of a container's addresses there may be any number, and it may answer for those of others. So where what there is has to
-be shared, it counts by the port of the bridge that its frames come by (`whose`, FACTS 241).
+be shared, it counts by the port of the bridge that its frames come by (`whose`, FACTS 246).
 
 Whoever is not let in may ask as often as he likes, and nothing else is done meanwhile. So it costs the same however
 many containers there are: the kernel is asked for one interface, and for a bridge's ports once in a second.

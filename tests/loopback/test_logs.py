@@ -105,6 +105,8 @@ def test_what_other_libraries_log_takes_the_same_way() -> None:
 
     logging.getLogger("watchdog").warning("lost %s", "http://u:p@h")
     logging.getLogger("watchdog").info("chatter")
+    inactive = "InotifyEmitter.queue_events() called when the thread is inactive"
+    logging.getLogger("watchdog.observers.inotify").error(inactive)
 
     [line] = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert (line["event"], line["logger"], line["level"]) == ("lost http://•••@h", "watchdog", "warning")
