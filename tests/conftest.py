@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import enum
-import fcntl
 import gc
 import os
 import signal
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -40,8 +37,6 @@ if (folder := in_memory()) is not None:
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 HERE = Path(__file__)
-TURN = HERE.with_name("__init__.py")
-CALM = HERE.parent / "loopback/__init__.py"
 
 
 @pytest.hookimpl(optionalhook=True)  # of xdist, which a single test does without
@@ -55,10 +50,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes long begins first, so that nobody is waited for in the end."""
 
     def turn(item: pytest.Item) -> int:
-        if item.get_closest_marker("alone"):
-            return 4
-        if item.get_closest_marker("calm"):
-            return 3
         if item.get_closest_marker("long"):
             return 0
         return 1 if HERE.with_name("machine") in item.path.parents else 2
@@ -101,48 +92,3 @@ def _records_are_as_documented(request: pytest.FixtureRequest, monkeypatch: pyte
     monkeypatch.setattr(Record, "_append", look)
     yield
     assert wrong == []
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    if "PYTEST_XDIST_WORKER" not in os.environ:
-        return (yield)
-    with _beside(Company.of(item)):
-        return (yield)
-
-
-class Company(enum.Enum):
-    """What may run while a test does."""
-
-    ANYBODY = enum.auto()
-    CALM = enum.auto()
-    NOBODY = enum.auto()
-
-    @classmethod
-    def of(cls, item: pytest.Item) -> Company:
-        if item.get_closest_marker("alone"):
-            return cls.NOBODY
-        return cls.CALM if item.get_closest_marker("calm") else cls.ANYBODY
-
-
-@contextlib.contextmanager
-def _beside(company: Company) -> Iterator[None]:
-    """While only such run. The locks are on files that are there anyway.
-
-    Whoever has company holds a share of the ground, who is calm one of the quiet, and who is alone all of both.
-    """
-    with TURN.open() as turn, HERE.open() as ground, CALM.open() as quiet:
-        fcntl.flock(turn, fcntl.LOCK_EX)  # or whoever wants to be alone would be passed by again and again
-        fcntl.flock(ground, fcntl.LOCK_SH if company is Company.ANYBODY else fcntl.LOCK_EX)
-        fcntl.flock(quiet, fcntl.LOCK_SH if company is Company.CALM else fcntl.LOCK_EX)
-        if company is Company.ANYBODY:
-            fcntl.flock(quiet, fcntl.LOCK_UN)
-        elif company is Company.CALM:
-            fcntl.flock(ground, fcntl.LOCK_UN)  # another calm one may come; anybody else waits for the quiet to end
-        fcntl.flock(turn, fcntl.LOCK_UN)
-        try:
-            yield
-        finally:
-            # Not left to the end of all its descriptors: a test may have forked.
-            fcntl.flock(ground, fcntl.LOCK_UN)
-            fcntl.flock(quiet, fcntl.LOCK_UN)

@@ -413,10 +413,9 @@ async def test_a_preferred_upstream_that_comes_late_is_not_cut_off_by_a_soft_one
     assert done.seen.upstream.name == "office"
 
 
-@pytest.mark.calm
 async def test_who_does_not_answer_at_all_is_not_waited_for_longer_than_patience(dockerd: Dockerd) -> None:
     place = Racing(at("10.10.0.1"), dockerd)
-    place.tries = {"office": [("timeout", 3.0)], "direct": [("ok", 0.0)]}
+    place.tries = {"office": [("timeout", 3.0), ("timeout", 60.0)], "direct": [("ok", 0.0)]}
     loop = asyncio.get_running_loop()
     began = loop.time()
 
@@ -424,7 +423,7 @@ async def test_who_does_not_answer_at_all_is_not_waited_for_longer_than_patience
 
     assert isinstance(done.seen, Planned)
     assert done.seen.upstream.name == "direct"
-    assert PATIENCE_S <= loop.time() - began < 6.0  # in the middle of the second time that it is asked
+    assert PATIENCE_S <= loop.time() - began < 30  # in the middle of the second time that it is asked
 
 
 class Alice(NoClients):

@@ -489,26 +489,27 @@ def test_two_gateways_with_one_address_are_told_apart(laptop: Laptop) -> None:
     assert interface(snapshot, "eth0").gateway_macs == ("52:54:00:00:00:0b",)
 
 
-@pytest.mark.calm
+def is_ever_within(seconds: float, laptop: Laptop) -> bool:
+    """Whether a look is over in that time. The machine may be busy: the quickest of three tells."""
+    timed = SEE.replace("snapshot =", "import time; start = time.monotonic(); snapshot =")
+    timed = timed.replace("sys.stdout.buffer.write(", "print(time.monotonic() - start, ")
+    return any(float(laptop.python(timed, "/nowhere", "with-macs").split()[0]) < seconds for _ in range(3))
+
+
 def test_a_gateway_that_is_not_there_is_waited_for_a_second_at_most(laptop: Laptop) -> None:
     laptop.plug("wlan0", "10.10.0.7/16", "10.10.0.1/16")
     laptop.ip("route add default via 10.10.0.99")
-    timed = SEE.replace("snapshot =", "import time; start = time.monotonic(); snapshot =")
-    timed += "\nsys.stderr.write(str(time.monotonic() - start)); assert time.monotonic() - start < 3"
 
-    laptop.python(timed, "/nowhere", "with-macs")
+    assert is_ever_within(2, laptop)
 
     assert interface(laptop.see("with-macs"), "wlan0").gateway_macs == ()
 
 
-@pytest.mark.calm
 def test_a_tunnel_and_a_pulled_cable_are_not_waited_for(laptop: Laptop) -> None:
     laptop.plug("wlan0", "10.10.0.7/16", "10.10.0.1/16").ip("link set lan down")
     laptop.ip("route add default via 10.10.0.1", *TUN0, "route add default via 10.8.0.1 metric 500")
-    timed = SEE.replace("snapshot =", "import time; start = time.monotonic(); snapshot =")
-    timed += "\nassert time.monotonic() - start < 1"  # it would be waited for 1 s
 
-    laptop.python(timed, "/nowhere", "with-macs")
+    assert is_ever_within(1, laptop)  # it would be waited for 1 s
 
 
 # While it changes.

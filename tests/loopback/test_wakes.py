@@ -20,8 +20,8 @@ from .test_watch_netlink import IP, inside, run
 
 pytestmark = pytest.mark.needs_root
 
-STORM_S = 6.0
-AT_ONCE_S = 0.25  # a message wakes Python within 2 ms (FACTS 22); the machine may be busy
+WAKES = 8  # of a storm of 2.5 s
+AT_ONCE_S = 0.25  # a message wakes Python within 2 ms (FACTS 22)
 
 
 async def nobody_is_meant(_proxy: LocalProxy) -> bool:
@@ -56,6 +56,14 @@ class Host:
         except TimeoutError:
             return False
 
+    async def is_woken_at_once_when_it_was_still(self) -> bool:
+        while await self.woken_within(LONGEST_PAUSE_S + 1):  # for longer than a storm is one
+            pass
+        self.ip("link", "set", "lo", "down")
+        is_woken = await self.woken_within(AT_ONCE_S)
+        self.ip("link", "set", "lo", "up")
+        return is_woken
+
     def remove(self) -> None:
         self.wakes.close()
         run(IP, "netns", "del", self.name)
@@ -68,27 +76,25 @@ async def host(tmp_path: Path) -> AsyncIterator[Host]:
     host.remove()
 
 
-@pytest.mark.calm
 async def test_the_longer_a_storm_lasts_the_less_often_it_wakes(host: Host) -> None:
     loop = asyncio.get_running_loop()
+    began = loop.time()
     storm = asyncio.create_task(host.storm())
     moments: list[float] = []
-    end = loop.time() + STORM_S
-    while (left := end - loop.time()) > 0:
-        if await host.woken_within(left):
-            moments.append(loop.time())
+    for _ in range(WAKES):
+        assert await host.woken_within(60)
+        moments.append(loop.time() - began)
     storm.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await storm
 
-    # Twice as long from one to the next, and no sooner.
-    leasts = [0.99 * min(SHORTEST_PAUSE_S * 2**doubled, LONGEST_PAUSE_S) for doubled in range(len(moments))]
-    pauses = [later - earlier for earlier, later in itertools.pairwise(moments)]
-    assert len(pauses) >= 3, moments
-    assert all(pause >= least for pause, least in zip(pauses, leasts, strict=False)), pauses
+    # Twice as long from one to the next, and no sooner. From the beginning: a busy machine may be late with any of them
+    # and not with the next one.
+    pauses = [min(SHORTEST_PAUSE_S * 2**doubled, LONGEST_PAUSE_S) for doubled in range(WAKES - 1)]
+    leasts = [0.99 * sum(pauses[:before]) for before in range(WAKES)]
+    assert all(moment >= least for moment, least in zip(moments, leasts, strict=True)), moments
 
 
-@pytest.mark.calm
 async def test_what_comes_in_a_storm_is_heard_of_and_after_it_the_first_message_wakes_at_once(host: Host) -> None:
     storm = asyncio.create_task(host.storm())
     for _ in range(4):
@@ -100,10 +106,10 @@ async def test_what_comes_in_a_storm_is_heard_of_and_after_it_the_first_message_
     host.ip("link", "set", "lo", "up")  # nobody listens just now
 
     assert await host.woken_within(LONGEST_PAUSE_S + 1)
-    while await host.woken_within(LONGEST_PAUSE_S + 1):  # until all is still, for longer than a storm is one
-        pass
-    host.ip("link", "set", "lo", "down")
-    assert await host.woken_within(AT_ONCE_S)
+    for _ in range(3):  # the machine may be busy
+        if await host.is_woken_at_once_when_it_was_still():
+            return
+    pytest.fail(f"not within {AT_ONCE_S} s, three times")
 
 
 async def test_of_a_new_bridge_and_of_who_waits_at_one_it_tells_also_during_a_pass(host: Host, tmp_path: Path) -> None:
