@@ -20,9 +20,8 @@ KEPT   := /etc/docker-proxy-agent /var/log/docker-proxy-agent
 # Tests start hundreds of Pythons: where the environment forbids to keep bytecode, each would compile everything again.
 test check test-machine: export PYTHONDONTWRITEBYTECODE =
 
-# Beside lint, which needs one core: the tests are compiled, once, where else every worker would do it at the same time.
-BEGIN   = $(BIN)/pytest --collect-only -qq $(1) >/dev/null 2>&1 & \
-	{ $(LINT); }; is_clean=$$?; wait; exit $$is_clean
+# The tests are compiled, once, where else every worker would do it at the same time.
+COMPILE = $(BIN)/pytest --collect-only -qq $(1) >/dev/null 2>&1
 LINT    = $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
 .PHONY: demo test check lint docs picture man completions format test-machine bench deb lock wheelhouse dist release install uninstall clean
@@ -30,15 +29,22 @@ LINT    = $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 demo: $(READY)
 	$(BIN)/docker-proxy-agent demo
 
+# Lint needs one core.
 test: $(READY)
-	$(call BEGIN,)
+	$(call COMPILE,) & { $(LINT); }; is_clean=$$?; wait; exit $$is_clean
 	$(PYTEST)
 
-# Every test, but less of what a test tries many times (tests/share.py): those alone take minutes.
+# Every test, but less of what a test tries many times (tests/share.py): those alone take minutes. The loopback tests mostly
+# wait. Beside them are lint and the pure ones, which one process runs with half of the work of several; what these say is
+# shown first.
+BESIDE := $(VENV)/loopback.log
 check: export SHARE ?= 10
 check: $(READY)
-	$(call BEGIN,tests/pure tests/loopback)
-	$(PYTEST) tests/pure tests/loopback
+	@{ test -d tests/loopback/__pycache__ || $(call COMPILE,tests/loopback); \
+		exec $(PYTEST) $(if $(MAKE_TERMOUT),--color=yes) tests/loopback; } >$(BESIDE) 2>&1 & beside=$$!; \
+	{ $(LINT); } || { kill $$beside; exit 1; }; \
+	$(BIN)/pytest tests/pure; is_clean=$$?; \
+	tail --lines=+1 --follow --sleep-interval=0.2 --pid=$$beside $(BESIDE); wait $$beside && exit $$is_clean
 
 lint: $(READY)
 	$(LINT)

@@ -40,21 +40,30 @@ HERE = Path(__file__)
 
 
 @pytest.hookimpl(optionalhook=True)  # of xdist, which a single test does without
-def pytest_xdist_auto_num_workers() -> int:
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     cores = len(os.sched_getaffinity(0))
-    # Laptops mostly wait: for a boot, for a restart, for patience to end. The others wait half of their time.
-    return cores * 5 // 2 if os.geteuid() == 0 else cores * 2
+    # Loopback tests mostly wait, and some for seconds. So do laptops, but each is a whole system.
+    return cores * 3 if config.args == ["tests/loopback"] or os.geteuid() != 0 else cores * 5 // 2
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes long begins first, so that nobody is waited for in the end."""
+    """What takes long begins first, so that nobody is waited for in the end; what waits, wherever others have work."""
 
     def turn(item: pytest.Item) -> int:
         if item.get_closest_marker("long"):
             return 0
         return 1 if HERE.with_name("machine") in item.path.parents else 2
 
-    items.sort(key=turn)
+    waiting = [item for item in items if item.get_closest_marker("waits")]
+    at_work = [item for item in items if not item.get_closest_marker("waits")]
+    at_work.sort(key=turn)
+    # Not in the end: there the last of them would be waited for.
+    apart = len(at_work) * 0.85 / (len(waiting) + 1)
+    places = [
+        *((float(place), item) for place, item in enumerate(at_work)),
+        *((apart * place, item) for place, item in enumerate(waiting, 1)),
+    ]
+    items[:] = [item for _, item in sorted(places, key=lambda placed: placed[0])]
 
 
 def pytest_collection_finish() -> None:

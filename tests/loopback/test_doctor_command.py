@@ -124,6 +124,7 @@ def test_a_registry_of_a_persons_own_that_no_proxy_should_name(tmp_path: Path) -
     assert "aHVudGVyMg" not in ran.stdout + ran.stderr
 
 
+@pytest.mark.waits
 def test_what_a_pull_needs_besides_and_the_proxy_does_not_lead_to(tmp_path: Path) -> None:
     with proxy() as port, Installation(tmp_path, port) as machine:
         assert machine.ran("apply").returncode == 0

@@ -22,7 +22,7 @@ from agent.values.policy_text import parse
 from .runs import ran
 from .test_see_namespaces import IP, Laptop, Namespace
 
-pytestmark = pytest.mark.needs_root
+pytestmark = [pytest.mark.needs_root, pytest.mark.waits]  # for patience to end, most of them
 
 CONF: Final = "etc/systemd/system/docker.service.d/http-proxy.conf"
 POLICY: Final = "etc/docker-proxy-agent/config.toml"

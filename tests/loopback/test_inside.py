@@ -109,6 +109,7 @@ async def test_what_only_this_host_has_is_not_there(inside: Inside) -> None:
         await inside.connect(socket.AF_INET, (HERE, here.getsockname()[1]))
 
 
+@pytest.mark.waits
 async def test_names_are_those_of_there(other: Other, inside: Inside) -> None:
     found = await inside.resolve("only-inside.test", other.port)
 

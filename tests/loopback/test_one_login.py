@@ -87,6 +87,7 @@ async def test_one_that_was_taken_goes_to_the_others(tmp_path: Path) -> None:
     assert [one.outcome for one in verdicts] == [Outcome.OK] * 3
 
 
+@pytest.mark.waits
 async def test_one_that_says_nothing_does_not_keep_it_from_the_others(tmp_path: Path) -> None:
     async with Registry() as registry, Silent() as silent:
         end = f"registry.test:{registry.port}"

@@ -173,6 +173,7 @@ def found_by_doctor(root: Path) -> dict[str, dict[str, object]]:
 
 
 @pytest.mark.skipif(is_offline(), reason="offline, no network is recognised")
+@pytest.mark.waits
 def test_doctor_shows_what_it_says_and_why_each_way_fails(tmp_path: Path) -> None:
     at = f"127.0.0.1:{closed_port()}"
     script = tmp_path / "root/dead.pac"
@@ -191,6 +192,7 @@ def test_doctor_shows_what_it_says_and_why_each_way_fails(tmp_path: Path) -> Non
 
 
 @pytest.mark.skipif(is_offline(), reason="offline, no network is recognised")
+@pytest.mark.waits
 def test_doctor_says_why_it_says_nothing(tmp_path: Path) -> None:
     written(tmp_path / "root", f"http://127.0.0.1:{closed_port()}/wpad.dat")
 

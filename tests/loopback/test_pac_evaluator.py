@@ -220,6 +220,7 @@ async def test_nobody_there_is_no_way(tmp_path: Path) -> None:
     assert by_either == PacAnswer((Way(),))
 
 
+@pytest.mark.waits
 async def test_whoever_asks_for_long_gets_another_process() -> None:
     script = PacScript(says("return 'PROXY a:80'"), "")
     async with PacAsker(ByChild(), script) as asker:

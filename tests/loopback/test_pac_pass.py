@@ -247,6 +247,7 @@ async def test_it_is_asked_again_in_another_network_and_when_a_person_asks(docke
     assert office.server.fetched == 4
 
 
+@pytest.mark.waits
 async def test_where_no_match_holds_nobody_is_asked(dockerd: Dockerd) -> None:
     office = Office(HOME, dockerd, Server("PROXY a:8080"))
 
@@ -409,6 +410,7 @@ async def test_one_registry_that_it_says_nothing_for_now_goes_as_before(dockerd:
     assert (await office.said()).problem == "evaluating the PAC file: it hangs"
 
 
+@pytest.mark.waits
 async def test_after_a_restart_and_elsewhere_it_is_known_what_docker_runs_with(dockerd: Dockerd) -> None:
     office = Office(OFFICE, dockerd, Server("PROXY a:8080", registry="DIRECT"))
     office.registries = (HUB, OWN)

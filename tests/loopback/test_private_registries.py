@@ -50,6 +50,7 @@ def daemon_json(paths: Paths, **keys: object) -> None:
     paths.daemon_json.write_text(json.dumps(keys))
 
 
+@pytest.mark.waits
 async def test_what_the_proxy_does_not_lead_to_is_said_with_the_entry_for_no_proxy(tmp_path: Path) -> None:
     paths = Paths(tmp_path)
     daemon_json(paths, **{"insecure-registries": INSECURE, "registry-mirrors": ["https://10.1.2.6"]})

@@ -632,6 +632,7 @@ class SlowProxy(HttpProxy):
         await super().join(end, reader, writer, first)
 
 
+@pytest.mark.waits
 async def test_behind_a_slow_registry_its_token_server_has_a_time_of_its_own(laptop: Laptop) -> None:
     async with Registry(server_tls("auth.test")) as auth:
         place = end(auth, "auth.test")

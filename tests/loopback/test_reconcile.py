@@ -413,6 +413,7 @@ async def test_a_preferred_upstream_that_comes_late_is_not_cut_off_by_a_soft_one
     assert done.seen.upstream.name == "office"
 
 
+@pytest.mark.waits
 async def test_who_does_not_answer_at_all_is_not_waited_for_longer_than_patience(dockerd: Dockerd) -> None:
     place = Racing(at("10.10.0.1"), dockerd)
     place.tries = {"office": [("timeout", 3.0), ("timeout", 60.0)], "direct": [("ok", 0.0)]}

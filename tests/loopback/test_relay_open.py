@@ -212,6 +212,7 @@ async def test_a_proxy_that_cannot_be_reached_is_news_also_without_another() -> 
     assert setting.failures.noted == [("corp", Outcome.REFUSED, "")]
 
 
+@pytest.mark.waits
 async def test_a_black_hole_is_given_up_in_time_and_the_next_is_tried() -> None:
     setting = Setting({"end.test": "127.0.0.1"})
     async with black_hole() as silent, echo() as end:

@@ -78,6 +78,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.waits
 def test_a_program_that_answered_while_we_were_stopped_has_answered() -> None:
     """Its time is over by the clock; it was us who did not look."""
     with subprocess.Popen(

@@ -909,12 +909,13 @@ async def test_what_does_not_get_to_docker_is_tried_once_for_each_settings_and_b
 
 async def test_who_asks_is_answered_when_there_is_a_choice(laptop: Laptop) -> None:
     laptop.policy()
-    laptop.place = Place(at("10.10.0.1"), laptop.dockerd, office="timeout timeout ok", direct="ok")
+    laptop.place = Place(at("10.10.0.1"), laptop.dockerd, office="timeout", direct="ok")
     async with laptop.running() as hand:
         asked = asyncio.create_task(laptop.asks(Command.APPLY))
         await until_awaited(10, lambda: laptop.said or asked.done(), "a word")
         assert not asked.done()
 
+        laptop.place.becomes(office="ok")
         await hand.wake(Reason.TIMER)
 
         answer = await asked

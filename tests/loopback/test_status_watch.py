@@ -130,6 +130,7 @@ def test_it_is_drawn_in_place_and_follows_what_changes(tmp_path: Path) -> None:
         assert terminal.is_as_before()
 
 
+@pytest.mark.waits
 def test_it_survives_a_restart_of_the_service(tmp_path: Path) -> None:
     with watching(tmp_path, environment={"NO_COLOR": "1"}) as terminal:
         before = terminal.until(r"\x1b\[J")

@@ -76,6 +76,7 @@ async def host(tmp_path: Path) -> AsyncIterator[Host]:
     host.remove()
 
 
+@pytest.mark.waits
 async def test_the_longer_a_storm_lasts_the_less_often_it_wakes(host: Host) -> None:
     loop = asyncio.get_running_loop()
     began = loop.time()
@@ -95,6 +96,7 @@ async def test_the_longer_a_storm_lasts_the_less_often_it_wakes(host: Host) -> N
     assert all(moment >= least for moment, least in zip(moments, leasts, strict=True)), moments
 
 
+@pytest.mark.waits
 async def test_what_comes_in_a_storm_is_heard_of_and_after_it_the_first_message_wakes_at_once(host: Host) -> None:
     storm = asyncio.create_task(host.storm())
     for _ in range(4):

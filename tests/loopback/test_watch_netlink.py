@@ -132,6 +132,7 @@ async def test_a_pause_in_which_nothing_happened_wakes_nobody(laptop: Laptop) ->
     assert await laptop.wakeups.next(WITHIN_S) == {Reason.NETWORK}
 
 
+@pytest.mark.waits
 async def test_a_storm_while_paused_is_one_wake_up(laptop: Laptop, tmp_path: Path) -> None:
     """It does not fit into the socket by far."""
     storm = tmp_path / "storm"

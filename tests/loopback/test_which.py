@@ -60,6 +60,7 @@ def test_the_snap_is_served_where_it_alone_is_there(system: System) -> None:
     assert serving(system.paths, "").daemon_json == system.root / "var/snap/docker/current/config/daemon.json"
 
 
+@pytest.mark.waits
 def test_what_runs_is_served_and_stays_so_between_two_starts(system: System) -> None:
     system.has(USUAL, "usr/lib/systemd/system")
     system.has(SNAP)
