@@ -98,7 +98,7 @@ def choose_on(situation: Situation, now: float) -> Choice:
     """The upstream to go on with. The one in use is given up, or left for a better one, only on evidence."""
     policy, history, standing = situation.policy, situation.history, situation.standing
     pinned = standing.pinned(policy.upstreams, now)
-    # A quarantine beats a pin, too: Docker did not start with these settings, and would not the next time.
+    # A quarantine overrides even a pin: Docker did not start with these settings, and would not the next time.
     if pinned is not None and not standing.is_quarantined(pinned, now):
         return Choice(Ending.CHOSEN, _reason_of_pin(history.verdict(pinned)), pinned, is_pinned=True)
     if (pac := standing.pinned_pac(policy.upstreams, now)) is not None:

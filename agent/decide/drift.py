@@ -1,4 +1,4 @@
-"""When others change our keys: put them right, or give up.
+"""When others change our keys: correct them, or give up.
 
 Pure: what was counted, the target and the time (CLOCK_BOOTTIME seconds) go in; the new count and what to do come out.
 Not known here: how a foreign change is told from our own (`plan.py`), and what putting right takes.
@@ -39,7 +39,7 @@ class Drifts(msgspec.Struct, frozen=True):
 
 
 def drifted(drifts: Drifts, target: str, now: float, who: str | None = None) -> tuple[Drifts, Correction]:
-    """Count one foreign change of a target. The fifth within ten minutes is not put right any more."""
+    """Count one foreign change of a target. The fifth within ten minutes is not corrected any more."""
     if target in drifts.given_up:
         return drifts, Correction(Correcting.LEAVE, drifts.given_up[target])
     by = who or "somebody else"

@@ -64,7 +64,7 @@ def _file_at_start(reality: Reality) -> Texts | None:
 
 
 def in_force(reality: Reality) -> Settings | None:
-    """What dockerd runs with, if it would be started with the same; None: it would not, or it cannot be told."""
+    """What dockerd runs with, if it would be started with the same; None: it would not, or that is not known."""
     running = effective(reality)
     if reality.daemon_json_fault is not None:
         return None

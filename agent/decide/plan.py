@@ -273,7 +273,7 @@ def _is_elsewhere(method: Method, reality: Reality, owned: OwnedDaemonJson) -> b
 
 
 def method_for(policy: Docker, reality: Reality, owned: OwnedDaemonJson) -> tuple[Method, str]:
-    """Where the settings go, and why: what the policy says; else the drop-in, unless others' `proxies` beat it."""
+    """Where the settings go, and why: what the policy says; else the drop-in, unless others' `proxies` override it."""
     wanted, because = _wanted(policy, reality, owned)
     if wanted is Method.DROP_IN and not reality.is_systemd:
         raise Inexpressible(Code.UNSUPPORTED, "systemd does not run this Docker", 'Set docker.method = "daemon-json"')

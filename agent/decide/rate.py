@@ -26,10 +26,10 @@ class Allowed(msgspec.Struct, frozen=True):
 
     at: float
     because: str
-    is_for_a_person: bool = False  # who is told how not to wait
+    is_for_a_person: bool = False  # a person is told how not to wait
 
     def waits(self, at: str) -> str:
-        """Why it has to wait, and until when: a moment, since what counts down stands still where it is read later.
+        """Why it has to wait, and until when: a time of day, since a countdown would be wrong where it is read later.
 
         `at`: the same as a time of day.
         """

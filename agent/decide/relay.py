@@ -258,10 +258,10 @@ def conditions(relaying: Relaying, *, is_enabled: bool) -> tuple[Condition, ...]
 
 
 def without_a_policy(relayed: Relayed, in_docker: Iterable[Settings]) -> Condition | None:
-    """That Docker has its address, and nobody knows where it is to go. What it was told before that stays."""
+    """Docker has its address, and there is no policy to say where it should go. What it was told before stays."""
     if relayed.generation or all(relayed.port_in(one) is None for one in in_docker):
         return None
-    text = "Docker has the relay's address, and without a policy the relay leads nowhere"
+    text = "Docker has the relay's address, but without a policy the relay leads nowhere"
     return Condition(Code.RELAY_FAILED, text, "See: docker-proxy-agent check")
 
 

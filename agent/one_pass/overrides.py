@@ -1,6 +1,6 @@
 """What a person has laid down, and what it means until it is taken back or its time is over: a pin, a pause.
 
-Its ends are moments of the wall clock; what follows is told on the clock that a pass goes by. Not known here: how it is
+They end by the wall clock; what follows is told by the clock of a pass. Not known here: how it is
 kept (`standing_file.py`), what a choice makes of a pin (`decide/`), and who may ask for one (`service/control.py`).
 """
 
@@ -52,7 +52,7 @@ class Overrides:
         return was
 
     def end_what_is_over(self, upstreams: Container[str]) -> Iterator[Facts]:
-        """What has come to its end since it was last asked; a pin does, too, with a policy that has no such name."""
+        """End what is over, and return it; a pin also ends with a policy that does not have its name."""
         wall, kept = time.time(), self._kept
         if kept.pin is not None and kept.pin not in upstreams:
             self._keep(pin=None, pin_until=None)

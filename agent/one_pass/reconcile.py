@@ -228,9 +228,9 @@ async def _served(serving: Coroutine[Any, Any, Relayed], relayed: Relayed) -> Re
 
 @contextlib.asynccontextmanager
 async def _telling_of_bridges(world: World, relayed: Relayed) -> AsyncIterator[None]:
-    """Beside probes, which may take seconds, and not for longer: a Docker that hangs must not keep a switch waiting.
+    """Tell of new bridges while probes run, and no longer: a Docker that hangs must not delay a switch.
 
-    Whatever does not come of it is done once more when the relay is told of the choice.
+    What is not done by then is done again when the relay is told of the choice.
     """
 
     async def tell() -> None:
@@ -334,9 +334,9 @@ class _Weighing(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(planned, verdict_here=(await self._urgency(planned.effective)).verdict)
 
     def _is_only_looked_at(self, planned: Plan) -> bool:
-        """Whether a restart is due that does not come yet, and there is time to ask if Docker is cut off meanwhile.
+        """Whether a restart is due but has to wait, so that there is time to ask if Docker is cut off meanwhile.
 
-        Nothing hangs on the answer but the record of that: what is to be written for Docker is not kept waiting for it.
+        Only the record of that depends on the answer: what has to be written for Docker does not wait for it.
         """
         if planned.restart is None or planned.verdict_here is not None:
             return False
@@ -399,7 +399,7 @@ def is_on_trial(daemon: Daemon) -> bool:
 
 
 def _had_by_docker(reality: Reality) -> tuple[Settings, ...]:
-    """What Docker runs with, and what it would after a start; what is not known is left out."""
+    """What Docker runs with now, and what it would run with after a start; what is not known is left out."""
     running = effective(reality)
     try:
         started = prospective(reality)
@@ -566,7 +566,7 @@ async def _look_at_rest(policy: Policy, world: World, choosing: Choosing, maker:
 
 
 def _stood(policy: Policy, seen: Seen, now: Snapshot) -> Seen | None:
-    """The look, with what has come since; None: it has to begin anew."""
+    """The look, completed with what has come since; None: it has to start over."""
     if now.fingerprint() == seen.snapshot.fingerprint():
         return seen
     if isinstance(seen, Offline) or not only_more_came(
@@ -614,9 +614,9 @@ async def _look_undisturbed(
 
 
 async def _until_answered(task: asyncio.Future[Seen | None], snapshot: Snapshot, world: World) -> None:
-    """A look that has sent a password is not cut short before it knows whether that is right: it would be sent again.
+    """Do not cut short a look that has sent a password before it knows whether that is right: it would be sent again.
 
-    Unless the answer cannot come any more, for the host has left, or does not come.
+    Unless the answer can no longer come, because the host has left, or does not come in time.
     """
     left = Left(_ANSWERED_S)
     while world.prober.is_password_out and not left.is_over():
@@ -631,7 +631,7 @@ async def _until_answered(task: asyncio.Future[Seen | None], snapshot: Snapshot,
 async def _disturbed(
     snapshot: Snapshot, world: World, *, choosing: Choosing, maker: Maker, unread: asyncio.Event
 ) -> Reason:
-    """Until the host is in another network, or somebody asks for another pass.
+    """Wait until the host is in another network, or somebody asks for another pass.
 
     `unread`: set while there is news of the network that was taken and not looked at yet.
     """
@@ -658,7 +658,7 @@ async def _disturbed(
 
 
 async def _dns_comes(snapshot: Snapshot, host: Host, choosing: Choosing) -> None:
-    """Until there is a DNS server where none was: what is asked without one may wait for nothing.
+    """Wait for a DNS server where there was none: what is asked without one may wait in vain.
 
     Later than just after an arrival none is expected: this host may be its own server for good.
     """

@@ -157,7 +157,7 @@ class NoRelay:
 
 
 class AsIfItWorked(NoRelay):
-    """For a plan, which serves nothing: what a pass would try first, and works, is given. Else it is as it stands.
+    """For a plan, which serves nothing: a relay that a pass would try first counts as working. Otherwise as it is.
 
     `is_seen`: another process has seen it work.
     """
@@ -321,7 +321,7 @@ class LocalRelay:
         self._put(before, msgspec.structs.replace(wanted, no_proxy=no_proxy))
 
     async def tell_of_bridges(self) -> Relayed:
-        """Of them alone: by a way that it has had before, somebody may still come out."""
+        """Tell it of the bridges alone: clients may still go the way that it was given before."""
         await self._tell_of_bridges()
         return self._as_it_stands()
 
@@ -359,7 +359,7 @@ class LocalRelay:
         return self._memory.relaying.stage is Stage.OFF and not self._is_in_docker
 
     def _names(self, chosen: Chosen) -> tuple[str, ...]:
-        """A PAC is no way by itself: where it cannot be had it would be one without a proxy."""
+        """A PAC is no upstream by itself: where it cannot be fetched, it would mean no proxy."""
         known = self._unfolded().upstreams
         ways = ways_out(chosen.network, chosen.choice, chosen.verdicts)
         return tuple(name for name in ways if not known[name].is_pac)
@@ -514,7 +514,7 @@ class LocalRelay:
             raise AgentError(str(path), f"cannot be written: {error.strerror}") from error
 
     def _give(self) -> None:
-        """A file from before its user was there is written anew: it would not look at the same one again."""
+        """Write a file from before its user existed again: the relay does not look twice at the same one."""
         path = self._paths.relay_orders
         found = read_file(path)
         if found is not None and (given := self._for_the_relay(path, found)) is not found:

@@ -1,4 +1,4 @@
-"""Whoever connects is served: let in or not, asked what is wanted, led there, and written down.
+"""Serve whoever connects: let in or not, asked what it wants, connected there, and written to the log.
 
 Each connection is a task of its own. This is the shell: who may, where to, how it is opened and what the bytes mean is
 decided elsewhere in this folder.
@@ -204,7 +204,7 @@ class Serving:
     # Who connects.
 
     def _accept(self, listening: socket.socket) -> None:
-        """All that wait, so that none has to be dropped; the loop calls again for those who are left."""
+        """Accept all that wait, so that none has to be dropped; the loop calls again for the rest."""
         own = self._listening[listening]
         left = max(_LEAST, min(_ACCEPTED, self._arrivals.room))
         while left > 0:
@@ -662,7 +662,7 @@ class _Visit:
         return None
 
     def last_word(self) -> bytes:
-        """What is said to a client that waits for its way to open, when there is no more time for that."""
+        """What a client that still waits for its way to open is told when time is up."""
         asked = self._asked
         if asked is None or asked.phase in (Phase.IDLE, Phase.OVER):
             return b""
