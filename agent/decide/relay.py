@@ -563,6 +563,23 @@ def _way_out(upstream: Upstream, owners: Mapping[str, int | None], verdict: Verd
     )
 
 
+def without_passwords(told: Orders, network: Network) -> Orders:
+    """The same, but what this network does not use gets no password here, as in a probe (`may_be_asked`)."""
+
+    def bare(upstream: RelayUpstream) -> RelayUpstream:
+        if upstream.name in network.use:
+            return upstream
+        http, https = (
+            url.without_credentials() if url is not None else None for url in (upstream.http, upstream.https)
+        )
+        return msgspec.structs.replace(upstream, http=http, https=https)
+
+    pac = told.pac
+    if pac is not None:
+        pac = msgspec.structs.replace(pac, known=tuple(map(bare, pac.known)))
+    return msgspec.structs.replace(told, upstreams=tuple(map(bare, told.upstreams)), pac=pac)
+
+
 def follows(before: Orders | None, wanted: Orders, latest: int = 0) -> Orders | None:
     """What is to be written; None: the relay has it already. Another generation is always a later one.
 

@@ -53,6 +53,7 @@ from agent.decide.relay import (
     relay_pac,
     settled_in,
     ways_out,
+    without_passwords,
 )
 from agent.docker.quarantine import Quarantine
 from agent.one_pass.ports import Prober, Relays, Works
@@ -370,6 +371,7 @@ class LocalRelay:
                 await self._end()
             return self._as_it_stands()
         if not (names := self._names(chosen)):
+            self._withhold_passwords(chosen.network)
             return await self.tell_of_bridges()
         await self._tell(names, chosen)
         if await self._learn_bridges():  # which must not keep a switch waiting
@@ -381,6 +383,11 @@ class LocalRelay:
         is_next = not may_start and self._memory.relaying.stage is Stage.GIVEN
         comes_up = is_next and bool(self._units.silent_at(self._wanted()))
         return msgspec.structs.replace(self._as_it_stands(), comes_up=comes_up)
+
+    def _withhold_passwords(self, network: Network) -> None:
+        """It stays as it is where nothing works. But here its proxy's address may be anybody's, as behind a portal."""
+        if (before := self._orders()) is not None:
+            self._put(before, without_passwords(before, network))
 
     def _as_it_stands(self) -> Relayed:
         memory, told = self._memory, self._orders()

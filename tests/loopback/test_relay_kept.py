@@ -736,6 +736,35 @@ async def test_where_nothing_is_chosen_it_goes_on_as_it_was(laptop: Relayed, out
         assert (laptop.orders, laptop.dockerd.runs_with) == (before, RELAY)
 
 
+async def test_where_nothing_works_a_proxy_of_another_network_gets_no_password(laptop: Relayed) -> None:
+    """Whoever runs the café's DNS could say that it is he; the upstream itself stays, as everything does there."""
+    secret = laptop.paths.policy.parent / "office.password"
+    laptop.paths.policy.parent.mkdir(parents=True, exist_ok=True)
+    secret.write_text("s3cr3t")
+    secret.chmod(0o600)
+    named = f'username = "alice"\npassword_file = "/{secret.relative_to(laptop.paths.root)}"\n'
+    laptop.policy(WITH_RELAY.replace("[[network]]", f"{named}\n[[network]]", 1))
+    async with laptop.running() as hand:
+        at_work = laptop.orders
+        assert b"s3cr3t" in laptop.paths.relay_orders.read_bytes()
+
+        laptop.place.snapshot = HOME
+        laptop.place.becomes(direct="portal")
+        await hand.wake()
+        assert names(laptop.orders) == names(at_work)
+        assert b"s3cr3t" not in laptop.paths.relay_orders.read_bytes()
+        withheld = laptop.orders
+        await hand.wake()
+        assert laptop.orders == withheld
+
+        laptop.place.snapshot = at("10.10.0.1")
+        await hand.wake()
+        assert names(laptop.orders) == names(at_work)
+        assert b"s3cr3t" in laptop.paths.relay_orders.read_bytes()
+        told = [one for one in laptop.events() if one == "relay-switched"]
+        assert len(told) == 1
+
+
 async def test_relay_json_stays_when_the_agent_stops_and_the_next_one_goes_on_from_there(laptop: Relayed) -> None:
     laptop.policy(WITH_RELAY)
     async with laptop.running():

@@ -42,6 +42,7 @@ from agent.decide.relay import (
     ports_of,
     settled_in,
     ways_out,
+    without_passwords,
 )
 from agent.values.condition import Code
 from agent.values.listening import Backlog
@@ -422,6 +423,20 @@ def test_it_gets_no_password_that_was_refused_also_where_there_is_no_other_way(o
     assert (told.http, told.https) == (without, without)
     assert told.https is not None
     assert told.https.credentials is None
+
+
+def test_what_this_network_uses_keeps_its_password() -> None:
+    there = url("http://alice:pass@proxy:3128")
+    home, corp = RelayUpstream("home", there, there), RelayUpstream("corp", there, there, no_proxy=(".corp",))
+    told = Orders(3, (home, corp, RelayUpstream("direct")), pac=RelayPac("pac", "", "", known=(home, corp)))
+
+    withheld = without_passwords(told, OFFICE)
+
+    bare = RelayUpstream("home", url("http://proxy:3128"), url("http://proxy:3128"))
+    assert withheld.upstreams == (bare, corp, RelayUpstream("direct"))
+    assert withheld.pac is not None
+    assert withheld.pac.known == (bare, corp)
+    assert without_passwords(withheld, OFFICE) == withheld
 
 
 def test_another_generation_is_a_later_one_and_the_same_is_not_written_again() -> None:
