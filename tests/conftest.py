@@ -7,9 +7,11 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 from agent.audit.facts import Plain
 from agent.audit.record import Record
@@ -37,13 +39,30 @@ if (folder := in_memory()) is not None:
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 HERE = Path(__file__)
+LOOPBACK = "tests/loopback"  # as `make check` has it: without laptops
 
 
 @pytest.hookimpl(optionalhook=True)  # of xdist, which a single test does without
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     cores = len(os.sched_getaffinity(0))
     # Loopback tests mostly wait, and some for seconds. So do laptops, but each is a whole system.
-    return cores * 3 if config.args == ["tests/loopback"] or os.geteuid() != 0 else cores * 5 // 2
+    return cores * 3 if config.args == [LOOPBACK] or os.geteuid() != 0 else cores * 5 // 2
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Test by test to whoever is free, but for the files that make something once for all of theirs."""
+    if config.args != [LOOPBACK]:
+        return None
+    whole = {file.name for file in (HERE.parent / "loopback").glob("test_*.py") if 'scope="module"' in file.read_text()}
+
+    def unit(test: str) -> str:
+        file = test.partition("::")[0]
+        return file if Path(file).name in whole else test
+
+    scheduler = LoadScopeScheduling(config, log)
+    scheduler._split_scope = unit
+    return scheduler
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
