@@ -193,7 +193,7 @@ def lines(found: Sheet) -> list[str]:
     """The sheet for a screen, or for a file."""
     shown = [f"# {found.title}: {found.upstream}, {found.proxy}"]
     if found.is_kept:
-        shown.append("# The agent keeps this by itself where it runs. By hand it is:")
+        shown.append("# Where the agent runs, it does this by itself. By hand:")
     if found.hides_password:
         shown.append(f"# {_USER} and {_PASSWORD.reveal()} must be filled in; --show-secrets prints them")
     for number, way in enumerate(found.ways):
@@ -201,7 +201,7 @@ def lines(found: Sheet) -> list[str]:
     if found.client is not None:
         shown += ["", "# Containers and builds, in the file of the client:", *_places(found.client.files)]
         shown += ["", *found.client.lines]
-    remarks = [*(f"# Note: {note}" for note in found.notes), *(f"# Does nothing there: {one}" for one in found.ignored)]
+    remarks = [*(f"# Note: {note}" for note in found.notes), *(f"# No effect there: {one}" for one in found.ignored)]
     return [*shown, "", *remarks] if remarks else shown
 
 
@@ -220,7 +220,7 @@ def _of(way: Steps) -> list[str]:
         shown += ["# Run:", ""]
     shown += way.lines
     shown += ["", "# Then:", "", *way.after] if way.after else []
-    return [*shown, "", "# To see it:", "", *way.check]
+    return [*shown, "", "# To check:", "", *way.check]
 
 
 def _places(files: tuple[File, ...]) -> list[str]:

@@ -372,8 +372,8 @@ def becomes(said: Said) -> str:
 _BECOMES: Final = {
     Kind.PERSON: "it goes into the policy",
     Kind.FLAGS: "these flags override everything that the agent writes: remove them",
-    Kind.DAEMON_JSON: "the agent changes it there; `restore` restores it",
+    Kind.DAEMON_JSON: "the agent changes it there; `restore` undoes that",
     Kind.UNIT: "it stays, and the agent's values are read after it and override it",
-    Kind.CLIENT: "the agent changes it there; `restore` restores it",
+    Kind.CLIENT: "the agent changes it there; `restore` undoes that",
     Kind.ELSEWHERE: "it stays; Docker does not read it",
 }

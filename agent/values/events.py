@@ -376,7 +376,7 @@ class DockerStarted(Facts, frozen=True, kw_only=True):
     """
 
     event = Event.DOCKER_STARTED
-    sentence = "Docker runs[ with {effective}][, started at {started_at}][ by {cause}][: {because}]"
+    sentence = "Docker runs[ with {effective}][, started by {cause}][, since {started_at}][: {because}]"
     brief = "docker started"
     severity = Severity.NOTICE
     unit: str

@@ -108,7 +108,7 @@ def _drop_in(folder: str, unit: str, *, sudo: str = "sudo ", manager: str = "") 
         before=(f"{sudo}mkdir -p {folder}/{unit}.service.d",),
         after=(f"{sudo}{systemctl} daemon-reload", f"{sudo}{systemctl} restart {unit}"),
         check=(f"{systemctl} show --property=Environment {unit}",),
-        when="every Docker; any user can read what is there: systemctl show",
+        when="any Docker; any user can read these values with systemctl show",
     )
 
 

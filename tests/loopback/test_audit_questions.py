@@ -77,7 +77,7 @@ def test_at_says_what_was_so_and_by_which_records(day: Host) -> None:
         "http://proxy.test:3128",
         f"            2  2026-03-01 09:30:00  network-changed   The network changed: home; {MATCHED}",
         "            3  2026-03-01 09:30:00  upstream-chosen   Chose direct in home: first of direct",
-        "            4  2026-03-01 09:30:02  docker-started    Docker runs with direct by agent",
+        "            4  2026-03-01 09:30:02  docker-started    Docker runs with direct, started by agent",
         "            5  2026-03-01 09:30:02  docker-restarted  Docker restarted (0.7 s): to run with direct; none runs",
         "            8  2026-03-01 11:30:00  pinned            Pinned to corp",
         "            9  2026-03-01 11:30:00  restart-deferred  The restart of Docker waits: 3 containers run; "
@@ -109,7 +109,7 @@ def test_at_says_that_nothing_is_known_where_no_agent_ran(day: Host) -> None:
         f"  docker       {unknown} direct",
         f"  policy       {unknown} abababababab",
     ]
-    assert "  note         the log's newest record is of 2026-03-01 12:30:00" in out
+    assert "  note         the log's newest record is from 2026-03-01 12:30:00" in out
 
 
 def test_at_before_the_log_nothing_is_known(day: Host) -> None:
@@ -194,7 +194,7 @@ def test_what_docker_ran_with_and_where(day: Host) -> None:
         "2026-03-01 09:30:00 to 2026-03-01 09:30:02, 2.0 s: http://proxy.test:3128 in home (record 1)",
         "2026-03-01 09:30:02 to 2026-03-01 12:30:00, 2 h 59 min: direct in home, started by the agent (record 4)",
         "2026-03-01 12:30:00 to 2026-03-01 13:30:00, 1 h 0 min: not known: no agent ran (record 4)",
-        "4 stretches, 3 h 30 min in all; 1 h 0 min are not known",
+        "4 periods, 3 h 30 min in all; 1 h 0 min are not known",
     ]
 
 
@@ -204,7 +204,7 @@ def test_whether_docker_was_ever_direct_at_the_office(day: Host) -> None:
     assert day.audit(*asked, "--network", "office")[1] == ["never, as far as is known; 1 h 0 min are not known"]
     assert [line.partition(" (")[0] for line in day.audit(*asked, "--network", "home")[1]] == [
         "2026-03-01 09:30:02 to 2026-03-01 12:30:00, 2 h 59 min: direct in home, started by the agent",
-        "1 stretch, 2 h 59 min in all; 1 h 0 min are not known",
+        "1 period, 2 h 59 min in all; 1 h 0 min are not known",
     ]
     (one,) = map(json.loads, day.audit(*asked, "--network", "home", "--json")[1])
     assert (one["runs"], one["network"], one["begin"], one["record"]) == ("direct", "home", "2026-03-01T04:00:02Z", 4)

@@ -15,7 +15,8 @@ from agent.cli.printing import Colour, entry
 
 AT, NAME = "2026-03-01 09:12:04", "docker-started"
 LONG = (
-    "Docker runs with http://proxy.corp.example:3128, started at 09:12:03 by others: it crashed, and systemd started it"
+    "Docker runs with http://proxy.corp.example:3128, started by others, since 09:12:03: "
+    "it crashed, and systemd started it"
 )
 
 
@@ -49,8 +50,8 @@ def test_a_record_has_80_columns_and_goes_on_below_its_name(monkeypatch: pytest.
 
     assert text == (
         "2026-03-01 09:12:04  docker-started    Docker runs with\n"
-        "                     http://proxy.corp.example:3128, started at 09:12:03 by\n"
-        "                     others: it crashed, and systemd started it\n"
+        "                     http://proxy.corp.example:3128, started by others, since\n"
+        "                     09:12:03: it crashed, and systemd started it\n"
     )
 
 

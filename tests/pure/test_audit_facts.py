@@ -145,7 +145,7 @@ def test_a_text_loses_what_stands_before_the_host_of_a_url(text: str, shown: str
         pytest.param(
             Event.DOCKER_STARTED,
             {"cause": "others", "started_at": "2026-03-01T13:58:40.512087Z"},
-            "Docker runs, started at 2026-03-01T13:58:40Z by others",
+            "Docker runs, started by others, since 2026-03-01T13:58:40Z",
             id="to-the-second",
         ),
         pytest.param(

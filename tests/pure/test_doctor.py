@@ -740,7 +740,7 @@ def test_a_condition_is_told_to_whom_pulls_fail(
     ("condition", "where", "what"),
     [
         (Condition(Code.UNREACHABLE, "nothing works (office timeout, direct dns): nothing is changed"), "this network",
-         "no upstream of the policy leads to a registry from here: office timeout, direct dns"),
+         "no upstream of the policy reaches a registry from here: office timeout, direct dns"),
         (Condition(Code.UNSTEADY, "the network keeps changing"), "this network", "the network keeps changing"),
         (Condition(Code.ENGINE_DOWN, "Docker is down"), "Docker", "Docker is down"),
         (Condition(Code.FILES_UNWATCHED, "/home cannot be watched"), "the agent", "/home cannot be watched"),

@@ -255,7 +255,7 @@ def test_docker_desktop_as_it_is_printed() -> None:
         "",
         "docker desktop start",
         "",
-        "# To see it:",
+        "# To check:",
         "",
         "docker pull hello-world",
         "",
@@ -278,8 +278,8 @@ def test_docker_desktop_as_it_is_printed() -> None:
         "# Note: A proxy for containers that is set in Docker Desktop itself overrides these: ContainersProxyHTTPMode and"
         " ContainersOverrideProxy… in the same file, or Settings, Resources, Proxies",
         "# Note: SOCKS needs a Business subscription",
-        "# Does nothing there: proxies in daemon.json (~/.docker/daemon.json): Docker Desktop does not read them",
-        "# Does nothing there: ~/.docker/config/daemon.json: nobody reads that file",
+        "# No effect there: proxies in daemon.json (~/.docker/daemon.json): Docker Desktop does not read them",
+        "# No effect there: ~/.docker/config/daemon.json: nobody reads that file",
     ]
 
 

@@ -103,7 +103,7 @@ def at(path: Path, then: dt.datetime, *, agent_runs: bool) -> Then:
         first = first or account.last
     look(account.now(agent_runs=agent_runs))
     if account.last is not None and then > account.last:
-        notes[f"the log's newest record is of {when.local(account.last)}"] = None
+        notes[f"the log's newest record is from {when.local(account.last)}"] = None
     # Of a time that was twice only the later one: what was so at the first had ended by then.
     latest = max((span.run for span in spans.values()), default=0)
     spans = {key: span for key, span in spans.items() if span.run == latest}

@@ -71,7 +71,7 @@ def _line(row: Ran, begin: dt.datetime, end: dt.datetime, *, is_now: bool, is_on
 
 def _together(shown: int, ran_s: float, unknown_s: float) -> str:
     unknown = f"; {when.length(unknown_s)} are not known" if unknown_s else ""
-    stretches = "1 stretch" if shown == 1 else f"{shown} stretches"
+    stretches = "1 period" if shown == 1 else f"{shown} periods"
     return f"{stretches}, {when.length(ran_s)} in all{unknown}" if shown else f"never, as far as is known{unknown}"
 
 

@@ -90,7 +90,7 @@ def _top_level(reality: Reality) -> Iterator[Finding]:
             is_broken=False,
             where=reality.daemon_json_path,
             what=f"has {', '.join(names)} at the top level",
-            why='they have no effect, and dockerd does not say so: it reads them only inside "proxies"',
+            why='dockerd reads proxies only inside "proxies", and does not say that it ignores these',
             command="Put the proxy into the policy as the url of an upstream, and remove these keys",
         )
 

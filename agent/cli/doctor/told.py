@@ -71,7 +71,7 @@ def told(condition: Condition, around: Around) -> Told:
     if condition.code is Code.CLIENT_NO_CREDENTIALS:
         return _no_credentials(around.policy)
     if condition.code is Code.UNREACHABLE and (tried := _NOTHING_WORKS.fullmatch(condition.text)):
-        what = f"no upstream of the policy leads to a registry from here: {tried[1]}"
+        what = f"no upstream of the policy reaches a registry from here: {tried[1]}"
         return msgspec.structs.replace(plain, what=what)
     if condition.code is Code.BLOCKED and reality is not None and reality.flags.names:
         what = f"dockerd is started with {', '.join(reality.flags.names)}: that overrides whatever the agent writes"
