@@ -51,6 +51,10 @@ class Request(msgspec.Struct, frozen=True):
     is_chunked: bool = False  # the body's length is not known beforehand
     upgrade: bytes = b""  # the protocol that is offered instead of HTTP
 
+    @property
+    def has_body(self) -> bool:
+        return self.is_chunked or any(name.lower() == b"content-length" for name, _ in self.headers)
+
 
 class Piece(msgspec.Struct, frozen=True):
     """Of the body."""
@@ -315,8 +319,12 @@ def _broken(error: h11.RemoteProtocolError) -> Refusal:
 def _whole_url(request: h11.Request) -> Request | Refusal:
     """What is asked of us as a proxy. Raises Doubtful."""
     target = request.target
-    if request.method == b"TRACE":  # shows a client what is added on the way, such as our password for the upstream
+    # Squid takes a method in any case for the same one.
+    method = request.method.upper()
+    if method == b"TRACE":  # shows a client what is added on the way, such as our password for the upstream
         return Refusal(405, "TRACE is not forwarded")
+    if method in (b"CONNECT", b"HEAD") and method != request.method:  # there is more to these than the word
+        return refusals.malformed(f"{method.decode('ascii')} in another spelling")
     whole = _ABSOLUTE.fullmatch(target)
     if whole is None:
         return _no_http_url(target)

@@ -93,6 +93,7 @@ class ByOrders:
             source=self._source,
             peer=self._peer,
             is_tunnel=False,
+            is_switch=bool(request.upgrade),
             is_roots=self._is_roots,
         )
 
@@ -274,7 +275,8 @@ class Forwarding:
             result = await self._both_ways(opened, outward, body)
             if isinstance(result, Failed) and result.wants_password and opened.is_to_proxy:
                 self._opener.note_refused(opened.way, result.what)
-            is_kept = result is Result.TUNNEL or (result is Result.NEXT and outward.is_reusable)
+            is_next = result is Result.NEXT and outward.is_reusable and not request.upgrade
+            is_kept = is_next or result is Result.TUNNEL
             if is_kept:
                 self._kept = _Kept(request.host, request.port, opened)
             return result
@@ -511,8 +513,8 @@ def _length(request: Request) -> int | None:
 
 
 def _is_repeatable(request: Request) -> bool:
-    has_body = request.is_chunked or any(name.lower() == b"content-length" for name, _ in request.headers)
-    return request.method in _REPEATABLE and not has_body
+    """On a connection that was opened for another one. What may switch is opened in its own way."""
+    return request.method in _REPEATABLE and not request.has_body and not request.upgrade
 
 
 def _is_end(event: Event) -> bool:

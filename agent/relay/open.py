@@ -60,6 +60,7 @@ class Asked(msgspec.Struct, frozen=True):
     source: Source
     peer: str  # its address
     is_tunnel: bool = True  # else it is a request for an http URL
+    is_switch: bool = False  # and that offers another protocol: what follows it may be anything
     is_roots: Callable[[], bool] = lambda: False  # whether root of this host wants it, as dockerd is
 
 
@@ -209,7 +210,7 @@ class Opening:
         for tried, why in failed:
             self._note(tried, why)
         first, why = failed[0]
-        raise NotOpened(_told(first, why), first.upstream) from why
+        raise NotOpened(_told(asked, first, why), first.upstream) from why
 
     async def _possible(self, asked: Asked, ways: Ways) -> tuple[Way, ...]:
         pac = ways.orders.pac
@@ -302,7 +303,9 @@ class Opening:
 
         ground = Ground(resolve, connect)
         guard = Guard(way.owner, _Owner(way.owner, way.owner_uid)) if way.owner else None
-        is_to_proxy = not asked.is_tunnel and not proxy.scheme.is_socks
+        # A proxy may pass a 101 on and then read what follows as the next request to itself (FACTS 248). So whatever
+        # may become something else is asked for as browsers do, by CONNECT: then it is a tunnel for the proxy as well.
+        is_to_proxy = not (asked.is_tunnel or asked.is_switch or proxy.scheme.is_socks)
         if proxy.scheme is Scheme.HTTPS:
             via = Via(proxy, self._tls(ways.orders.ca_file), ground=ground, guard=guard)
             if is_to_proxy:
@@ -428,9 +431,10 @@ def _is_the_ways(way: Way, failure: StreamFailed) -> bool:
     return is_not_reached or failure.outcome in (Outcome.PROXY_AUTH, Outcome.PORTAL, Outcome.NO_ROUTE)
 
 
-def _told(way: Way, failure: StreamFailed) -> Refusal:
+def _told(asked: Asked, way: Way, failure: StreamFailed) -> Refusal:
     if failure.outcome is Outcome.TIMEOUT:
         return refusals.too_late(way.upstream, failure.evidence)
     if failure.outcome is Outcome.PROXY_DENIED:
-        return Refusal(403, f"through {way.upstream}: {failure.evidence}")
+        needs = ", which an Upgrade needs" if asked.is_switch else ""
+        return Refusal(403, f"through {way.upstream}: {failure.evidence}{needs}")
     return refusals.no_way(way.upstream, failure.evidence)

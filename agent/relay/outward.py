@@ -91,7 +91,11 @@ class Outward:
         ]
         if asked.is_chunked:
             headers.append((b"Transfer-Encoding", b"chunked"))
-        if asked.upgrade:
+        if self._form.is_to_proxy:
+            # No Upgrade: it would be the proxy that switches, or that only seems to. And a proxy that does not read the
+            # body of a GET, say, would take it for the next request: so there is none.
+            headers += [(b"Connection", b"close")] if asked.has_body else []
+        elif asked.upgrade:
             headers += [(b"Connection", b"Upgrade"), (b"Upgrade", asked.upgrade)]
         return self._http.send(h11.Request(method=asked.method, target=path, headers=headers))
 

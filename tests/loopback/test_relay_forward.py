@@ -172,6 +172,16 @@ async def test_requests_to_one_host_share_a_connection() -> None:
         assert origin.accepted == 1
 
 
+async def test_what_may_switch_takes_no_connection_of_another_request_and_leaves_none() -> None:
+    """By a proxy it goes in a tunnel, which is opened for it alone."""
+    relay = Relay()
+    async with Origin(answer(b"one")) as origin, relay.connected() as client:
+        for number, headers in enumerate((b"", b"Connection: Upgrade\r\nUpgrade: websocket\r\n", b""), 1):
+            await say(client, asking(origin, headers=headers))
+            await hear(client, b"one")
+            assert origin.accepted == number
+
+
 async def test_another_host_gets_a_connection_of_its_own() -> None:
     relay = Relay()
     async with Origin(answer(b"one")) as first, Origin(answer(b"two")) as second, relay.connected() as client:

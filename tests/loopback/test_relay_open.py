@@ -145,6 +145,22 @@ async def test_for_a_request_the_proxy_itself_is_opened_and_by_socks_the_server(
         assert await echoed(opened) == b"answer"
 
 
+async def test_what_may_become_another_protocol_is_a_tunnel_for_the_proxy_as_well() -> None:
+    switching = Asked("end.test", 80, Source.CONTAINERS, "172.17.0.2", is_tunnel=False, is_switch=True)
+    async with echo() as end, HttpProxy({"end.test:80": end}) as proxy:
+        opened = await Setting({}).open(switching, by("corp", proxy.url()))
+
+        assert not opened.is_to_proxy
+        assert await echoed(opened) == b"hello"
+
+    async with Says(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n") as squid:  # ports but 443, as it comes
+        with pytest.raises(NotOpened) as told:
+            await Setting().open(switching, by("corp", squid.url()), DIRECT)
+    refusal = told.value.refusal
+    assert refusal.status == 403
+    assert refusal.reason.endswith("403 Forbidden to CONNECT, which an Upgrade needs")
+
+
 async def test_what_came_with_the_proxys_answer_is_not_lost() -> None:
     async with Says(b"HTTP/1.1 200 OK\r\n\r\nfirst words", stays=True) as proxy:
         opened = await Setting().open(docker("end.test", 443), by("corp", proxy.url()))

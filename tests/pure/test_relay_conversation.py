@@ -213,7 +213,9 @@ REFUSED = [
     pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", 400, "this is a proxy", id="not-to-a-proxy"),
     pytest.param(b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", 400, "this is a proxy", id="options-of-ourselves"),
     pytest.param(b"GET a:80 HTTP/1.1\r\nHost: a\r\n\r\n", 400, "this is a proxy", id="authority-for-GET"),
-    pytest.param(b"connect a:80 HTTP/1.1\r\nHost: a\r\n\r\n", 400, "this is a proxy", id="methods-have-their-case"),
+    pytest.param(
+        b"connect a:80 HTTP/1.1\r\nHost: a\r\n\r\n", 400, "CONNECT in another spelling", id="methods-have-their-case"
+    ),
     pytest.param(b"GET https://a/ HTTP/1.1\r\nHost: a\r\n\r\n", 400, "https needs CONNECT", id="https"),
     pytest.param(b"GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n", 400, "ftp needs CONNECT", id="ftp"),
     pytest.param(b"GET http://a/#b HTTP/1.1\r\nHost: a\r\n\r\n", 400, "a URL with a fragment", id="fragment"),
@@ -229,6 +231,11 @@ REFUSED = [
     pytest.param(b"GET http://a/ HTTP/0.9\r\nHost: a\r\n\r\n", 505, "only HTTP/1.0", id="version-0.9"),
     pytest.param(b"GET http://a/\r\n\r\n", 400, "broken HTTP", id="no-version"),
     pytest.param(b"TRACE http://a/ HTTP/1.1\r\nHost: a\r\n\r\n", 405, "TRACE is not forwarded", id="trace"),
+    pytest.param(
+        b"tRaCe http://a/ HTTP/1.1\r\nHost: a\r\n\r\n", 405, "TRACE is not forwarded", id="trace-as-Squid-reads-it"
+    ),
+    pytest.param(b"head http://a/ HTTP/1.1\r\nHost: a\r\n\r\n", 400, "HEAD in another spelling", id="head"),
+    pytest.param(b"Connect http://a/ HTTP/1.1\r\nHost: a\r\n\r\n", 400, "CONNECT in another spelling", id="connect"),
     pytest.param(
         b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n", 400, "CONNECT with a body", id="body"
     ),
