@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from agent.decide.relay import is_the_relay
 from agent.values.condition import Code, Condition
 from agent.values.listening import Listener, loopback_addresses, on_the_bridge, on_this_host
 from agent.values.policy import Upstream
@@ -28,6 +29,7 @@ class Bridge(msgspec.Struct, frozen=True):
     unknown: str = ""  # why it is not known who listens
     heard_at: str = ""  # the host's own address that it leads to; '': it is one itself, that of a bridge here
     is_closed: bool = False  # there is no such address: Docker's bridge is in a network of its own
+    is_none: bool = False  # nor is there without a default bridge, which daemon.json may forbid
 
     def on_loopback(self, upstream: Upstream) -> tuple[ProxyUrl, ...]:
         """The upstream's URLs that containers need another address for."""
@@ -66,6 +68,8 @@ def obstacle(upstream: Upstream, bridge: Bridge) -> Obstacle | None:
     ports = sorted({url.port for url in urls})
     if urls and bridge.is_closed:
         return _closed(upstream)
+    if urls and bridge.is_none:
+        return _none(upstream)
     if urls and bridge.unknown:
         return _unknown(upstream, bridge, _places(bridge.ends_at, ports))
     for url in urls:
@@ -120,6 +124,15 @@ def _closed(upstream: Upstream) -> Obstacle:
     )
 
 
+def _none(upstream: Upstream) -> Obstacle:
+    return _obstacle(
+        f"{upstream.name} is on loopback, and Docker has no default bridge",
+        f"{upstream.name} is on this host's loopback, and Docker has no default bridge, by whose address all containers"
+        ' could reach it: daemon.json says "bridge": "none"',
+        f"Remove that, or set {other_way(upstream)}",
+    )
+
+
 def _unknown(upstream: Upstream, bridge: Bridge, where: str) -> Obstacle:
     return _obstacle(
         f"{upstream.name} is on loopback, and it is not known who listens on {where}",
@@ -130,6 +143,8 @@ def _unknown(upstream: Upstream, bridge: Bridge, where: str) -> Obstacle:
 
 def other_way(upstream: Upstream, to: str = "") -> str:
     """The key by which containers get something else. What a PAC names is no table of the policy, and has none."""
+    if is_the_relay(upstream):
+        return 'relay.listen = ["loopback"]: clients then get the upstreams themselves'
     return f"upstream.{upstream.name}.container_url{to}" if not upstream.named_by else "relay.enable = true"
 
 

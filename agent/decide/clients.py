@@ -94,7 +94,8 @@ def for_clients(
     drops_all = around.drops_all
     if upstream.is_direct:
         return Wanted(Intent.SET, "direct: no proxy")
-    if bridge.address is None and not bridge.is_closed and bridge.on_loopback(upstream):
+    is_known = bridge.address is not None or bridge.is_closed or bridge.is_none
+    if not is_known and bridge.on_loopback(upstream):
         because = f"{upstream.name} is on loopback, and the address of Docker's bridge is not known"
         return Wanted(Intent.LEAVE, because)
     if found := obstacle(upstream, bridge):

@@ -357,6 +357,11 @@ def as_upstream(port: int) -> Upstream:
     return Upstream(RELAY, http=url, https=url)
 
 
+def is_the_relay(upstream: Upstream) -> bool:
+    """One of the policy's on loopback that has its name, and nothing else, looks the same."""
+    return upstream.http is not None and upstream == as_upstream(upstream.http.port)
+
+
 def for_docker(relay: Relay) -> Settings:
     """What dockerd is given: the same for every choice, for ever."""
     return for_dockerd(as_upstream(relay.port), _ALWAYS)

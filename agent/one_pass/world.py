@@ -478,7 +478,7 @@ def way_to_host(paths: Paths, config_file: ConfigFile, vantage: Vantage) -> Brid
     if not paths.layout.bridge_is_here:
         return Bridge(is_closed=True)
     bridge = _default_bridge(config_file)
-    return Bridge(bridge_address(bridge) if bridge is not None else None)
+    return Bridge(bridge_address(bridge)) if bridge is not None else Bridge(is_none=True)
 
 
 def container_dns(paths: Paths, config_file: ConfigFile) -> ContainerDns:

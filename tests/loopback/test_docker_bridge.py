@@ -147,7 +147,7 @@ SHUT = Vantage(is_host=False, gateway="10.0.2.2", is_closed=True)
         pytest.param(Vantage(is_host=False), OWN, Bridge(is_closed=True), id="own-without-a-gateway"),
         pytest.param(SHUT, OWN, Bridge(is_closed=True), id="own-closed"),
         pytest.param(HOST, OWN, Bridge(is_closed=True), id="only-its-bridge-is-elsewhere"),
-        pytest.param(HOST, Layout(), Bridge(), id="the-systems-without-a-bridge"),
+        pytest.param(HOST, Layout(), Bridge(is_none=True), id="the-systems-without-a-bridge"),
     ],
 )  # fmt: skip
 def test_the_way_of_containers_to_this_host(tmp_path: Path, vantage: Vantage, layout: Layout, way: Bridge) -> None:

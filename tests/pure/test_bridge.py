@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from agent.decide.bridge import Bridge, Obstacle, obstacle
+from agent.decide.relay import as_upstream, is_the_relay
 from agent.values.condition import Code
 from agent.values.listening import Listener
 from agent.values.policy import Upstream
@@ -202,3 +203,12 @@ def test_where_there_is_no_way_it_is_said_and_other_upstreams_need_none() -> Non
     assert found.because == "local is on loopback, which containers of this Docker cannot reach"
     assert "container_url" in found.condition.remedy
     assert obstacle(local("proxy.corp"), closed) is None
+
+
+@pytest.mark.parametrize("none", [Bridge(is_none=True), Bridge(GATEWAY)])
+def test_for_the_relay_no_key_is_named_that_it_does_not_have(none: Bridge) -> None:
+    found = obstacle(as_upstream(3130), none)
+
+    assert found is not None
+    assert 'set relay.listen = ["loopback"]: clients then get the upstreams themselves' in found.condition.remedy
+    assert not is_the_relay(local())

@@ -151,6 +151,8 @@ def test_what_clients_should_have(way: Upstream, clients: Clients, docker0: Brid
         pytest.param(DIRECT_UPSTREAM, UNKNOWN, Intent.SET, "direct: no proxy", id="direct"),
         pytest.param(upstream("http://127.0.0.1:7890"), CLOSED, Intent.WITHDRAW, "office is on loopback, which containers of this Docker cannot reach", id="no-way-from-another-network"),
         pytest.param(upstream("http://p:1"), CLOSED, Intent.SET, "office", id="elsewhere-from-another-network"),
+        pytest.param(upstream("http://127.0.0.1:7890"), Bridge(is_none=True), Intent.WITHDRAW, "office is on loopback, and Docker has no default bridge", id="no-bridge"),
+        pytest.param(upstream("http://p:1"), Bridge(is_none=True), Intent.SET, "office", id="elsewhere-without-a-bridge"),
         pytest.param(upstream("http://127.0.0.1:7890"), BY_GATEWAY, Intent.SET, "office: on loopback, and answers on 127.0.0.1, which is 10.0.2.2 to containers", id="by-a-gateway"),
     ],
 )  # fmt: skip
