@@ -31,7 +31,7 @@ async def end_relay(paths: Paths, policy: Policy, record: Record) -> tuple[str, 
     if (where := units.where()) is None:
         return ()
     if restart := await restart_that_ends_the_relay(paths, policy):
-        way = f"After a restart of Docker ({restart}) run: docker-proxy-agent restore"
+        way = f"After restarting Docker ({restart}), run: docker-proxy-agent restore"
         return (f"relay        stays, since Docker still runs with its address. {way}",)
     things: Sequence[StaleShown] = ()
     with contextlib.suppress(AgentError):  # as where Docker does not run: `stale` says so
@@ -43,7 +43,7 @@ async def end_relay(paths: Paths, policy: Policy, record: Record) -> tuple[str, 
     stopped = "relay        stopped, and disabled at boot"
     if not things:
         return (stopped,)
-    reach = "that reach nothing until they are recreated. See: docker-proxy-agent stale"
+    reach = "which reach nothing until they are recreated. See: docker-proxy-agent stale"
     return (stopped, f"note         there are containers and builders with its address, {reach}")
 
 
@@ -74,5 +74,5 @@ async def say_what_was_made_with_the_relay(paths: Paths, policy: Policy) -> None
         complain(str(error))
         return
     if things:
-        say("note         these were made with the relay's address, and reach nothing until they are recreated:")
+        say("note         these were created with the relay's address, and reach nothing until they are recreated:")
         print_things(things)

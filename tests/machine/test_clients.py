@@ -142,7 +142,7 @@ def _doctor_tells_whom_that_shell_is(laptop: Laptop) -> None:
         assert "shell-proxy" not in said("")
     (found,) = [one for one in json.loads(said(by_buildkit))["findings"] if one["code"] == "shell-proxy"]
     assert found["where"] == TOKENS
-    assert "by the proxy of your shell, which has none: " in found["what"]
+    assert "through the proxy of your shell, which has none: " in found["what"]
     laptop.write(POLICY, before)
 
 

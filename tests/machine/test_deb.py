@@ -179,7 +179,7 @@ def test_it_takes_over_from_make_install_and_is_purged_at_once_with_the_relay_on
 
     assert "systemctl restart docker.service, which stops 1 container" in said
     assert "where nothing listens any more. Run: sudo systemctl restart docker.service" in said
-    assert "made with the relay's address" in said
+    assert "created with the relay's address" in said
     assert "container-1" in said
     assert "the instance of '#4711'" in said
     assert laptop.docker.invocation_id() == docker

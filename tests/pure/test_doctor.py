@@ -327,8 +327,8 @@ def test_a_build_that_gets_no_token_from_this_shell() -> None:
 
     assert by(None, Outcome.OK) == []
     assert told([none, another]) == [(Sign.SHELL_PROXY, BROKEN)] * 2
-    assert none.what.endswith("by the proxy of your shell, which has none: dns (as it says)")
-    assert "socks5h://127.0.0.1:7890, which does not lead there: refused (as it says)" in another.what
+    assert none.what.endswith("through the proxy of your shell, which has none: dns (as it says)")
+    assert "socks5h://127.0.0.1:7890, which does not reach it: refused (as it says)" in another.what
     assert none.command.endswith("export BUILDKIT_NO_CLIENT_TOKEN=1")
 
 

@@ -84,14 +84,14 @@ def judge(ways: Iterable[ShellsWay]) -> Iterator[Finding]:
     for one in ways:
         if one.verdict.is_ok:
             continue
-        leads_not = "which has none" if one.proxy is None else f"{one.proxy}, which does not lead there"
+        leads_not = "which has none" if one.proxy is None else f"{one.proxy}, which does not reach it"
         evidence = f" ({one.verdict.evidence})" if one.verdict.evidence else ""
         yield Finding(
             code=Sign.SHELL_PROXY,
             is_broken=True,
             where=one.tokens,
-            what="`docker build` itself asks there for tokens, by the proxy of your shell, "
+            what="`docker build` itself asks there for tokens, through the proxy of your shell, "
             f"{leads_not}: {one.verdict.outcome.value}{evidence}",
-            why=f'pulls work, by {one.docker}; builds fail with "failed to fetch anonymous token"',
-            command=f"In that shell, and for good in ~/.profile: export {_LEAVES_IT}=1",
+            why=f'pulls work, through {one.docker}; builds fail with "failed to fetch anonymous token"',
+            command=f"Run in that shell, and add to ~/.profile to keep it: export {_LEAVES_IT}=1",
         )
