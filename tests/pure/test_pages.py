@@ -25,7 +25,7 @@ HEADING: Final = re.compile(r"^#{1,6} (.+)$", re.MULTILINE)
 OURS: Final = re.compile(r"(?:^|[ (|])docker-proxy-agent((?: [^|;&)>#]+)?)")
 # In what the agent says: its state, a name, a flag, a number.
 FILLED_IN: Final = re.compile(
-    r"^[A-Z]{4,}\b|…|\d[\d.]*|corp-proxy|elsewhere|--http-proxy|somebody else|\bvia\b|config\.toml"
+    r"^[A-Z]{4,}\b|…|\d[\d.]*|corp-proxy|corp:|elsewhere|--http-proxy|somebody else|\bvia\b|config\.toml"
 )
 MAKE: Final = re.compile(r"(?:^|[ (|])make((?: [a-z-]+)+)")
 
@@ -213,8 +213,12 @@ def test_what_needs_root_is_written_with_sudo(page: str) -> None:
 
 def test_what_the_agent_says_by_troubleshooting_is_what_it_says() -> None:
     """A heading that nobody finds by what stands on the screen is none. What is filled in, such as a name, may be anything."""
-    section = PAGES["docs/troubleshooting.md"].partition("\n## What the agent says\n")[2].partition("\n## ")[0]
-    quoted = re.findall("`([^`]+)`", "\n".join(re.findall(r"(?m)^### (.+)$", section)))
+    agents, relays = (
+        PAGES["docs/troubleshooting.md"].partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+        for title in ("What the agent says", "Nothing gets through the relay")
+    )
+    said_by = (*re.findall(r"(?m)^### (.+)$", agents), *re.findall(r"(?m)^\| (\d.+?) \|", relays))
+    quoted = re.findall("`([^`]+)`", "\n".join(said_by))
     said = re.sub(r'"\s+[rf]*"', "", "\n".join(path.read_text() for path in AGENT.rglob("*.py")))
 
     assert len(quoted) > 20
