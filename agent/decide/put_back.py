@@ -116,8 +116,7 @@ def _edit(path: str, text: str | None, owned: OwnedDaemonJson | None, reality: R
         return (Edit(path, text, None, None),)
     if path.endswith(".conf"):
         # Keep it if a person added a line; our part does nothing without the file that it names.
-        ours = drop_in.drop_in(reality.environment_file_path, reality.systemctl)
-        return (Edit(path, text, None, None),) if text == ours else ()
+        return (Edit(path, text, None, None),) if drop_in.is_ours(text, reality.environment_file_path) else ()
     if owned is None:
         return ()
     after: str | None = daemon_json.put_back(text, daemon_json.originals(owned.original))

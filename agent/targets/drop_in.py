@@ -12,18 +12,28 @@ from typing import Final
 from agent.targets import environment, for_dockerd
 from agent.values.settings import Settings, Texts
 
-_DROP_IN: Final = """\
-# Written by docker-proxy-agent: it keeps Docker's proxy right while this machine moves between networks.
+_BY_US: Final = "# Written by docker-proxy-agent"
+_DROP_IN: Final = f"""\
+{_BY_US}: it keeps Docker's proxy right while this machine moves between networks.
 # The values are in the file below, which overrides every EnvironmentFile= and Environment= before it.
-# To get rid of it: delete this file, then: {systemctl} daemon-reload && {systemctl} restart docker
+# To get rid of it: delete this file, then: {{systemctl}} daemon-reload && {{systemctl}} restart docker
 [Service]
-EnvironmentFile=-{path}
+EnvironmentFile=-{{path}}
 """
 
 
 def drop_in(values_file: str, systemctl: str = "systemctl") -> str:
     """The drop-in that names a file with the values; "-", or a missing file leaves Docker failed (FACTS 11)."""
     return _DROP_IN.format(path=values_file.replace("%", "%%"), systemctl=systemctl)
+
+
+def is_ours(text: str, values_file: str) -> bool:
+    """Whether nobody has added a setting. The comments of another version of the agent say the same in other words."""
+    return text.startswith(_BY_US) and _settings(text) == _settings(drop_in(values_file))
+
+
+def _settings(text: str) -> list[str]:
+    return [line for line in text.split("\n") if line.strip() and not line.startswith(("#", ";"))]
 
 
 _HEAD: Final = "# Written by docker-proxy-agent; changes are overwritten. Empty values mean: no proxy.\n"

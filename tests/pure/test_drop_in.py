@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.targets.drop_in import drop_in, edit, read
+from agent.targets.drop_in import drop_in, edit, is_ours, read
 from agent.targets.environment import parse
 from agent.values.secret import Secret
 from agent.values.settings import DIRECT, Credentials, ProxyUrl, Scheme, Settings, settings
@@ -102,3 +102,26 @@ def test_the_drop_in_is_a_unit_file_with_one_setting_and_says_how_to_be_rid_of_i
 
 def test_a_percent_in_the_path_is_no_specifier() -> None:
     assert "EnvironmentFile=-/home/a%%h/dockerd.env\n" in drop_in("/home/a%h/dockerd.env")
+
+
+OLDER = """\
+# Written by docker-proxy-agent: it keeps Docker's proxy right while this machine moves between networks.
+# To be rid of it: delete this file.
+[Service]
+EnvironmentFile=-/etc/docker-proxy-agent/dockerd.env
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param(drop_in("/etc/docker-proxy-agent/dockerd.env"), True, id="this-version"),
+        pytest.param(drop_in("/etc/docker-proxy-agent/dockerd.env", "systemctl --user"), True, id="a-users-own"),
+        pytest.param(OLDER, True, id="another-version"),
+        pytest.param(OLDER + "Environment=A=b\n", False, id="a-persons-line"),
+        pytest.param(OLDER.replace("/etc/", "/srv/"), False, id="another-file"),
+        pytest.param(OLDER.partition("\n")[2], False, id="a-persons-own"),
+    ],
+)
+def test_whose_a_drop_in_is(text: str, expected: bool) -> None:
+    assert is_ours(text, "/etc/docker-proxy-agent/dockerd.env") == expected
