@@ -304,9 +304,9 @@ class LocalRelay:
         return self._memory.way
 
     def _kept_way(self) -> Way:
-        """As far as the policy has it still."""
-        way = self._way_on_disk()
-        known = tuple(name for name in way.upstreams if name in self._policy.upstreams)
+        """As far as the policy has it still. A name that is a PAC's by now would be a way without a proxy."""
+        way, upstreams = self._way_on_disk(), self._policy.upstreams
+        known = tuple(name for name in way.upstreams if name in upstreams and not upstreams[name].is_pac)
         return Way(way.network, known) if known[:1] == way.upstreams[:1] else Way()
 
     def _tell_of_no_upstream(self, network: Network | None = None) -> None:

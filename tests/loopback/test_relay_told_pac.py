@@ -201,6 +201,24 @@ async def test_nor_is_it_where_the_other_way_or_the_upstream_fails(laptop: WithP
         assert "relay-failed" not in laptop.conditions()
 
 
+async def test_what_a_pause_kept_by_a_name_that_is_a_pacs_by_now_is_no_way(laptop: WithPac) -> None:
+    """It would be one without a proxy, past the company's."""
+    laptop.policy(POLICY.replace(PAC, '[upstream.corp]\nurl = "http://corp:3128"\n'))
+    laptop.place.becomes(corp="ok")
+    async with laptop.running():
+        await laptop.asks(Command.PAUSE)
+        assert [(one.name, one.https is None) for one in laptop.orders.upstreams][:1] == [("corp", False)]
+    laptop.policy(POLICY)
+    laptop.place.becomes(corp="refused")
+    laptop.restarted()
+    laptop.paths.relay_orders.unlink()
+    async with laptop.running() as hand:
+        assert "corp" not in [one.name for one in laptop.orders.upstreams]
+        await hand.wake()
+        assert "corp" not in [one.name for one in laptop.orders.upstreams]
+        assert laptop.orders.pac is not None
+
+
 async def test_after_a_boot_a_paused_agent_has_the_pac_asked_before_it_tells_of_a_way(laptop: WithPac) -> None:
     """What a PAC says for each host is more than the names of upstreams."""
     laptop.policy(POLICY)
