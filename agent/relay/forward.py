@@ -52,7 +52,7 @@ class Opener(Protocol):
     async def may_follow(self, request: Request, kept: Opened) -> bool:
         """Whether the request may take a connection that was opened for the same host and port before."""
 
-    def note_refused(self, way: Way, evidence: str) -> None:
+    def note_refused(self, request: Request, way: Way, evidence: str) -> None:
         """A proxy wants another password."""
 
 
@@ -82,9 +82,9 @@ class ByOrders:
     async def may_follow(self, request: Request, kept: Opened) -> bool:
         return self._ways() is self._opened_by and await self._opening.may_follow(self._asked(request), kept)
 
-    def note_refused(self, way: Way, evidence: str) -> None:
+    def note_refused(self, request: Request, way: Way, evidence: str) -> None:
         if self._opened_by is not None:
-            self._opening.note_refused(way, evidence, self._opened_by)
+            self._opening.note_refused(self._asked(request), way, self._opened_by, evidence)
 
     def _asked(self, request: Request) -> Asked:
         return Asked(
@@ -274,7 +274,7 @@ class Forwarding:
         try:
             result = await self._both_ways(opened, outward, body)
             if isinstance(result, Failed) and result.wants_password and opened.is_to_proxy:
-                self._opener.note_refused(opened.way, result.what)
+                self._opener.note_refused(request, opened.way, result.what)
             is_next = result is Result.NEXT and outward.is_reusable and not request.upgrade
             is_kept = is_next or result is Result.TUNNEL
             if is_kept:

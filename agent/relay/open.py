@@ -179,6 +179,7 @@ class Opening:
         self._by_pac = by_pac
         self._own_ports = own_ports  # that the relay itself listens at
         self._names = Names(resolve, whose)
+        self._whose = whose
         self._near = near
         self._trust: tuple[str, Trust] | None = None
 
@@ -233,9 +234,9 @@ class Opening:
         if self._by_pac is not None:
             self._by_pac.forget()
 
-    def note_refused(self, way: Way, evidence: str, ways: Ways) -> None:
-        """The proxy took the request, and answered it with 407."""
-        ways.note_refused(way)
+    def note_refused(self, asked: Asked, way: Way, ways: Ways, evidence: str) -> None:
+        """The proxy took the request for a URL, and answered it with 407."""
+        ways.note_refused(way, self._whose_url(asked))
         self._failures.note_failed(way.upstream, StreamFailed(Outcome.PROXY_AUTH, evidence, Step.PROXY, Timings()))
 
     async def may_follow(self, asked: Asked, kept: Opened) -> bool:
@@ -258,7 +259,7 @@ class Opening:
 
     async def _attempt(self, asked: Asked, way: Way, ways: Ways, within_s: float) -> Opened:
         watch = Stopwatch()
-        if ways.is_refused(way):
+        if ways.is_refused(way, lambda: self._whose_url(asked)):
             raise StreamFailed(Outcome.PROXY_AUTH, "its password was refused before", Step.PROXY, watch.timings())
         try:
             async with asyncio.timeout(within_s):
@@ -327,6 +328,12 @@ class Opening:
         if self._trust is None or self._trust[0] != ca_file:
             self._trust = ca_file, Trust(ca_file)
         return self._trust[1].context()
+
+    def _whose_url(self, asked: Asked) -> str:
+        """Who asks a proxy for a URL; '' if it is asked for a tunnel, of which nobody else answers."""
+        if asked.is_tunnel or asked.is_switch:
+            return ""
+        return self._whose([asked.peer])[0] if asked.source is Source.CONTAINERS else _THIS_HOST
 
     # What a container may not be connected to.
 

@@ -52,7 +52,7 @@ class Failed(msgspec.Struct, frozen=True):
 
     what: str
     is_before_any_byte: bool = False  # on a connection that was used before, it may just have been closed
-    wants_password: bool = False  # 407
+    wants_password: bool = False  # 407, and how it is to be sent
 
 
 OutwardEvent = AnswerHead | Provisional | Switched | Piece | AnswerEnd | Failed
@@ -197,7 +197,8 @@ class Outward:
             return Switched(AnswerHead(101, bytes(event.reason), switched), bytes(self._head))
         if event.status_code == 407:  # ours to answer, or to explain; a client would ask its user for a password
             failed = self._failed(auth_wanted(HttpAnswer(407, tuple(event.headers))))
-            return msgspec.structs.replace(failed, wants_password=True)
+            # Without that it is no proxy's (RFC 9110, 15.5.8): they take it out of what a server says.
+            return msgspec.structs.replace(failed, wants_password=b"proxy-authenticate" in names)
         head = AnswerHead(event.status_code, bytes(event.reason), headers)
         if not isinstance(event, h11.Response):
             return Provisional(head)

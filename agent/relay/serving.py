@@ -595,8 +595,8 @@ class _ByOrders:
         if self.carried is not None:
             self.carried.is_kept = is_kept
 
-    def note_refused(self, way: Way, evidence: str) -> None:
-        self._by_orders.note_refused(way, evidence)
+    def note_refused(self, request: Request, way: Way, evidence: str) -> None:
+        self._by_orders.note_refused(request, way, evidence)
         self._serving.note()
 
     async def may_follow(self, request: Request, kept: Opened) -> bool:

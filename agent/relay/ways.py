@@ -6,8 +6,8 @@ Docker.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -18,6 +18,7 @@ from agent.values.settings import ProxyUrl
 
 DIRECTLY: Final = "direct"
 _KEPT: Final = 1024
+_T = TypeVar("_T")
 _TRIED: Final = 2  # a third would make a client wait for longer than it wants to
 
 
@@ -40,6 +41,7 @@ class Ways:
         self.orders = orders
         self._known: dict[tuple[str, int, bool], tuple[Way, ...]] = {}
         self._refused: set[ProxyUrl] = before._refused if before is not None else set()
+        self._refused_to: set[tuple[ProxyUrl, str]] = before._refused_to if before is not None else set()
 
     def to(self, host: str, port: int, *, is_tunnel: bool) -> tuple[Way, ...]:
         """At most two, never the same twice."""
@@ -51,19 +53,26 @@ class Ways:
             found = self._known[key] = self._found(host, port, is_tunnel=is_tunnel)
         return found
 
-    def note_refused(self, way: Way) -> None:
-        """Its password. One that the agent has seen work there is right, and refused for what was asked for."""
-        if way.is_unknown and way.proxy is not None and way.proxy.credentials:
-            if len(self._refused) >= _KEPT:
-                self._refused.clear()
-            self._refused.add(way.proxy)
+    def note_refused(self, way: Way, source: str = "") -> None:
+        """Its password. One that the agent has seen work there is right, and refused for what was asked for.
 
-    def is_refused(self, way: Way) -> bool:
+        `source`: whose request for a URL was answered so. That may be the server's doing, and is held against nobody
+        else, nor against a tunnel.
+        """
+        if way.is_unknown and way.proxy is not None and way.proxy.credentials:
+            if source:
+                _put(self._refused_to, (way.proxy, source))
+            else:
+                _put(self._refused, way.proxy)
+
+    def is_refused(self, way: Way, source: Callable[[], str] = str) -> bool:
         """Whether its password is not to be sent again before the agent has seen it work: accounts lock.
 
-        Other orders are no reason to try: each new network of Docker's brings some.
+        Other orders are no reason to try: each new network of Docker's brings some. `source`: '' for a tunnel.
         """
-        return way.is_unknown and way.proxy in self._refused
+        if not way.is_unknown or way.proxy is None:
+            return False
+        return way.proxy in self._refused or bool(self._refused_to and (way.proxy, source()) in self._refused_to)
 
     def is_for_the_pac(self, host: str, port: int) -> bool:
         """Whether the PAC decides, where there is one."""
@@ -108,6 +117,12 @@ class Ways:
             if len(ways) == _TRIED:
                 break
         return tuple(ways)
+
+
+def _put(refused: set[_T], one: _T) -> None:
+    if len(refused) >= _KEPT:
+        refused.clear()
+    refused.add(one)
 
 
 def _by_pac(way: PacWay, known: Mapping[ProxyUrl, RelayUpstream], pac: str) -> Way:

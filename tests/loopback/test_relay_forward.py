@@ -42,7 +42,7 @@ class Directly:
     async def may_follow(self, request: Request, kept: Opened) -> bool:
         return True
 
-    def note_refused(self, way: Way, evidence: str) -> None:
+    def note_refused(self, request: Request, way: Way, evidence: str) -> None:
         raise AssertionError(evidence)
 
 
@@ -614,7 +614,7 @@ class Given:
     async def may_follow(self, request: Request, kept: Opened) -> bool:
         return True
 
-    def note_refused(self, way: Way, evidence: str) -> None:
+    def note_refused(self, request: Request, way: Way, evidence: str) -> None:
         raise AssertionError(evidence)
 
 

@@ -409,6 +409,23 @@ async def test_a_new_network_is_no_reason_to_send_a_pacs_proxy_a_password_that_i
         assert corp.refused_logins == 1
 
 
+async def test_a_server_that_says_407_in_a_proxys_name_keeps_no_tunnel_from_that_proxy(tmp_path: Path) -> None:
+    says = Says(b"HTTP/1.1 407 No\r\nProxy-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n")
+    async with says, echo() as end, HttpProxy({"bad.test:80": says, "bad.test": says, "end.test:443": end}) as corp:
+        url = ProxyUrl(Scheme.HTTP, "127.0.0.1", corp.port, Credentials("me", Secret(PASSWORD)))
+        async with relay(tmp_path, Orders(1, (RelayUpstream("corp → one", url, url, named_by="corp"),))) as one:
+            await one.until_it_obeys(1)
+            for said in (b"407, asks for Basic", b"its password was refused before"):
+                client = await one.client()
+                client.say(b"GET http://bad.test/ HTTP/1.1\r\nHost: bad.test\r\n\r\n")
+                assert said in await client.head()
+                client.close()
+
+            client = await one.tunnel("end.test", 443)
+            assert await client.echoes()
+            client.close()
+
+
 def test_the_kernel_tells_whose_a_connection_is() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
         accepted, address = server.accept()

@@ -379,6 +379,9 @@ BROKEN = [
         "407, asks for Basic",
         id="407",
     ),
+    pytest.param(
+        (b"HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n",), "407, does not say what it asks for", id="407-of-a-server"
+    ),
 ]
 
 
@@ -386,7 +389,7 @@ BROKEN = [
 def test_an_answer_that_is_none_becomes_502(answer: tuple[bytes, ...], what: str) -> None:
     exchange = Exchange(GET, OFFICE).answer(*answer)
 
-    wants_password = what.startswith("407")
+    wants_password = what.startswith("407, asks")
     assert exchange.seen[-1] == Failed(what, is_before_any_byte=answer == (b"",), wants_password=wants_password)
     assert b"HTTP/1.1 502 " + what.encode() in exchange.said
     assert exchange.client.phase is Phase.OVER

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Final
 
 import msgspec
@@ -107,3 +108,20 @@ def test_who_is_excepted_is_not_for_the_pac() -> None:
     assert [asked.is_for_the_pac(host, 443) for host in ("hub.test", "nas.lan", "git.own.test")] == [True, False, False]
     assert [asked.is_for_the_pac("Registry.test.", port) for port in (443, 5000)] == [False, True]
     assert not Ways(Orders(1, (KNOWN_B,))).is_for_the_pac("hub.test", 443)
+
+
+def test_a_407_that_may_be_a_servers_is_held_against_who_asked_and_against_no_tunnel() -> None:
+    """Whoever has a web server could say in a proxy's name that its password is wrong, for everybody."""
+    named = ProxyUrl(Scheme.HTTP, "b.test", 3128, Credentials("alice", Secret("another")))
+    way, before = Way("corp", named, is_unknown=True), Ways(ORDERS)
+
+    def refused(ways: Ways) -> list[bool]:
+        return [ways.is_refused(way, functools.partial(str, who)) for who in ("port 7", "port 8", "")]
+
+    before.note_refused(way, "port 7")
+    ways = Ways(ORDERS, before)
+    assert refused(ways) == [True, False, False]
+
+    ways.note_refused(way)
+    assert refused(ways) == [True, True, True]
+    assert not ways.is_refused(msgspec.structs.replace(way, is_unknown=False), lambda: "port 7")
