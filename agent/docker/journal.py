@@ -47,10 +47,11 @@ class Bracket(msgspec.Struct, frozen=True):
     existed: bool
 
     @classmethod
-    def of(cls, path: str, text: str | None) -> Bracket:
-        """TextRefused if the file cannot be parsed."""
+    def of(cls, path: str, text: str | None, now: str | None) -> Bracket:
+        """`text`: what others say in the file; `now`: what is there. TextRefused if the file cannot be parsed."""
         was_on = daemon_json.live_restore(text) is True
-        return cls(path, json_splice.original(text or "", daemon_json.LIVE_RESTORE), was_on, text is not None)
+        existed = text is not None and now is not None  # what is on its way out is not to be left there, empty
+        return cls(path, json_splice.original(text or "", daemon_json.LIVE_RESTORE), was_on, existed)
 
     def opened(self, text: str | None) -> str:
         """The file with live-restore on."""
@@ -207,7 +208,7 @@ class Journal:
         if was.bracket is not None:  # an earlier one could not be closed: it knows what the file said first
             return was.bracket
         first = was.notes.get(path)
-        bracket = Bracket.of(path, first.put_back(text) if first else text)
+        bracket = Bracket.of(path, first.put_back(text) if first else text, text)
         notes = _with(was.notes, path, bracket.opened)
         self._keep(UnderWay(Stage.WRITING, notes, boot_id(), bracket=bracket, units=was.units, start=was.start))
         return bracket

@@ -159,6 +159,23 @@ async def test_of_a_relay_that_ends_docker_is_restarted_and_the_container_goes_o
     assert dockerd.files() == {}
 
 
+@pytest.mark.parametrize("theirs", [None, FOREIGN])
+async def test_a_restart_that_containers_survive_leaves_no_file_where_there_was_none(
+    dockerd: Dockerd, theirs: str | None
+) -> None:
+    """live-restore is written where ours has just been removed."""
+    if theirs is not None:
+        (dockerd.root / "etc/daemon.json").write_text(theirs)
+    await applied(dockerd, for_docker(Relay()), Method.DAEMON_JSON)
+    dockerd.containers = 1
+
+    done = await restoring(dockerd, relay_ports=(Relay().port,)).restore(dockerd.record(), is_asked_now=False)
+
+    assert not done.is_failed
+    assert (dockerd.containers, dockerd.killed) == (1, 0)
+    assert dockerd.text("etc/daemon.json") == theirs
+
+
 @pytest.mark.parametrize("late", ["a-container", "a-unit", "silence"])
 async def test_what_starts_at_the_last_moment_within_the_minute_of_a_restart_defers_it_alone(
     dockerd: Dockerd, late: str
