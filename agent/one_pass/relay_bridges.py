@@ -11,7 +11,6 @@ Not known here: how Docker is asked (`docker/networks.py`), and how the relay te
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Final
 
@@ -21,11 +20,10 @@ from agent.see import netlink
 from agent.see.netlink import NetlinkFailed
 from agent.see.netlink_messages import Link
 from agent.system.clock import SYSTEM_CLOCK, Clock
-from agent.values.relay import bridge_of
+from agent.values.relay import bridge_of, is_named_by_docker
 
 LISTED_WITHIN_S: Final = 60.0
 OTHERS_AGAIN_S: Final = 60.0
-_NAMED_BY_DOCKER: Final = re.compile(r"br-[0-9a-f]{12}|docker0")
 _MOST: Final = 1000
 
 Ask = Callable[[], Awaitable[Mapping[str, bool] | None]]
@@ -102,7 +100,7 @@ class Bridges:
             }
 
     def _is_due(self, bridge: tuple[int, str], now: float) -> bool:
-        return now >= self._asked + OTHERS_AGAIN_S and not _NAMED_BY_DOCKER.fullmatch(bridge[1])
+        return now >= self._asked + OTHERS_AGAIN_S and not is_named_by_docker(bridge[1])
 
 
 def _is_open(known: _Known | None, now: float) -> bool:

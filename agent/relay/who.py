@@ -5,7 +5,7 @@ spoke to says nothing. A connection exists only once our answers reach the peer;
 it is, whatever it calls itself. Asked at each connection, so that a network that was a container's a moment ago and is
 the café's now is not believed. A network that Docker keeps from the world stays so: which bridge is of one, the agent
 says, and before it has said anything of a bridge, whoever comes by that is not let in (`Untold`). Only what kind of
-interface it is, is kept: a yes for a minute, a no for a second.
+interface it is, is kept: a yes for a minute where the name is Docker's, all else for a second.
 
 Of a container's addresses there may be any number, and it may answer for those of others. So where what there is has to
 be shared, it counts by the port of the bridge that its frames come by (`whose`, FACTS 246).
@@ -27,7 +27,7 @@ import msgspec
 from agent.see import netlink
 from agent.see.netlink import NetlinkFailed, Reached
 from agent.see.netlink_messages import Link, Route
-from agent.values.relay import Source, bridge_of
+from agent.values.relay import Source, bridge_of, is_named_by_docker
 
 KEPT_S: Final = 60.0
 NO_KEPT_S: Final = 1.0
@@ -199,14 +199,14 @@ class Who:
         if link is None or link.kind != _BRIDGE:
             return _NEITHER, NO_KEPT_S
         kinds = {port.kind for port in self._kernel.ports_of(interface)}
-        # In an LXC guest the uplink is a veth, too, and may be a port of a bridge.
-        if not kinds <= {_VETH, _TUN} or self._leads_out(interface):
+        if not kinds <= {_VETH, _TUN} or self._leads_out(link):
             return _NEITHER, NO_KEPT_S
         is_let_in = kinds == {_VETH} and link.name not in self._internal
         looked = _Looked(is_of_containers=is_let_in, is_of_guests=True, untold=self._untold(link) if is_let_in else "")
         if not kinds:  # the first container may come at any moment, and nobody else comes from there
             return looked, 0.0
-        return looked, KEPT_S if looked.is_of_containers else NO_KEPT_S
+        # Of another one its routes decide, and they may be gone for a moment, as while DHCP asks anew.
+        return looked, KEPT_S if looked.is_of_containers and is_named_by_docker(link.name) else NO_KEPT_S
 
     def _untold(self, link: Link) -> str:
         bridge = bridge_of(link.index, link.name)
@@ -219,8 +219,14 @@ class Who:
         """
         return link.ends_elsewhere and not self._kernel.routers_are_behind(link.index)
 
-    def _leads_out(self, interface: int) -> bool:
-        return any(hop.interface == interface for route in self._kernel.default_routes() for hop in route.hops)
+    def _leads_out(self, bridge: Link) -> bool:
+        """In an LXC guest the uplink is a veth, too, and may be a port of a bridge: routers are behind that one.
+
+        Behind one of Docker's there may be a container that is a router, to which somebody has made a route.
+        """
+        if any(hop.interface == bridge.index for route in self._kernel.default_routes() for hop in route.hops):
+            return True
+        return not is_named_by_docker(bridge.name) and self._kernel.routers_are_behind(bridge.index)
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:

@@ -9,6 +9,7 @@ Not known here: where the files are (`paths.py`), and what follows from either.
 from __future__ import annotations
 
 import enum
+import re
 from typing import Annotated, Final, TypeVar
 
 import msgspec
@@ -89,6 +90,14 @@ class Orders(msgspec.Struct, frozen=True):
     internal: tuple[str, ...] = ()  # bridges of networks that lead nowhere: nobody is let in from there
     told: tuple[str, ...] | None = None  # bridges of which that is known, as `bridge_of` names them; None: of all
     pac: RelayPac | None = None  # None: `upstreams` are for everything
+
+
+_NAMED_BY_DOCKER: Final = re.compile(r"br-[0-9a-f]{12}|docker0")
+
+
+def is_named_by_docker(bridge: str) -> bool:
+    """Whether nobody else gives a bridge such a name."""
+    return _NAMED_BY_DOCKER.fullmatch(bridge) is not None
 
 
 def bridge_of(index: int, name: str) -> str:

@@ -15,6 +15,7 @@ from agent.see.netlink_messages import Hop, Link, Route
 from agent.values.relay import Source, bridge_of
 
 WLAN, BRIDGE, LAN_BRIDGE, EMPTY, UPLINK, MACHINES, OWN_VETH, LXC, PAIR = 2, 3, 4, 5, 6, 7, 8, 9, 18
+LXC_BRIDGE, DOCKERS = 19, 21
 BRIDGES = "172.17.0.1"  # what is listened at
 
 
@@ -32,6 +33,8 @@ LINKS: Final = (
     msgspec.structs.replace(_link(OWN_VETH, "veth"), ends_elsewhere=True),
     msgspec.structs.replace(_link(LXC, "veth"), ends_elsewhere=True),
     _link(PAIR, "veth"),
+    _link(LXC_BRIDGE, "bridge"), _link(20, "veth", LXC_BRIDGE),
+    msgspec.structs.replace(_link(DOCKERS, "bridge"), name="br-0123456789ab"), _link(22, "veth", DOCKERS),
 )  # fmt: skip
 
 
@@ -51,11 +54,14 @@ class Host:
             "10.4.0.2": Route((Hop(OWN_VETH),), 254),
             "10.3.0.2": Route((Hop(LXC),), 254),
             "10.2.0.2": Route((Hop(PAIR),), 254),
+            "10.1.0.2": Route((Hop(LXC_BRIDGE),), 254),
+            "172.18.0.2": Route((Hop(DOCKERS),), 254),
             "fe80::1%3": Route((Hop(BRIDGE),), 254),
             "169.254.7.7": Route((Hop(BRIDGE),), 254),
         }
         self.links_now: Sequence[Link] = LINKS
         self.is_silent = False
+        self.with_routers = {WLAN, LXC, LXC_BRIDGE, DOCKERS}
         self.owner: int | None = None
         self.asked: list[int] = []
         self.asked_for_ports: list[int] = []
@@ -96,7 +102,7 @@ class Host:
         ]
 
     def routers_are_behind(self, interface: int, /) -> bool:
-        return interface in (WLAN, LXC)
+        return interface in self.with_routers
 
     def default_routes(self) -> Sequence[Route]:
         return [Route((Hop(WLAN, "10.0.0.1"),), 254), Route((Hop(UPLINK, "10.7.0.1"),), 254)]
@@ -119,6 +125,8 @@ class Host:
         pytest.param("10.5.0.2", None, id="virtual-machine-beside-containers"),
         pytest.param("10.4.0.2", None, id="guest-with-a-route-of-its-own"),
         pytest.param("10.3.0.2", None, id="neighbour-of-an-lxc-guest"),
+        pytest.param("10.1.0.2", None, id="neighbour-of-one-with-a-bridge-and-no-default-route"),
+        pytest.param("172.18.0.2", Source.CONTAINERS, id="container-beside-one-that-is-a-router"),
         pytest.param("203.0.113.9", None, id="no-way"),
         pytest.param("fe80::1%3", None, id="link-local"),
         pytest.param("169.254.7.7", None, id="link-local-4"),
@@ -148,6 +156,7 @@ def test_this_host_is_whoever_comes_from_it_to_loopback(peer: str, listener: str
         pytest.param("10.7.0.2", False, id="bridge-that-is-the-way-out"),
         pytest.param("10.4.0.2", True, id="guest-with-a-route-of-its-own"),
         pytest.param("10.3.0.2", False, id="neighbour-of-an-lxc-guest"),
+        pytest.param("10.1.0.2", False, id="neighbour-of-one-with-a-bridge-and-no-default-route"),
         pytest.param("10.2.0.2", False, id="veth-that-ends-here"),
         pytest.param("10.0.0.9", False, id="neighbour-in-the-café"),
         pytest.param("203.0.113.9", False, id="no-way"),
@@ -219,6 +228,17 @@ def test_what_a_bridge_is_for_is_looked_at_again_after_a_minute_and_after_a_no_i
     host.links_now = LINKS
     now[0] += NO_KEPT_S
     assert who.source("172.17.0.2", BRIDGES) is Source.CONTAINERS
+
+
+def test_a_route_that_is_gone_for_a_moment_lets_nobody_in_for_a_minute() -> None:
+    host, now = Host(), [0.0]
+    who = Who(host, lambda: now[0])
+    host.with_routers.clear()
+    assert who.source("10.1.0.2", BRIDGES) is Source.CONTAINERS  # nothing tells it from a bridge of containers
+
+    host.with_routers, now[0] = {LXC_BRIDGE}, NO_KEPT_S
+
+    assert who.source("10.1.0.2", BRIDGES) is None
 
 
 def test_the_first_container_of_a_bridge_is_let_in_at_once() -> None:
