@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from typing import Final
 
 from agent.audit.record import Record
 from agent.cli.printing import complain, say
@@ -24,6 +25,11 @@ from agent.values.events import RelayDisabled
 from agent.values.paths import Paths
 from agent.values.policy import Policy, Relay
 
+_NOT_ASKED: Final = (
+    "note         Docker does not run, so it cannot be asked which containers were created with the relay's address."
+    " They reach nothing until they are recreated"
+)
+
 
 async def end_relay(paths: Paths, policy: Policy, record: Record) -> tuple[str, ...]:
     """After everything was put back. What there is to say of it; the units stay, as the service does."""
@@ -33,14 +39,16 @@ async def end_relay(paths: Paths, policy: Policy, record: Record) -> tuple[str, 
     if restart := await restart_that_ends_the_relay(paths, policy):
         way = f"After restarting Docker ({restart}), run: docker-proxy-agent restore"
         return (f"relay        stays, since Docker still runs with its address. {way}",)
-    things: Sequence[StaleShown] = ()
-    with contextlib.suppress(AgentError):  # as where Docker does not run: `stale` says so
+    things: Sequence[StaleShown] | None = ()
+    with contextlib.suppress(AgentError):  # `stale` says so
         things = await made_with(where, paths, policy)
     await units.bring_down()
     if (orders := read_file(paths.relay_orders)) is not None:  # it holds passwords
         remove_file(paths.relay_orders, expected=orders)
     record(RelayDisabled(because="files were restored"))
     stopped = "relay        stopped, and disabled at boot"
+    if things is None:
+        return (stopped, _NOT_ASKED)
     if not things:
         return (stopped,)
     reach = "which reach nothing until they are recreated. See: docker-proxy-agent stale"
@@ -73,6 +81,8 @@ async def say_what_was_made_with_the_relay(paths: Paths, policy: Policy) -> None
     except AgentError as error:
         complain(str(error))
         return
-    if things:
+    if things is None:
+        say(_NOT_ASKED)
+    elif things:
         say("note         these were created with the relay's address, and reach nothing until they are recreated:")
         print_things(things)

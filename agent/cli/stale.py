@@ -77,12 +77,16 @@ async def _found(policy: Policy, this: TheWorld, paths: Paths) -> StaleListShown
     )
 
 
-async def made_with(ends: Sequence[str], paths: Paths, policy: Policy) -> tuple[StaleShown, ...]:
-    """Everything that has one of these addresses (`host:port`) for a proxy, where new things get none of them."""
-    daemon = TheWorld(paths, policy).daemon
-    found = await daemon.inventory() if ends else None
-    if found is None:
+async def made_with(ends: Sequence[str], paths: Paths, policy: Policy) -> tuple[StaleShown, ...] | None:
+    """Everything that has one of these addresses (`host:port`) for a proxy, where new things get none of them.
+
+    None: Docker does not run, and cannot be asked.
+    """
+    if not ends:
         return ()
+    found = await TheWorld(paths, policy).daemon.inventory()
+    if found is None:
+        return None
     things = stale_things(found, Expected(Settings(), is_given=False), (), _client(paths, policy))
     return tuple(_shown(one) for one in things if _has(one.carries, ends))[:MOST]
 
