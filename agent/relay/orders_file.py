@@ -1,7 +1,8 @@
 """What the agent tells the relay: read at once, and again whenever the file is another one.
 
 A file that cannot be parsed changes nothing: the last good orders stay in use, and why is said. One that is gone
-does not, either: the agent leaves it when it stops, so somebody else has removed it.
+does not, either: the agent leaves it when it stops, so somebody else has removed it. One that cannot be read now is
+looked at again, for no event tells when it can: the agent may be in the middle of its swap (FACTS 232).
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from agent.system.inotify import Inotify
 from agent.values.errors import AgentError
 from agent.values.relay import LARGEST_ORDERS, Orders, orders_in
 
-_AGAIN_S: Final = 1.0  # while the folder is not there, or cannot be watched
+_AGAIN_S: Final = 1.0  # while the folder is not there, or cannot be watched, or the file cannot be read
+_SWAPPED_S: Final = 0.05  # while it is being swapped
 
 
 class OrdersFile:
@@ -30,9 +32,11 @@ class OrdersFile:
         self._orders: Orders | None = None
         self._identity: Identity | None = None
         self._has_looked = False
+        self._problem = ""
         self._loop = asyncio.get_running_loop()
         self._watch: Inotify | None = None
         self._again: asyncio.TimerHandle | None = None
+        self._unread: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         self._follow()
@@ -40,6 +44,7 @@ class OrdersFile:
     def close(self) -> None:
         if self._again is not None:
             self._again.cancel()
+        self._forget_unread()
         self._unwatch()
 
     def _follow(self) -> None:
@@ -72,6 +77,7 @@ class OrdersFile:
         identity = self._identity_now()
         if self._has_looked and identity == self._identity:
             return
+        self._forget_unread()
         self._has_looked, self._identity = True, identity
         problem = ""
         try:
@@ -84,7 +90,19 @@ class OrdersFile:
                 self._orders = orders_in(found.data, str(self._path))
         except AgentError as failure:
             problem = str(failure)
+            if isinstance(failure.__cause__, OSError):
+                self._has_looked = False
+                is_swapped = isinstance(failure.__cause__, BlockingIOError)
+                self._unread = self._loop.call_later(_SWAPPED_S if is_swapped else _AGAIN_S, self._look)
+                if is_swapped or problem == self._problem:
+                    return
+        self._problem = problem
         self._changed(self._orders, problem)
+
+    def _forget_unread(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
     def _identity_now(self) -> Identity | None:
         with contextlib.suppress(AgentError):  # it is read next, and says so

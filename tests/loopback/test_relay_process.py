@@ -37,6 +37,7 @@ from agent.relay.weight import UNREAD, Marks, held_by
 from agent.relay.where import Near
 from agent.relay.who import Who
 from agent.see import netlink
+from agent.system.files import LocalDisk
 from agent.values.errors import AgentError
 from agent.values.listening import Backlog
 from agent.values.policy import RegistryUrl, Upstream
@@ -189,6 +190,21 @@ async def test_orders_are_found_also_if_their_folder_comes_later(tmp_path: Path)
         one.obey(Orders(3, (DIRECT,)))
 
         await one.until_it_obeys(3)
+
+
+async def test_orders_are_obeyed_however_long_the_agent_takes_to_swap_them(tmp_path: Path) -> None:
+    """On a busy host it may stand still in the middle: then no event tells that the file can be read."""
+    async with relay(tmp_path, Orders(1, (DIRECT,))) as one:
+        await one.until_it_obeys(1)
+        new, disk = tmp_path / "new", LocalDisk()
+        new.write_bytes(orders_file(Orders(2, (DIRECT,))))
+        with new.open("r+b") as held, disk.readers_wait(held.fileno()):
+            disk.rename(new, one.paths.relay_orders)
+            await until_awaited(PATIENCE_S, lambda: one.running._orders._unread, "that it cannot be read")
+            assert one.state().problem == ""
+
+        await one.until_it_obeys(2)
+        assert one.said == []
 
 
 async def test_orders_that_are_torn_change_nothing_and_what_is_in_them_is_not_shown(tmp_path: Path) -> None:
