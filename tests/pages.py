@@ -176,7 +176,6 @@ TRIED: Final[Mapping[str, str]] = {
     "docker history --no-trunc IMAGE": HERE,
     "systemctl status docker": HERE,
     "systemctl status docker-proxy-relay.socket": HERE,
-    "journalctl -u docker": HERE,
     "journalctl -u docker -n 30": HERE,
     "systemctl status docker-proxy-agent": HERE,
     "journalctl -u docker-proxy-agent": HERE,
@@ -202,6 +201,8 @@ TRIED: Final[Mapping[str, str]] = {
     "sudo docker-proxy-agent audit --since 9:10 --until 9:20": HERE,
     "sudo docker-proxy-agent audit --event docker-restarted": HERE,
     "sudo docker-proxy-agent audit --target config.json": HERE,
+    "sudo docker-proxy-agent audit --event rolled-back": "as with `docker-restarted`",
+    "sudo systemctl unmask docker": "as `systemctl` says; `doctor` prints it: tests/pure/test_doctor.py",
     **dict.fromkeys((f"docker {word}" for word in _WORDS.split(",")), _NAMED),
     **dict.fromkeys(("sudo docker", "systemctl show docker", "sudo --preserve-env=http_proxy,https_proxy"), _NAMED),
 }
