@@ -58,7 +58,7 @@ from agent.decide.relay import (
 from agent.docker.quarantine import Quarantine
 from agent.one_pass.ports import Prober, Relays, Works
 from agent.one_pass.relay_bridges import Bridges
-from agent.one_pass.relay_file import InternalFile, RelayFile, Way, WayFile
+from agent.one_pass.relay_file import HadFile, InternalFile, RelayFile, Way, WayFile
 from agent.one_pass.relay_report import FallenBack, Refusals, state_of
 from agent.one_pass.relay_units import Anew, Somebody, Units
 from agent.probe.listens import serves
@@ -114,6 +114,7 @@ class RelayMemory:
         self.refusals = Refusals()
         self.fallen_back = FallenBack()
         self.had: frozenset[str] = frozenset()  # where containers were given it
+        self.had_on_disk: frozenset[str] | None = None  # None: not read yet
         self.network = ""  # where the orders were chosen
         self.way: Way | None = None  # that a pause keeps, as it is on disk; None: not known yet
         self.internal: tuple[str, ...] | None = None  # bridges that lead nowhere, as on disk; None: not known yet
@@ -217,6 +218,7 @@ class LocalRelay:
         self._clock = clock
         self._backlog, self._serves = backlog, serves
         self._file, self._way, self._internal = RelayFile(paths.state), WayFile(paths.state), InternalFile(paths.state)
+        self._had = HadFile(paths.state)
         self._quarantine = Quarantine(paths.state)
         known = self._memory
         if known.relay != policy.relay:  # what else is in the policy does not matter to it
@@ -392,7 +394,9 @@ class LocalRelay:
     def _as_it_stands(self) -> Relayed:
         memory, told = self._memory, self._orders()
         where = frozenset(self._units.where() or ())
-        memory.had |= ends_of_containers(where)
+        if memory.had_on_disk is None:
+            memory.had_on_disk = self._had.load()
+        memory.had |= memory.had_on_disk | ends_of_containers(where)
         left, is_off = tuple(sorted(memory.had - where)), memory.relaying.stage is Stage.OFF
         return Relayed(
             self._relay,
@@ -677,6 +681,8 @@ class LocalRelay:
         memory = self._memory
         if memory.unsaved and self._file.save(self._relay, memory.unsaved):
             memory.unsaved = ""
+        if memory.had != memory.had_on_disk and self._had.keep(memory.had):
+            memory.had_on_disk = memory.had
 
     def _wanted(self) -> tuple[str, ...]:
         """Where it should listen. A bridge that is not there now is not forgotten: see FreeBind= in its unit."""

@@ -1,19 +1,23 @@
-"""What a boot must not undo of the relay: that it was given up, where a pause keeps it, which bridges lead nowhere.
+"""What a boot must not undo of the relay: that it was given up, where a pause keeps it, which bridges lead nowhere, and
+where containers were given it.
 
 The next process of the agent must not try again by itself. A pause outlives a boot, which relay.json does not. And
-containers may run before Docker answers.
+containers may run before Docker answers, and for years.
 Not known here: when it is given up, and what follows (`decide/relay.py`).
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from agent.system.state_file import StateFile
 from agent.values.errors import AgentError
 from agent.values.policy import Relay
+
+_MOST_HAD: Final = 100
 
 
 class _GaveUp(msgspec.Struct, frozen=True):
@@ -98,6 +102,27 @@ class InternalFile:
         """Whether they are kept: on a full disk they are not. The same again costs no write."""
         try:
             self._file.change(lambda found: names if names != (found or ()) else None)
+        except AgentError:
+            return False
+        return True
+
+
+class HadFile:
+    """Where containers were given the relay (`host:port`): they have that also once it has moved, or is off."""
+
+    def __init__(self, state: Path) -> None:
+        self._file = StateFile(state / "relay-had.json", tuple[str, ...], 1)
+
+    def load(self) -> frozenset[str]:
+        try:
+            return frozenset(self._file.load() or ())
+        except AgentError:  # damaged: what is given from now on is known
+            return frozenset()
+
+    def keep(self, ends: frozenset[str]) -> bool:
+        """Whether they are kept: on a full disk they are not."""
+        try:
+            self._file.save(tuple(sorted(ends)[:_MOST_HAD]))
         except AgentError:
             return False
         return True

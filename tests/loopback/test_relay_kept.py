@@ -831,6 +831,11 @@ async def test_switched_off_docker_comes_first_and_then_it_is_stopped(laptop: Re
 
         assert laptop.units.downs == 1
         assert [one["code"] for one in laptop.status()["conditions"]] == ["containers-cut-off"]
+
+    laptop.restarted()
+    async with laptop.running() as hand:
+        await hand.wake()
+        assert [one["code"] for one in laptop.status()["conditions"]] == ["containers-cut-off"]
         assert not laptop.paths.relay_orders.exists()  # it holds passwords
 
         await hand.wake()
