@@ -10,7 +10,6 @@ import pytest
 
 from agent.see import netlink
 from tests.loopback.listeners import ME, SOMEBODY, listening, needs_root
-from tests.loopback.servers import closed_port
 
 MINE = os.geteuid()
 
@@ -92,14 +91,14 @@ def test_not_by_an_interface_either() -> None:
     with listening(ME, "0.0.0.0") as one, listening(SOMEBODY, "127.0.0.1", one.port, device="lo") as other:
         assert other.said == "EADDRINUSE"
     with (
-        listening(SOMEBODY, "127.0.0.1", closed_port(), device="lo") as other,
+        listening(SOMEBODY, "127.0.0.1", device="lo") as other,
         listening(ME, "0.0.0.0", other.port) as one,
     ):
         assert one.said == "EADDRINUSE"
 
 
 def test_a_socket_bound_to_an_interface_says_so() -> None:
-    with listening(ME, "127.0.0.1", closed_port(), device="lo") as one:
+    with listening(ME, "127.0.0.1", device="lo") as one:
         assert [each.interface for each in netlink.listeners(one.port, ["127.0.0.1"])] == [1]
 
 
