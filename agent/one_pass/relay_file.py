@@ -54,7 +54,13 @@ class RelayFile:
 
     def forget(self) -> None:
         """Try again."""
-        self._file.change(lambda found: None if found is None else _GaveUp(0, (), ""))
+        nothing = _GaveUp(0, (), "")
+        try:
+            is_forgotten = self._file.load() in (None, nothing)
+        except AgentError:  # damaged: nothing is known of it
+            is_forgotten = True
+        if not is_forgotten:
+            self._file.save(nothing)
 
 
 class Way(msgspec.Struct, frozen=True):
@@ -80,7 +86,8 @@ class WayFile:
     def keep(self, way: Way) -> bool:
         """Whether it is kept, or forgotten: on a full disk it is not. The same again costs no write."""
         try:
-            self._file.change(lambda found: way if way != (found or Way()) else None)
+            if way != self.load():  # a damaged one is replaced
+                self._file.save(way)
         except AgentError:
             return False
         return True
@@ -101,7 +108,8 @@ class InternalFile:
     def keep(self, names: tuple[str, ...]) -> bool:
         """Whether they are kept: on a full disk they are not. The same again costs no write."""
         try:
-            self._file.change(lambda found: names if names != (found or ()) else None)
+            if names != self.load():  # a damaged one is replaced
+                self._file.save(names)
         except AgentError:
             return False
         return True

@@ -28,7 +28,7 @@ from agent.one_pass.ports import Works
 from agent.one_pass.reconcile import look
 from agent.one_pass.relay import AsIfItWorked, LocalRelay, RelayMemory
 from agent.one_pass.relay_bridges import Bridges
-from agent.one_pass.relay_file import RelayFile
+from agent.one_pass.relay_file import InternalFile, RelayFile, Way, WayFile
 from agent.one_pass.relay_units import Anew
 from agent.one_pass.seen import Pass, Planned
 from agent.one_pass.sockets import LocalSockets
@@ -575,6 +575,19 @@ def test_what_is_given_up_is_one_port_and_where_it_listens(tmp_path: Path) -> No
     assert file.load(Relay(port=3140)) == file.load(Relay(listen=(Listen.LOOPBACK,))) == ""
     file.forget()
     assert file.load(Relay(port=3130)) == ""
+
+
+def test_what_is_kept_for_a_boot_is_kept_also_where_a_file_was_damaged(tmp_path: Path) -> None:
+    for name in ("relay-gave-up", "relay-way", "relay-internal"):
+        (tmp_path / f"{name}.json").write_bytes(b"{")
+    gave_up, way, internal = RelayFile(tmp_path), WayFile(tmp_path), InternalFile(tmp_path)
+    gave_up.forget()
+
+    assert all((gave_up.save(Relay(), "it hangs"), way.keep(Way("office", ("corp",))), internal.keep(("br-back",))))
+
+    assert gave_up.load(Relay()) == "it hangs"
+    assert way.load() == Way("office", ("corp",))
+    assert internal.load() == ("br-back",)
 
 
 async def test_a_relay_that_does_not_come_up_is_said_with_why(laptop: Relayed) -> None:
