@@ -622,8 +622,8 @@ async def test_whoever_connects_while_it_restarts_waits_and_is_served(tmp_path: 
 
 
 def test_a_thousand_idle_tunnels_by_a_policy_that_allows_them_take_little_memory(tmp_path: Path) -> None:
-    """From several sources, of which each may have a quarter; and one more is served."""
-    _write_orders(tmp_path, Orders(1, (DIRECT,), max_connections=2048))
+    """All of this host, which may have a quarter of what there may be; and one more is served."""
+    _write_orders(tmp_path, Orders(1, (DIRECT,), max_connections=4096))
     with (
         _descriptors(4096),
         socket.create_server(("127.0.0.1", 0), backlog=1100) as handed,
