@@ -147,7 +147,7 @@ async def test_a_name_server_that_does_not_answer_is_not_waited_for(tmp_path: Pa
 ])  # fmt: skip
 async def test_a_process_that_was_taken_over_is_believed_nothing(tmp_path: Path, reply: bytes) -> None:
     (tmp_path / "reply").write_bytes(reply)
-    lies = f"import os\ndata = open({str(tmp_path / 'reply')!r}, 'rb').read()\nwhile data: data = data[os.write(0, data):]\nos.read(0, 1)"
+    lies = f"import os\ndata = open({str(tmp_path / 'reply')!r}, 'rb').read()\nwhile data: data = data[os.write(0, data):]\nwhile os.read(0, 4096): pass"
     asked = ask(ByChild((sys.executable, "-I", "-S", "-c", lies)), PacScript("", ""), "", (HUB,), WITHIN_S)
 
     (found,) = await asked
