@@ -183,6 +183,7 @@ TRIED: Final[Mapping[str, str]] = {
     "journalctl -u docker-proxy-relay": HERE,
     "sudo docker-proxy-agent audit --last 20": HERE,
     "sudo docker-proxy-agent init --add-network office2": HERE,
+    "sudo ss -ltnp": "asks the kernel, and nothing of this product",
     "timedatectl": "asks a service that a box cannot have: it has no clock of its own",
     "resolvectl status": "asks systemd-resolved, which a box does not have",
     "sudo resolvectl dns tun0 10.10.0.53": "as `resolvectl status`",
