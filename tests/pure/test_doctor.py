@@ -678,6 +678,19 @@ def test_the_cause_comes_first(facts: Facts, first: tuple[Sign, bool]) -> None:
     assert told(shown(judged(facts), ()).findings)[0] == first
 
 
+def test_nothing_is_broken_while_the_relays_last_orders_lead_out() -> None:
+    nothing_works = Condition(Code.UNREACHABLE, "nothing works")
+
+    def found(*, is_led_out: bool) -> list[tuple[str, bool]]:
+        refused = (Refused(upstream="office", is_in_use=True, is_led_out=is_led_out),)
+        seen = [*judged(Facts(is_led_out=is_led_out, refused=refused, conditions=(nothing_works,)))]
+        assert any("pulls still work" in one.why for one in seen) is is_led_out
+        return [(one.condition or one.code.value, one.is_broken) for one in seen]
+
+    assert found(is_led_out=True) == [("login-refused", False), ("unreachable", False)]
+    assert found(is_led_out=False) == [("login-refused", True)]
+
+
 def test_what_is_paused_is_the_cause_and_not_the_pin() -> None:
     pin = Condition(Code.PINNED, "office is pinned")
     paused = Condition(Code.PAUSED, "paused")

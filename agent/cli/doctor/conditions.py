@@ -44,10 +44,11 @@ def judge(conditions: Iterable[Condition], around: Around = _NOTHING) -> Iterato
     """Of one that keeps Docker at what does not work here it says so."""
     for one in conditions:
         is_in_the_way = one.code in _BREAKING or (one.code in _HOLDING and around.is_docker_failing)
+        is_harmless = one.code is Code.UNREACHABLE and around.is_led_out
         words = told(one, around)
         yield Finding(
             code=Sign.CONDITION,
-            is_broken=one.code.is_failure or is_in_the_way,
+            is_broken=(one.code.is_failure or is_in_the_way) and not is_harmless,
             where=words.where,
             what=words.what,
             why=words.why,

@@ -43,6 +43,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     policy: str = "/etc/docker-proxy-agent/config.toml"
     conditions: tuple[Condition, ...] = ()
     is_docker_failing: bool = False  # what it runs with does not work here, and something holds it there
+    is_led_out: bool = False  # by the relay's last orders, whatever the upstreams do
     pause: Pause = Pause()
     still_used: str = ""  # see `Around`
     waiting: waiting.Waiting | None = None
@@ -75,7 +76,8 @@ def judged(facts: Facts) -> Iterator[Finding]:
 
 
 def _found(facts: Facts) -> Iterator[Finding]:
-    is_failing = facts.is_docker_failing or any(one.code is Code.UNREACHABLE for one in facts.conditions)
+    is_unreachable = any(one.code is Code.UNREACHABLE for one in facts.conditions)
+    is_failing = facts.is_docker_failing or (is_unreachable and not facts.is_led_out)
     engine, failed = [*engines.judge(facts.engines)], [*units.judge_failed(facts.unit)]
     refused = [*password.judge(facts.refused, facts.policy)]
     nameless = [*names.judge_in_containers(facts.unknown_to_containers)]
@@ -87,6 +89,7 @@ def _found(facts: Facts) -> Iterator[Finding]:
         pause=facts.pause,
         still_used=facts.still_used,
         is_docker_failing=is_failing,
+        is_led_out=facts.is_led_out,
     )
     held = [
         *service.judge(facts.service, is_docker_failing=facts.is_docker_failing),

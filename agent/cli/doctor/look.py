@@ -140,7 +140,7 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
     seats: tuple[Seat, ...] = ()
     services = Compose()
     left: tuple[Left, ...] = ()
-    kept_down_by, is_docker_failing = "", False
+    kept_down_by, is_docker_failing, is_led_out = "", False, False
     passwords: tuple[Refused, ...] = ()
     clients: tuple[Client, ...] = ()
     logins: tuple[Login, ...] = ()
@@ -163,6 +163,7 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
             reality, said = seen.reality, (*refused, *held, *seen.conditions)
             kept_down_by = seen.keeps_down.path if seen.keeps_down is not None else ""
             is_docker_failing = await _is_docker_failing(policy, world, seen, is_pinned=_is_pinned(choosing.conditions))
+            is_led_out = seen.relayed.leads_out
             passwords = tuple(_passwords(policy, seen))
             rejected, left = tuple(_rejected(seen)), tuple(_left(seen))
             services = await _services(world, seen)
@@ -187,6 +188,7 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
         policy=str(paths.policy),
         conditions=tuple(dict.fromkeys((*said, *_of_the_service(paths)))),
         is_docker_failing=is_docker_failing,
+        is_led_out=is_led_out,
         pause=await asyncio.to_thread(_pause, paths) if any(one.code is Code.PAUSED for one in said) else Pause(),
         still_used=_still_used(paths),
         waiting=waiting,
@@ -222,7 +224,8 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
 def _rejected(seen: Seen) -> Iterator[Rejected]:
     for name, verdict in seen.verdicts.items():
         if verdict.outcome is Outcome.TLS:
-            yield Rejected(upstream=name, evidence=verdict.evidence, is_in_use=seen.in_docker == name)
+            is_in_use = seen.in_docker == name and not seen.relayed.leads_out
+            yield Rejected(upstream=name, evidence=verdict.evidence, is_in_use=is_in_use)
 
 
 async def _services(world: TheWorld, seen: Seen) -> Compose:
@@ -259,7 +262,7 @@ async def _is_docker_failing(policy: Policy, world: TheWorld, seen: Seen, *, is_
     name = seen.in_docker
     if not isinstance(seen, Planned) or not seen.reality.unit.is_running or name is None:
         return False
-    if name == seen.upstream.name and not is_pinned:
+    if seen.relayed.leads_out or (name == seen.upstream.name and not is_pinned):
         return False
     verdicts = seen.verdicts
     if name not in verdicts:  # no upstream of this network, or one that comes later
@@ -291,6 +294,7 @@ def _passwords(policy: Policy, seen: Seen) -> Iterator[Refused]:
                 file=upstream.password_file,
                 sends=upstream.credentials is not None,
                 is_in_use=name == seen.in_docker or isinstance(seen, Undecided),
+                is_led_out=seen.relayed.leads_out,
             )
 
 
@@ -307,7 +311,7 @@ async def _pacs(paths: Paths, policy: Policy, seen: Seen) -> Pacs:
     if isinstance(seen, Offline) or not seen.pacs:
         return Pacs()
     here = tuple(LookedAt(seen=one, pac=policy.upstreams[one.name].pac, verdicts=seen.verdicts) for one in seen.pacs)
-    is_needed = isinstance(seen, Undecided) and not seen.is_waiting
+    is_needed = isinstance(seen, Undecided) and not (seen.is_waiting or seen.relayed.leads_out)
     systemd = manager(paths)
     if systemd is None or not paths.is_the_systems:
         return Pacs(here=here, is_needed=is_needed)
@@ -428,7 +432,7 @@ async def _needed(policy: Policy, world: TheWorld, seen: Seen) -> tuple[Needed, 
                 host=host.partition("://")[2],
                 upstream=name,
                 verdict=verdict,
-                is_in_use=name == seen.in_docker,
+                is_in_use=name == seen.in_docker and not seen.relayed.leads_out,
             )
             for role, (host, verdict) in roles
         ]

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from agent.cli.doctor.finding import Finding, Sign
+from agent.cli.doctor.told import BY_LAST_ORDERS
 
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,6 +24,7 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True):
     file: str = ""  # that has the password; '': none, or systemd keeps it
     sends: bool = True  # whether the policy has a password for it
     is_in_use: bool = False  # Docker has these settings, or would get them here
+    is_led_out: bool = False  # … but for the relay, whose last orders still lead out
 
 
 def judge(refused: Iterable[Refused], policy: str) -> Iterator[Finding]:
@@ -31,10 +33,10 @@ def judge(refused: Iterable[Refused], policy: str) -> Iterator[Finding]:
         proxy = one.upstream if one.pac else f"the proxy of {table}"
         yield Finding(
             code=Sign.LOGIN_REFUSED,
-            is_broken=one.is_in_use,
+            is_broken=one.is_in_use and not one.is_led_out,
             where=one.file or policy,
             what=f"{proxy} refuses the user and password" if one.sends else f"{proxy} asks for a user and password",
-            why="pulls fail with error 407"
+            why=(BY_LAST_ORDERS if one.is_led_out else "pulls fail with error 407")
             + ("; the agent does not send that password again, as that might lock the account" if one.sends else ""),
             command=f"{_deed(one, table)}, then run: sudo docker-proxy-agent reload",
         )

@@ -14,6 +14,7 @@ from agent.values.condition import Code, Condition
 from agent.values.dockerd import Reality
 from agent.values.secret import redacted
 
+BY_LAST_ORDERS: Final = "pulls still work, for the relay goes on with what it used before"
 _PAUSED: Final = ": nothing is written or restarted"
 _NOTHING_WORKS: Final = re.compile(r"nothing works \((.*)\): nothing is changed")
 _AGENT, _NETWORK, _DOCKER, _CONTAINERS = "the agent", "this network", "Docker", "containers"
@@ -45,6 +46,7 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
     pause: Pause = Pause()
     still_used: str = ""  # which policy the agent uses while the one in the file is refused
     is_docker_failing: bool = False  # what it runs with does not work here
+    is_led_out: bool = False  # by the relay's last orders, whatever the upstreams do
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,6 +104,8 @@ def _why(condition: Condition, around: Around) -> str:
             asked = redacted(reality.flags.proxies.https or reality.flags.proxies.http)
             goes = f"asks {asked}" if asked else "uses those flags"
             return f"in every network Docker {goes}: pulls fail where that does not work"
+        case Code.UNREACHABLE if around.is_led_out:
+            return BY_LAST_ORDERS
         case Code.NOT_EFFECTIVE:
             return _without(reality) or "Docker does not get what this network needs, so pulls may fail"
         case Code.PAUSED | Code.PINNED_BUT_FAILING if is_failing:
