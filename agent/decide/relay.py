@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from agent.decide.choose import Choice
+from agent.decide.choose import Choice, Ending
 from agent.decide.desired import for_dockerd
 from agent.decide.pac import Said
 from agent.values.condition import Code, Condition
@@ -276,6 +276,35 @@ def by_a_pause(kept: str, verdict: Verdict | None) -> str:
 _OF_IT: Final = "the relay: "
 
 
+def goes_by_last_orders(chosen: Chosen, used: str | None, *, is_paused: bool) -> bool:
+    """Whether only a probe through it tells if it leads out: it is told nothing of this choice, and what it uses fails.
+
+    A portal answers through it as well, and on arrival no choice waits for more probes.
+    """
+    is_told = chosen.choice.upstream is not None and not is_paused
+    if is_told or chosen.choice.ending in (Ending.PORTAL, Ending.WAITING):
+        return False
+    verdict = chosen.verdicts.get(used or "")
+    return verdict is None or not verdict.is_ok
+
+
+def may_be_asked_through(told: Orders, chosen: Chosen, upstreams: Mapping[str, Upstream]) -> bool:
+    """Whether a probe through it sends no password that this network must not see, or that is known to be refused."""
+
+    def may_be_sent(one: RelayUpstream) -> bool:
+        urls = (one.http, one.https)
+        if all(url is None or url.credentials is None for url in urls):
+            return True
+        if one.name not in chosen.network.use:
+            return False
+        verdict, known = chosen.verdicts.get(one.name), upstreams.get(one.name)
+        if verdict is None or verdict.outcome is not Outcome.PROXY_AUTH:
+            return True
+        return known is not None and urls != (known.http_with_credentials, known.https_with_credentials)
+
+    return all(map(may_be_sent, (*told.upstreams, *(told.pac.known if told.pac is not None else ()))))
+
+
 class Chosen(msgspec.Struct, frozen=True):
     """What a pass has found and chosen, for the relay."""
 
@@ -296,10 +325,18 @@ class Relayed(msgspec.Struct, frozen=True):
     fault: AgentError | None = None  # why it could not be told, or kept
     comes_up: bool = False  # it does not listen everywhere yet, and is brought up as soon as it may be
     stays: str = ""  # why the way that a pause keeps may lead nowhere
+    # What a probe through it said, where it goes by its last orders and the verdicts on upstreams do not tell whether
+    # these lead out; None: they do tell, or it was not asked.
+    through: Verdict | None = None
     is_assumed: bool = False  # it is to be tried first, and is taken for one that works
     # Where containers were given it (`host:port`):
     leaving: tuple[str, ...] = ()  # it listens there only as long as Docker has it
     gone: tuple[str, ...] = ()  # nobody listens there any more
+
+    @property
+    def leads_out(self) -> bool:
+        """Whether it was seen to lead to a registry by its last orders, whatever the upstreams do now."""
+        return self.through is not None and self.through.is_ok
 
     @property
     def address(self) -> Settings:

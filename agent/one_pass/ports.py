@@ -189,6 +189,12 @@ class Relays(Protocol):
         """The same, at any moment beside a pass; whether somebody still waits for word of a network."""
         ...
 
+    async def leads_out(self, port: int, chosen: Chosen, snapshot: Snapshot) -> Verdict | None:
+        """What is answered through it at this port by the orders that it has; None: there are none, or nobody may ask
+        here.
+        """
+        ...
+
     def take_news(self) -> Sequence[Facts]:
         """What there is to record of it, each once."""
         ...

@@ -26,7 +26,7 @@ from agent.decide.pac import PacSeen, told
 from agent.decide.plan import NOTHING_HOLDS, Holding, Plan, keeps_down, plan, put_off
 from agent.decide.rate import Asked
 from agent.decide.recognise import Recognised, recognise
-from agent.decide.relay import Chosen, Relayed, by_a_pause, for_docker, without_a_policy
+from agent.decide.relay import Chosen, Relayed, by_a_pause, for_docker, goes_by_last_orders, without_a_policy
 from agent.decide.restart import When, why_ended
 from agent.decide.stillness import STILL_S, may_be_answered, only_more_came, still_s
 from agent.decide.urgent import Urgency, can_be_asked, is_another_secret, may_be_asked, urgency
@@ -118,8 +118,10 @@ async def look(  # noqa: PLR0913 - the last two are named at every call
             snapshot=snapshot,
         )
         in_docker = _in_docker(reality, meant, relayed)
-    if choosing.is_paused and in_docker is not None and in_docker == relayed.upstream:
-        chosen = Chosen(recognised.network, verdicts, choice)
+    chosen = Chosen(recognised.network, verdicts, choice)
+    relayed = await _ask_through(relayed, reality, world, chosen=chosen, choosing=choosing, snapshot=snapshot)
+    may_stay = choosing.is_paused and not relayed.leads_out
+    if may_stay and in_docker is not None and in_docker == relayed.upstream:
         stays = await _kept_by_a_pause(in_docker, chosen, policy, choosing=choosing, snapshot=snapshot)
         relayed = msgspec.structs.replace(relayed, stays=stays)
     if choice.upstream is None:
@@ -204,6 +206,18 @@ async def _tell_at_once(
 ) -> Relayed:
     refused = choosing.refused(snapshot)
     return await _served(world.relay.tell_at_once(network, refused, is_paused=choosing.is_paused), relayed)
+
+
+async def _ask_through(  # noqa: PLR0913 - named at its one call
+    relayed: Relayed, reality: Reality, world: World, *, chosen: Chosen, choosing: Choosing, snapshot: Snapshot
+) -> Relayed:
+    """What Docker has is the relay, and what works is what that leads to, whatever would be chosen now."""
+    running = effective(reality)
+    port = relayed.port_in(running) if running is not None and not relayed.is_broken else None
+    if port is None or not goes_by_last_orders(chosen, relayed.upstream, is_paused=choosing.is_paused):
+        return relayed
+    known = msgspec.structs.replace(chosen, verdicts={**chosen.verdicts, **choosing.refused(snapshot)})
+    return msgspec.structs.replace(relayed, through=await world.relay.leads_out(port, known, snapshot))
 
 
 async def _kept_by_a_pause(name: str, chosen: Chosen, policy: Policy, *, choosing: Choosing, snapshot: Snapshot) -> str:

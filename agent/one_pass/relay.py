@@ -23,6 +23,7 @@ from agent.decide.pac import PacSeen, Said
 from agent.decide.relay import (
     AGAIN_S,
     LOOPBACK,
+    PROVES_S,
     TAKES_S,
     Chosen,
     Relayed,
@@ -44,6 +45,7 @@ from agent.decide.relay import (
     follows,
     is_due,
     is_the_last_try,
+    may_be_asked_through,
     may_be_by_another,
     next_at,
     orders,
@@ -84,6 +86,7 @@ from agent.values.paths import Paths
 from agent.values.policy import Listen, Network, Places, Policy, RegistryUrl, Relay, Upstream
 from agent.values.relay import Orders, RelayPac, RelayState, UpstreamFailed, orders_file, orders_in
 from agent.values.settings import Settings
+from agent.values.snapshot import Snapshot
 from agent.values.verdict import Outcome, Verdict
 
 GROUP: Final = "docker-proxy-relay"  # who may read relay.json
@@ -94,6 +97,14 @@ _NOT_ASKED_FOR: Final = "the policy does not enable it"
 
 
 ScriptOf = Callable[[str], tuple[str, str] | None]
+
+
+class _Led(msgspec.Struct, frozen=True):
+    """What was answered through it, as long as that is believed."""
+
+    of: tuple[object, ...]  # port, place and orders
+    at: float  # CLOCK_BOOTTIME
+    verdict: Verdict
 
 
 class RelayMemory:
@@ -119,6 +130,7 @@ class RelayMemory:
         self.way: Way | None = None  # that a pause keeps, as it is on disk; None: not known yet
         self.internal: tuple[str, ...] | None = None  # bridges that lead nowhere, as on disk; None: not known yet
         self.unsaved = ""  # why it was given up, as long as that is not kept
+        self.led: _Led | None = None  # by its last orders
 
 
 class NoRelay:
@@ -144,6 +156,9 @@ class NoRelay:
 
     async def tell_who_waits(self) -> bool:
         return False
+
+    async def leads_out(self, _: int, __: Chosen, ___: Snapshot) -> Verdict | None:
+        return None
 
     def take_news(self) -> Sequence[Facts]:
         return ()
@@ -176,6 +191,9 @@ class AsIfItWorked(NoRelay):
         return msgspec.structs.replace(
             found, relaying=Relaying(Stage.GIVEN), is_assumed=is_assumed, comes_up=is_assumed
         )
+
+    async def leads_out(self, port: int, chosen: Chosen, snapshot: Snapshot) -> Verdict | None:
+        return await self._relay.leads_out(port, chosen, snapshot)
 
 
 class LocalRelay:
@@ -333,6 +351,19 @@ class LocalRelay:
         await self._tell_of_bridges()
         state, told = self.state(), self._orders()
         return state is not None and told is not None and not {*state.untold} <= {*(told.told or ())}
+
+    async def leads_out(self, port: int, chosen: Chosen, snapshot: Snapshot) -> Verdict | None:
+        """Asked no more often than an upstream in use. It says which of its upstreams failed, and that is a reason for
+        the next pass: a probe in each would have one pass follow the other.
+        """
+        memory, told, now = self._memory, self._orders(), self._clock.boottime_s()
+        if told is None or not told.upstreams or not may_be_asked_through(told, chosen, self._unfolded().upstreams):
+            return None
+        of = (port, snapshot.fingerprint(), told.upstreams, told.pac)
+        believed_s = self._policy.probe.recheck or PROVES_S
+        if memory.led is None or memory.led.of != of or now - memory.led.at >= believed_s:
+            memory.led = _Led(of, now, await self._through(port))
+        return memory.led.verdict
 
     async def _tell_of_bridges(self) -> None:
         if self._is_up or not self._is_unused:
@@ -637,8 +668,8 @@ class LocalRelay:
             return Anew.ALL
         return Anew.SERVICE if problem or is_the_last_try(relaying) else Anew.NOTHING
 
-    async def _through(self) -> Verdict:
-        through = as_upstream(self._relay.port)
+    async def _through(self, port: int | None = None) -> Verdict:
+        through = as_upstream(port or self._relay.port)
         return (await self._prober.verdicts([through], lambda _: False))[through.name]
 
     def _waiting(self) -> Backlog | None:

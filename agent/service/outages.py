@@ -92,6 +92,8 @@ def reaches(done: Pass) -> bool | str | None:
         return "the host is offline"
     if not seen.reality.unit.is_running and not done.has_restarted:
         return "Docker does not run"
+    if seen.relayed.leads_out:
+        return True
     used = _used(done)
     verdict = seen.verdicts.get(used) if used is not None else None
     if verdict is not None:

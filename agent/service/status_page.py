@@ -137,6 +137,9 @@ def _used_here(status: Status, docker: DockerShown, where: str = "") -> str:
     """What Docker runs with, and whether that works here."""
     if status.relay is None or not status.relay.in_use:
         return f"{_running(docker)}{_here(docker, 'which')}"
+    of_its_upstream = status.verdicts.get(docker.in_use or "")
+    if docker.works is Outcome.OK and (of_its_upstream is None or of_its_upstream.verdict is not Outcome.OK):
+        return f"the relay{where}, which still reaches a registry here"  # by its last orders
     return f"the relay{where}{_here(docker, f'whose upstream {docker.in_use}' if docker.in_use else 'which')}"
 
 

@@ -53,6 +53,15 @@ class AfterBoot(Relayed):
         self.paths.relay_orders.unlink()
 
 
+def with_password(laptop: AfterBoot, password: str) -> Path:
+    secret = laptop.paths.policy.parent / "office.password"
+    secret.write_text(password)
+    secret.chmod(0o600)
+    named = f'username = "alice"\npassword_file = "/{secret.relative_to(laptop.paths.root)}"\n'
+    laptop.policy(POLICY.replace("[[network]]", f"{named}\n[[network]]", 1))
+    return secret
+
+
 @pytest.fixture
 def laptop(tmp_path: Path) -> AfterBoot:
     return AfterBoot(tmp_path)
@@ -217,7 +226,7 @@ async def test_a_boot_during_a_pause_leaves_the_relay_its_way(laptop: AfterBoot)
 
     laptop.boot()
     laptop.place.snapshot = HOME
-    laptop.place.becomes(office="dns")
+    laptop.place.becomes(office="dns", relay="proxy-down")
     laptop.waited = laptop.paths.relay_orders.exists  # nobody need be asked
     async with laptop.running() as hand:
         await hand.wake()
@@ -229,7 +238,7 @@ async def test_a_boot_during_a_pause_leaves_the_relay_its_way(laptop: AfterBoot)
         assert said == "while the agent is paused, the relay uses office, which does not work here: dns"
 
         laptop.place.snapshot = at("10.10.0.1")
-        laptop.place.becomes(office="ok")
+        laptop.place.becomes(office="ok", relay="ok")
         await hand.wake()
         assert (laptop.orders, laptop.conditions()) == (told, ["paused"])
 
@@ -263,21 +272,88 @@ async def test_a_pause_that_no_agent_saw_begin_tells_it_once(laptop: AfterBoot) 
 
 
 async def test_a_pause_says_that_the_relay_stays_with_what_is_not_to_be_asked_here(laptop: AfterBoot) -> None:
-    secret = laptop.paths.policy.parent / "office.password"
-    secret.write_text("s3cr3t")
-    secret.chmod(0o600)
-    named = f'username = "alice"\npassword_file = "/{secret.relative_to(laptop.paths.root)}"\n'
-    laptop.policy(POLICY.replace("[[network]]", f"{named}\n[[network]]", 1))
+    with_password(laptop, "s3cr3t")
     async with laptop.running() as hand:
         await laptop.asks(Command.PAUSE)
         laptop.place.asked.clear()
         laptop.place.snapshot = HOME
         await hand.wake()
 
-        assert "office" not in laptop.place.asked
+        assert not {"office", "relay"} & {*laptop.place.asked}
         assert "uses office, which must not be used here" in str(laptop.status()["conditions"])
         kept = (laptop.paths.state / "relay-way.json").read_text()
         assert "s3cr3t" not in kept
+
+
+async def test_where_nothing_works_but_what_the_relay_had_is_no_outage(laptop: AfterBoot) -> None:
+    laptop.policy(POLICY)
+    async with laptop.running():
+        pass
+    laptop.restarted()
+    laptop.place.becomes(office="refused", direct="refused")
+    laptop.place.asked.clear()
+    async with laptop.running() as hand:
+        for _ in range(3):
+            await hand.wake(Reason.RESUME)
+
+        docker = laptop.status()["docker"]
+        assert (laptop.conditions(), docker["works"]) == (["unreachable"], "ok")
+        assert "unreachable-began" not in laptop.events()
+        assert laptop.place.asked.count("office") > laptop.place.asked.count("relay") == 1
+
+        laptop.clock.ahead_s += 60
+        laptop.place.becomes(relay="proxy-down")
+        for _ in range(3):
+            await hand.wake(Reason.RESUME)
+
+        assert laptop.status()["docker"]["works"] == "refused"
+        assert len(laptop.facts("unreachable-began")) == 1
+
+        laptop.place.becomes(direct="portal", relay="ok")
+        laptop.clock.ahead_s += 60
+        laptop.place.asked.clear()
+        await hand.wake(Reason.RESUME)
+
+        assert (laptop.conditions(), laptop.status()["docker"]["works"]) == (["portal"], "refused")
+        assert "relay" not in laptop.place.asked
+        assert "unreachable-ended" not in laptop.events()
+
+
+async def test_a_wrong_password_in_the_policy_is_no_outage_while_the_relay_has_the_right_one(laptop: AfterBoot) -> None:
+    secret = with_password(laptop, "s3cr3t")
+    async with laptop.running():
+        pass
+    laptop.place.becomes(office="proxy-auth", direct="refused")
+    laptop.place.asked.clear()
+    laptop.restarted()
+    async with laptop.running() as hand:
+        await hand.wake()
+        assert laptop.status()["docker"]["works"] == "proxy-auth"
+        assert "relay" not in laptop.place.asked  # a probe through it would send that password once more
+
+    secret.write_text("wr0ng")
+    laptop.restarted()
+    async with laptop.running() as hand:
+        await hand.wake()
+        assert (laptop.conditions(), laptop.status()["docker"]["works"]) == (["unreachable"], "ok")
+        (in_orders,) = {one.http.reveal() for one in laptop.orders.upstreams if one.http is not None}
+        assert in_orders == "http://alice:s3cr3t@office:3128"
+
+
+async def test_a_pause_says_nothing_of_a_way_that_fails_where_another_of_the_relays_leads_out(
+    laptop: AfterBoot,
+) -> None:
+    laptop.policy(POLICY)
+    async with laptop.running() as hand:
+        await laptop.asks(Command.PAUSE)
+        laptop.place.snapshot = HOME
+        laptop.place.becomes(office="dns")
+        for _ in range(3):
+            await hand.wake(Reason.RESUME)
+
+        assert names(laptop.orders) == ["office", "direct"]
+        assert (laptop.conditions(), laptop.status()["docker"]["works"]) == (["paused"], "ok")
+        assert "unreachable-began" not in laptop.events()
 
 
 async def test_a_policy_that_is_refused_takes_nothing_from_the_relay_but_at_boot(laptop: AfterBoot) -> None:

@@ -182,6 +182,10 @@ def test_where_nothing_is_chosen_the_relay_is_still_what_docker_runs_with() -> N
     )
     assert third == "  relay        uses direct; it does not report its state (the first connection starts it)"
 
+    leads_out = msgspec.structs.replace(docker, in_use="backup", works=Outcome.OK)  # which does not work by itself
+    _, second, *_ = lines(msgspec.structs.replace(status, docker=leads_out), NOW)
+    assert second == "  docker       26.1.5 runs with the relay, which still reaches a registry here"
+
 
 def test_a_refused_policy_does_not_hide_that_another_one_stays_in_force() -> None:
     refused = msgspec.structs.replace(POLICY, error="a typo")
