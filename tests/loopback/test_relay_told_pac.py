@@ -236,3 +236,25 @@ async def test_after_a_boot_a_paused_agent_has_the_pac_asked_before_it_tells_of_
         laptop.place.snapshot = HOME
         await hand.wake()
         assert laptop.orders == told
+
+
+async def test_a_dead_proxy_that_the_pac_names_now_is_no_outage_while_the_relay_has_the_one_before(
+    laptop: WithPac,
+) -> None:
+    laptop.policy(POLICY)
+    async with laptop.running():
+        assert names(laptop.orders)[0] == A
+    told = laptop.orders
+
+    laptop.restarted()
+    laptop.pacs = PacMemory()
+    laptop.server.text = "PROXY c:8080"
+    laptop.place.becomes(**{"corp → c:8080": "refused", "office": "refused", "direct": "refused"})
+    async with laptop.running() as hand:
+        for _ in range(3):
+            await hand.wake(Reason.RESUME)
+
+        docker = laptop.status()["docker"]
+        assert (laptop.conditions(), docker["works"]) == (["unreachable"], "ok")
+        assert "unreachable-began" not in laptop.events()
+        assert laptop.orders.upstreams == told.upstreams
