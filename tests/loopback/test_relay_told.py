@@ -8,10 +8,14 @@ from pathlib import Path
 import pytest
 
 from agent.docker.engine import TIMEOUT_S
+from agent.one_pass.memory import only_looking
 from agent.one_pass.pac import NoPacs
+from agent.one_pass.reconcile import look
+from agent.one_pass.relay import AsIfItWorked
 from agent.service.requests import Command
 from agent.values.dockerd import Reality, UnitState
 from agent.values.policy import Network, Policy
+from agent.values.policy_text import parse
 from agent.values.reason import Reason
 from agent.values.relay import RelayState
 from agent.values.settings import Settings
@@ -354,6 +358,13 @@ async def test_a_pause_says_nothing_of_a_way_that_fails_where_another_of_the_rel
         assert names(laptop.orders) == ["office", "direct"]
         assert (laptop.conditions(), laptop.status()["docker"]["works"]) == (["paused"], "ok")
         assert "unreachable-began" not in laptop.events()
+
+    beside = parse(POLICY)  # a command's look, as doctor's
+    assert isinstance(beside, Policy)
+    laptop.restarted()
+    place = laptop.world(laptop.paths, beside)
+    place.relay = AsIfItWorked(place.relay, is_seen=True)
+    assert (await look(beside, place, only_looking(beside, place, laptop.paths.state))).relayed.leads_out
 
 
 async def test_a_policy_that_is_refused_takes_nothing_from_the_relay_but_at_boot(laptop: AfterBoot) -> None:
