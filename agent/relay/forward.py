@@ -93,6 +93,7 @@ class ByOrders:
             source=self._source,
             peer=self._peer,
             is_tunnel=False,
+            path=request.path,
             is_switch=bool(request.upgrade),
             is_roots=self._is_roots,
         )

@@ -29,6 +29,7 @@ from agent.relay import refusals
 from agent.relay.by_pac import ByPac
 from agent.relay.limits import Whose
 from agent.relay.names import Names
+from agent.relay.own_pages import own_page
 from agent.relay.refusals import Refusal
 from agent.relay.ways import Way, Ways
 from agent.relay.where import Near, forbidden, is_localhost, literal
@@ -60,6 +61,7 @@ class Asked(msgspec.Struct, frozen=True):
     source: Source
     peer: str  # its address
     is_tunnel: bool = True  # else it is a request for an http URL
+    path: bytes = b""  # of that, with the query
     is_switch: bool = False  # and that offers another protocol: what follows it may be anything
     is_roots: Callable[[], bool] = lambda: False  # whether root of this host wants it, as dockerd is
 
@@ -363,9 +365,11 @@ class Opening:
 
     async def _check_name(self, asked: Asked, proxy_address: str) -> None:
         """If the proxy is on this host, what it is asked for is as near to it as to us."""
-        if asked.source is not Source.CONTAINERS or literal(asked.host) is not None:
+        if asked.source is not Source.CONTAINERS or not self._is_here(proxy_address):
             return
-        if not self._is_here(proxy_address):
+        if whose := own_page(asked.host, asked.path):
+            raise _Forbidden(f"{asked.host} is asked for a page of {whose} itself, which is not for containers")
+        if literal(asked.host) is not None:
             return
         # Many a proxy leaves the dot at the end out before it looks a name up.
         for name in dict.fromkeys((asked.host, asked.host.rstrip("."))):

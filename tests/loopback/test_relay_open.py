@@ -412,6 +412,26 @@ async def test_a_name_that_nobody_here_knows_passes_to_a_proxy_on_this_host() ->
     assert setting.looked_up == ["only.corp.test"]
 
 
+@pytest.mark.parametrize("host", ["proxy.home", "192.0.2.1"])
+async def test_a_proxy_on_this_host_is_not_asked_for_pages_of_itself(host: str) -> None:
+    setting = Setting()
+    path = b"/squid-internal-mgr/info"
+    page = Asked(host, 80, Source.CONTAINERS, "172.17.0.2", is_tunnel=False, path=path)
+    of_host = Asked(host, 80, Source.LOOPBACK, "127.0.0.1", is_tunnel=False, path=path)
+    async with HttpProxy() as squid, asyncio.timeout(PATIENCE_S):
+        way = by("squid", squid.url())
+        for asked in (page, container("tinyproxy.stats", 80, is_tunnel=False), container("tinyproxy.stats", 80)):
+            with pytest.raises(NotOpened) as told:
+                await setting.open(asked, way)
+            assert (told.value.refusal.status, told.value.refusal.reason[-21:]) == (403, "is not for containers")
+        assert squid.accepted == 0
+
+        kept = await setting.open(container(host, 80, is_tunnel=False), way)
+        assert not await setting.opening.may_follow(page, kept)
+        await kept.aclose()
+        await (await setting.open(of_host, way)).aclose()
+
+
 async def test_docker_itself_may_reach_this_host() -> None:
     setting = Setting({"end.test": "127.0.0.1"})
     async with echo() as end:
