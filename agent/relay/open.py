@@ -9,6 +9,7 @@ Not known here: who asks (`who.py`), and what is sent (`conversation.py`, `outwa
 from __future__ import annotations
 
 import asyncio
+import collections
 import contextlib
 import ipaddress
 import socket
@@ -44,6 +45,10 @@ _OF_WHAT_IS_LEFT: Final = 0.6  # if there is another to be tried after it
 _THIS_HOST: Final = "127.0.0.1"  # of its look-ups, all addresses are one source
 _CHECKED_WITHIN_S: Final = 4.0  # before the proxy itself is too late
 _READ: Final = 64 * 1024
+# Of a name: whoever answers for it says how many it has, up to some thousands, and the kernel is asked of each.
+_TRIED: Final = 8  # of each family: more are not reached within the time
+_MOST_JUDGED: Final = 64  # if a proxy is to choose among them
+_AT_ONCE: Final = 4  # then others have their turn
 _ITSELF: Final = "that is the relay itself"
 
 # What says something about the upstream and not about where it was to lead: another one may do better. A proxy that
@@ -280,7 +285,7 @@ class Opening:
 
     async def _directly(self, asked: Asked, way: Way, watch: Stopwatch) -> Opened:
         async def resolve(host: str, port: int) -> Sequence[Address]:
-            return self._allowed(asked, await self._looked_up(asked, host, port))
+            return await self._allowed(asked, await self._looked_up(asked, host, port))
 
         with failures_of(watch):
             ground = Ground(resolve, self._connect)
@@ -349,14 +354,15 @@ class Opening:
         if is_localhost(asked.host):
             raise NotOpened(refusals.forbidden(f"{asked.host} is loopback"))
 
-    def _allowed(self, asked: Asked, found: Sequence[Address]) -> Sequence[Address]:
+    async def _allowed(self, asked: Asked, found: Sequence[Address]) -> Sequence[Address]:
         """The addresses of a name that may be connected to."""
         if asked.source is not Source.CONTAINERS:
             return found
-        refused = [self._why_not(str(address[0])) for _, address in found]
-        if found and all(refused):
+        tried = _few(found)
+        refused = await self._judged(tried)
+        if tried and all(refused):
             raise _Forbidden(f"{asked.host} {refused[0]}")
-        return [address for address, why in zip(found, refused, strict=True) if not why]
+        return [address for address, why in zip(tried, refused, strict=True) if not why]
 
     def _check_unknown(self, asked: Asked, way: Way, proxy_address: str) -> None:
         """A PAC may name anything, also for a registry. It opens a container no door to what is near and no proxy."""
@@ -373,9 +379,11 @@ class Opening:
             return
         # Many a proxy leaves the dot at the end out before it looks a name up.
         for name in dict.fromkeys((asked.host, asked.host.rstrip("."))):
-            for _, address in await self._known(asked, name):
-                if why := self._why_not(str(address[0])):
-                    raise _Forbidden(f"{asked.host} {why}")
+            found = await self._known(asked, name)
+            if len(found) > _MOST_JUDGED:
+                raise _Forbidden(f"{asked.host} has more than {_MOST_JUDGED} addresses, and the proxy is on this host")
+            if why := next(filter(None, await self._judged(found)), ""):
+                raise _Forbidden(f"{asked.host} {why}")
 
     async def _known(self, asked: Asked, name: str) -> Sequence[Address]:
         """Nothing if nobody here knows it. That it could not be asked for is another thing, and no proxy's fault."""
@@ -391,6 +399,15 @@ class Opening:
         except (OSError, UnicodeError) as error:
             why = getattr(error, "strerror", "") or "that is not a name"
         raise _Forbidden(f"{name} cannot be looked up on this host, where the proxy is: {why}")
+
+    async def _judged(self, addresses: Sequence[Address]) -> list[str]:
+        """Of each why not, in this order."""
+        judged: list[str] = []
+        for _, address in addresses:
+            judged.append(self._why_not(str(address[0])))
+            if len(judged) % _AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return judged
 
     def _why_not(self, address: str) -> str:
         try:
@@ -413,6 +430,17 @@ class Opening:
 
     def _is_itself(self, address: tuple[Any, ...]) -> bool:
         return address[1] in self._own_ports and self._is_here(str(address[0]))
+
+
+def _few(found: Sequence[Address]) -> Sequence[Address]:
+    """Of both families, so that one that leads nowhere is not all that is left."""
+    seen = collections.Counter[int]()
+    few: list[Address] = []
+    for one in found:
+        seen[one[0]] += 1
+        if seen[one[0]] <= _TRIED:
+            few.append(one)
+    return few
 
 
 def _prompt(connected: socket.socket) -> socket.socket:

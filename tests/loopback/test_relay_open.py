@@ -7,7 +7,7 @@ import errno
 import os
 import socket
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -57,12 +57,14 @@ class Setting:
         names: Mapping[str, str] | None = None,
         own: frozenset[str] = frozenset(),
         guests: frozenset[str] = frozenset(),
+        *,
+        is_own: Callable[[str], bool] | None = None,
     ) -> None:
         self._names = names or {}
         self.failures = Failures()
         self.looked_up: list[str] = []
         self.opening = Opening(
-            self.failures, Near(own.__contains__, guests.__contains__), resolve=threaded(self._look_up)
+            self.failures, Near(is_own or own.__contains__, guests.__contains__), resolve=threaded(self._look_up)
         )
 
     def _look_up(self, host: str, port: int) -> Sequence[Address]:
@@ -410,6 +412,48 @@ async def test_a_name_that_nobody_here_knows_passes_to_a_proxy_on_this_host() ->
 
         assert await echoed(opened) == b"hello"
     assert setting.looked_up == ["only.corp.test"]
+
+
+MANY: Final = ",".join(f"10.1.{number >> 8}.{number & 255}" for number in range(3900))
+
+
+async def test_a_name_with_thousands_of_addresses_does_not_keep_others_waiting() -> None:
+    """The kernel is asked of each, and whoever answers for the name says how many."""
+    asked: list[str] = []
+
+    def is_own(address: str) -> bool:
+        asked.append(address)
+        return address != "127.0.0.1"
+
+    async with HttpProxy() as px, asyncio.timeout(PATIENCE_S):
+        for way, why, most in ((DIRECT, "many.test is this host", 8), (by("px", px.url()), "64 addresses", 0)):
+            setting = Setting({"many.test": MANY}, is_own=is_own)
+            with pytest.raises(NotOpened) as told:
+                await setting.open(container("many.test", 443), way)
+            assert told.value.refusal.status == 403
+            assert why in told.value.refusal.reason
+            assert len(asked) == most
+            asked.clear()
+        assert px.accepted == 0
+
+
+async def test_between_the_addresses_of_a_name_others_have_their_turn() -> None:
+    turns: list[int] = []
+
+    def is_own(address: str) -> bool:
+        turns.append(rounds)
+        return True
+
+    rounds = 0
+    setting = Setting({"many.test": MANY}, is_own=is_own)
+    opening = asyncio.create_task(setting.open(container("many.test", 443), DIRECT))
+    async with asyncio.timeout(PATIENCE_S):
+        while not opening.done():
+            rounds += 1
+            await asyncio.sleep(0)
+    with pytest.raises(NotOpened):
+        await opening
+    assert max(map(turns.count, turns)) == 4
 
 
 @pytest.mark.parametrize("host", ["proxy.home", "192.0.2.1"])
