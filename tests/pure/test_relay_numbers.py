@@ -57,7 +57,7 @@ NOBODY_ANSWERS_S = KEEPALIVE[socket.TCP_KEEPIDLE] + KEEPALIVE[socket.TCP_KEEPINT
         ("at most once a second, and how much it has carried every 10 s", (NEWS_WITHIN_S, GROWN_WITHIN_S) == (1, 10)),
         ("at most once in five seconds, to ask Docker about its networks", APART_S == 5),
         ("If three probes in a row fail while the upstream itself works", MOST_FAILURES == 3),
-        ("What may pass by itself is asked again after 15 s", SOFT_AGAIN_S == 15),
+        ("a failure that may pass by itself, the probe is repeated after 15 s", SOFT_AGAIN_S == 15),
         ("connections.jsonl`, of 10 MB and one older file", LARGEST == 10 * 1000**2),
     ],
 )
