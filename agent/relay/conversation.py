@@ -20,6 +20,7 @@ import h11
 import msgspec
 
 from agent.relay import refusals
+from agent.relay.bounded import Bounded
 from agent.relay.headers import Headers, end_to_end, expectations, is_chunked, upgrade, without
 from agent.relay.refusals import Refusal
 from agent.relay.strict import HTTP_PORT, MOST_LINES, Doubtful, begins_a_request, doubtful, end_of, framing
@@ -272,7 +273,8 @@ class Conversation:
             if self._has_ended:
                 self.phase = Phase.OVER
                 return Gone(is_cut_off=True)
-            return self._refusal(_broken(error))
+            is_trailer = error.error_status_hint == 431
+            return self._refusal(refusals.too_long("what follows the body") if is_trailer else _broken(error))
         if isinstance(event, h11.Data):
             return Piece(bytes(event.data))
         if isinstance(event, h11.EndOfMessage):
@@ -287,7 +289,7 @@ class Conversation:
 
 
 def _exchange() -> h11.Connection:
-    return h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_LIMIT)
+    return Bounded(h11.SERVER, HEAD_LIMIT)
 
 
 class _Poured:

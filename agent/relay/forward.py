@@ -144,7 +144,8 @@ class Turns:
     seldom goes first: a short request need not wait for those.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, at_once: int = _AT_ONCE) -> None:
+        self._at_once = at_once
         self._loop = asyncio.get_running_loop()
         self._first: deque[asyncio.Future[None]] = deque()
         self._others: deque[asyncio.Future[None]] = deque()
@@ -163,7 +164,7 @@ class Turns:
 
     def _grant(self) -> None:
         self._is_due = False
-        left = _AT_ONCE
+        left = self._at_once
         while left and (queue := self._first or self._others):
             waiting = queue.popleft()
             if not waiting.done():  # it was cancelled

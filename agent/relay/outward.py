@@ -14,6 +14,7 @@ import msgspec
 
 from agent.probe.exchange import HEAD_LIMIT, HttpAnswer, authority
 from agent.probe.through_proxy import auth_wanted
+from agent.relay.bounded import Bounded
 from agent.relay.conversation import AnswerHead, Piece, Request
 from agent.relay.headers import Headers, end_to_end, passed_on_by, tokens, without
 from agent.relay.strict import HTTP_PORT, MOST_LINES
@@ -64,7 +65,7 @@ class Outward:
     def __init__(self, request: Request, form: Form) -> None:
         self._request = request
         self._form = form
-        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_LIMIT)
+        self._http = Bounded(h11.CLIENT, HEAD_LIMIT)
         self._start = b""
         self._head = bytearray()  # of an answer, until it is whole
         self._searched = 0  # of it
@@ -215,6 +216,8 @@ class Outward:
 
     def _broken(self, error: h11.RemoteProtocolError) -> str:
         """The error may quote the answer, which may quote our request."""
+        if error.error_status_hint == 431 and self._has_head:
+            return "answers with too long a trailer"
         if error.error_status_hint == 431:
             return f"answers with a head of more than {HEAD_LIMIT // 1024} KB"
         if self._has_ended:

@@ -46,8 +46,8 @@ def too_slow() -> Refusal:
     return Refusal(408, "the head of the request did not arrive in time")
 
 
-def too_long() -> Refusal:
-    return Refusal(431, "the head of the request is too long, or has too many lines")
+def too_long(what: str = "the head of the request") -> Refusal:
+    return Refusal(431, f"{what} is too long, or has too many lines")
 
 
 def forbidden(what: str) -> Refusal:

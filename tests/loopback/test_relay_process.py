@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import functools
+import itertools
 import json
 import os
 import re
@@ -13,8 +15,10 @@ import select
 import signal
 import socket
 import stat
+import struct
 import subprocess
 import sys
+import termios
 import types
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -502,6 +506,48 @@ async def test_a_slow_head_is_given_up_and_who_says_nothing_is_closed(tmp_path: 
         silent = await one.client()
         assert await silent.rest() == b""
         silent.close()
+
+
+async def test_large_heads_are_read_one_after_the_other_and_others_have_their_turn_between(tmp_path: Path) -> None:
+    """One of 64 KB takes 3 ms to read, and a container may have 256 that are whole at the same moment."""
+    head = b"GET http://127.0.0.1/ HTTP/1.0\r\nHost: elsewhere.test\r\nX: a" + b" " * 20_000 + b"\r\n\r\n"
+    async with relay(tmp_path, Orders(1, (DIRECT,))) as one, asyncio.timeout(PATIENCE_S):
+        await one.until_it_obeys(1)
+        clients = [socket.create_connection(("127.0.0.1", one.port)) for _ in range(12)]
+        try:
+            for client in clients:
+                client.setblocking(False)
+                await asyncio.get_running_loop().sock_sendall(client, head[:-1])
+
+            def is_read() -> bool:
+                served = [guest.connected for guest in one.running._serving._tasks.values()]
+                is_sent = not any(_count(client, termios.TIOCOUTQ) for client in clients)
+                return is_sent and len(served) == len(clients) and not any(_count(s, termios.FIONREAD) for s in served)
+
+            await until_awaited(PATIENCE_S, is_read, "all but the last byte is read")
+            for client in clients:
+                client.send(head[-1:])
+            answered = [0]
+            while answered[-1] < len(clients):
+                await asyncio.sleep(0)
+                answered.append(sum(map(_has_answer, clients)))
+            assert max(after - before for before, after in itertools.pairwise(answered)) == 1
+        finally:
+            for client in clients:
+                client.close()
+
+
+def _count(connected: socket.socket, what: int) -> int:
+    """Of bytes in the kernel."""
+    (count,) = struct.unpack("i", fcntl.ioctl(connected, what, b"\0\0\0\0"))
+    return int(count)
+
+
+def _has_answer(client: socket.socket) -> bool:
+    try:
+        return client.recv(13, socket.MSG_PEEK) == b"HTTP/1.1 400 "
+    except BlockingIOError:
+        return False
 
 
 async def test_many_idle_tunnels_and_the_next_is_served(tmp_path: Path) -> None:

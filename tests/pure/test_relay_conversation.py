@@ -351,3 +351,19 @@ def test_the_client_closes(segments: tuple[bytes, ...], last: Event) -> None:
 
     assert events[-1] == last
     assert conversation.phase is (Phase.ANSWER if last == RequestEnd() else Phase.OVER)
+
+
+@pytest.mark.parametrize("blank", [b"\r\n", b"\n"])
+def test_a_trailer_has_no_more_lines_than_a_head(blank: bytes) -> None:
+    """It is refused before it is read: thousands of lines would keep everybody waiting."""
+    start = b"POST http://a.test/ HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n2\r\n\n\n\r\n0\r\n"
+    after = b"GET http://b.test/ HTTP/1.1\r\nHost: b.test\r\n" + b"X: y\r\n" * MOST_LINES
+
+    for sent in ((start, b"a:" + blank), (start + b"a:" + blank, b"")):
+        _, events = heard(sent[0], sent[1] + (b"a:" + blank) * (MOST_LINES - 2) + blank + after)
+        assert events[1:] == [Piece(b"\n\n"), RequestEnd()]
+        for end in (blank, b""):  # also before it has ended
+            conversation, events = heard(sent[0], sent[1] + (b"a:" + blank) * 15_000 + end)
+            assert isinstance(events[-1], Refusal)
+            assert events[-1].status == 431
+            assert conversation.phase is Phase.OVER

@@ -385,6 +385,16 @@ BROKEN = [
 ]
 
 
+def test_an_answers_trailer_has_no_more_lines_than_a_head() -> None:
+    start = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n\n\n\r\n0\r\n"
+
+    whole = Exchange(GET).answer(start + b"a:\r\n" * (MOST_LINES - 1) + b"\r\n")
+    assert isinstance(whole.seen[-1], AnswerEnd)
+    for end in (b"\r\n", b""):
+        refused = Exchange(GET).answer(start + b"a:\r\n" * 15_000 + end)
+        assert refused.seen[-1] == Failed("answers with too long a trailer", is_before_any_byte=False)
+
+
 @pytest.mark.parametrize(("answer", "what"), BROKEN)
 def test_an_answer_that_is_none_becomes_502(answer: tuple[bytes, ...], what: str) -> None:
     exchange = Exchange(GET, OFFICE).answer(*answer)
