@@ -187,6 +187,7 @@ TRIED: Final[Mapping[str, str]] = {
     "sudo systemctl start docker": "as `sudo systemctl restart docker`",
     "sudo docker-proxy-agent audit who": "as with `audit --last`; what it answers: test_audit_questions.py",
     "sudo systemctl restart docker-proxy-relay.socket": "as `disable --now` and `enable --now` of it",
+    "sudo docker-proxy-agent audit --event relay-refused": "as with `docker-restarted`",
     "sudo ss -ltnp": "asks the kernel, and nothing of this product",
     "timedatectl": "asks a service that a box cannot have: it has no clock of its own",
     "resolvectl status": "asks systemd-resolved, which a box does not have",
