@@ -20,7 +20,7 @@ import h11
 import msgspec
 
 from agent.relay import refusals
-from agent.relay.bounded import Bounded
+from agent.relay.chunks import Chunks
 from agent.relay.headers import Headers, end_to_end, expectations, is_chunked, upgrade, without
 from agent.relay.refusals import Refusal
 from agent.relay.strict import HTTP_PORT, MOST_LINES, Doubtful, begins_a_request, doubtful, end_of, framing
@@ -28,6 +28,7 @@ from agent.values.relay import SAYS
 from agent.values.secret import escaped
 
 HEAD_LIMIT: Final = 64 * 1024
+_MOST_BLANK: Final = 16  # lines before a request
 _HEAD_END: Final = b"\r\n\r\n"
 _VERSIONS: Final = (b"1.0", b"1.1")
 _ABSOLUTE: Final = re.compile(rb"(?i:http)://([^/?#]*)([^#]*)")
@@ -102,8 +103,10 @@ class Conversation:
         self.phase = Phase.IDLE
         self._unread = bytearray()  # before and in a head, and after a request
         self._searched = 0  # of the unread head
+        self._blank = 0  # lines before that
         self._has_ended = False  # the client sends no more
         self._http = _exchange()
+        self._chunks: Chunks | None = None  # if the body comes in such
         self._method = b""
         self._has_answered = False  # or begun to
 
@@ -116,10 +119,12 @@ class Conversation:
         """What has come; b"" when the client sends no more."""
         if not data:
             self._has_ended = True
-        if self.phase is Phase.BODY:
-            self._http.receive_data(data)  # type: ignore[arg-type]  # it is added to a bytearray
-        else:
+        if self.phase is not Phase.BODY:
             self._unread += data
+        elif self._chunks is not None:
+            self._chunks.receive(data)
+        else:
+            self._http.receive_data(data)  # type: ignore[arg-type]  # it is added to a bytearray
 
     def next_event(self) -> Event | None:
         """None: nothing before more bytes come, or before the answer is out."""
@@ -198,8 +203,8 @@ class Conversation:
 
     def _head(self) -> Event | None:
         if self.phase is Phase.IDLE:
-            while self._unread.startswith(b"\r\n"):  # after a body, some send one more (RFC 9112, 2.2)
-                del self._unread[:2]
+            if not self._skip_blank_lines():
+                return self._refusal(refusals.malformed("blank lines instead of a request"))
             if self._unread and self._unread != b"\r":
                 self.phase = Phase.HEAD
                 if not begins_a_request(self._unread[0]):
@@ -222,8 +227,15 @@ class Conversation:
             return Gone(is_cut_off=was_head)
         return None
 
+    def _skip_blank_lines(self) -> bool:
+        """After a body, some send one more (RFC 9112, 2.2). Who sends them without end would be read without end."""
+        while self._blank <= _MOST_BLANK and self._unread.startswith(b"\r\n"):
+            del self._unread[:2]
+            self._blank += 1
+        return self._blank <= _MOST_BLANK
+
     def _asked(self, head: bytes) -> Event:
-        self._searched = 0
+        self._searched = self._blank = 0
         if head.count(b"\n") > MOST_LINES:
             return self._refusal(refusals.too_long())
         wrong = framing(head)
@@ -247,11 +259,12 @@ class Conversation:
             return self._refusal(refusals.malformed(f"{doubt} in {escaped(request.target.decode('latin-1'), 80)}"))
         if isinstance(asked, Request):
             self.phase = Phase.BODY
+            self._chunks = Chunks(self._http) if asked.is_chunked else None
             come, self._unread = bytes(self._unread), bytearray()
             if come:
-                self._http.receive_data(come)
+                self.receive(come)
             if self._has_ended:
-                self._http.receive_data(b"")
+                self.receive(b"")
             return asked
         return self._refusal(asked)
 
@@ -268,7 +281,7 @@ class Conversation:
 
     def _body(self) -> Event | None:
         try:
-            event = self._http.next_event()
+            event = (self._chunks or self._http).next_event()
         except h11.RemoteProtocolError as error:
             if self._has_ended:
                 self.phase = Phase.OVER
@@ -279,7 +292,7 @@ class Conversation:
             return Piece(bytes(event.data))
         if isinstance(event, h11.EndOfMessage):
             self.phase = Phase.ANSWER
-            self._unread += self._http.trailing_data[0]
+            self._unread += self._http.trailing_data[0] if self._chunks is None else self._chunks.rest
             return RequestEnd()
         return None
 
@@ -289,7 +302,7 @@ class Conversation:
 
 
 def _exchange() -> h11.Connection:
-    return Bounded(h11.SERVER, HEAD_LIMIT)
+    return h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_LIMIT)
 
 
 class _Poured:

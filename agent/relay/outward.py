@@ -14,13 +14,15 @@ import msgspec
 
 from agent.probe.exchange import HEAD_LIMIT, HttpAnswer, authority
 from agent.probe.through_proxy import auth_wanted
-from agent.relay.bounded import Bounded
+from agent.relay.chunks import Chunks
 from agent.relay.conversation import AnswerHead, Piece, Request
 from agent.relay.headers import Headers, end_to_end, passed_on_by, tokens, without
 from agent.relay.strict import HTTP_PORT, MOST_LINES
 
 _PREFIX: Final = b"HTTP/"
 _HEAD_END: Final = re.compile(rb"\n\r?\n")  # as h11 takes it
+# h11 takes none of these, and its pattern takes seconds to find that out after thousands of blanks.
+_NEVER: Final = re.compile(rb"[\x00\x0b\x0c]|\r(?!\n)")
 
 
 class Form(msgspec.Struct, frozen=True):
@@ -65,7 +67,8 @@ class Outward:
     def __init__(self, request: Request, form: Form) -> None:
         self._request = request
         self._form = form
-        self._http = Bounded(h11.CLIENT, HEAD_LIMIT)
+        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_LIMIT)
+        self._chunks: Chunks | None = None  # if the body of the answer comes in such
         self._start = b""
         self._head = bytearray()  # of an answer, until it is whole
         self._searched = 0  # of it
@@ -115,10 +118,12 @@ class Outward:
             self._has_ended = True
         if len(self._start) < len(_PREFIX):
             self._start += data[: len(_PREFIX)]
-        if self._has_head:
-            self._http.receive_data(data)
-        else:
+        if not self._has_head:
             self._head += data
+        elif self._chunks is not None:
+            self._chunks.receive(data)
+        else:
+            self._http.receive_data(data)
 
     def next_event(self) -> OutwardEvent | None:
         """None: nothing before more bytes come."""
@@ -130,10 +135,10 @@ class Outward:
         # h11 would wait for the end of a head even if this is not HTTP (FACTS 36).
         if not _PREFIX.startswith(self._start[: len(_PREFIX)]):
             return self._failed("does not answer with HTTP")
-        if not self._has_head and not self._hand_over_head():
-            return self._failed(f"answers with a head of more than {MOST_LINES} lines")
+        if not self._has_head and (wrong := self._hand_over_head()):
+            return self._failed(wrong)
         try:
-            event = self._http.next_event()
+            event = (self._chunks or self._http).next_event()
         except h11.RemoteProtocolError as error:
             return self._failed(self._broken(error))
         if isinstance(event, h11.InformationalResponse | h11.Response):
@@ -163,18 +168,21 @@ class Outward:
         states = self._http.states
         is_whole = not self._is_last if self._is_poured else states[h11.SERVER] is h11.DONE
         is_done = states[h11.CLIENT] is h11.DONE and is_whole
-        return is_done and not self._is_doubtful and self._http.trailing_data == (b"", False)
+        is_all = self._http.trailing_data == (b"", False) and not (self._chunks is not None and self._chunks.rest)
+        return is_done and not self._is_doubtful and is_all
 
-    def _hand_over_head(self) -> bool:
-        """A whole head goes to h11; whether it may. One with thousands of lines would keep everybody waiting."""
+    def _hand_over_head(self) -> str:
+        """A whole head goes to h11; or why it may not. One with thousands of lines would keep everybody waiting."""
         end = _HEAD_END.search(self._head, max(0, self._searched - 2))
         length = end.end() if end else len(self._head)
         if self._head.count(b"\n", 0, length) > MOST_LINES:
-            return False
+            return f"answers with a head of more than {MOST_LINES} lines"
         self._searched = 0 if end else length
+        if end and _NEVER.search(self._head, 0, length):
+            return "answers with broken HTTP"
         if end or self._has_ended or length > HEAD_LIMIT:
             self._hand_over(length)
-        return True
+        return ""
 
     def _hand_over(self, length: int) -> None:
         come = bytes(self._head[:length])
@@ -204,15 +212,26 @@ class Outward:
         if not isinstance(event, h11.Response):
             return Provisional(head)
         self._has_head = True
-        self._hand_over(len(self._head))
+        if b"transfer-encoding" in names and self._has_body(event):
+            self._chunks = Chunks(self._http)
+            come, self._head = bytes(self._head), bytearray()
+            if come:
+                self._chunks.receive(come)
+            if self._has_ended:
+                self._chunks.receive(b"")
+        else:
+            self._hand_over(len(self._head))
         self._is_last = event.http_version == b"1.0" or b"close" in tokens(came, b"connection")
         self._left = self._length(event, names)
         return head
 
     def _length(self, event: h11.Response, names: set[bytes]) -> int:
-        if self._request.method == b"HEAD" or event.status_code in (204, 304) or b"transfer-encoding" in names:
+        if not self._has_body(event) or b"transfer-encoding" in names:
             return 0
         return next((int(value) for name, value in event.headers if name == b"content-length"), 0)
+
+    def _has_body(self, event: h11.Response) -> bool:
+        return self._request.method != b"HEAD" and event.status_code not in (204, 304)
 
     def _broken(self, error: h11.RemoteProtocolError) -> str:
         """The error may quote the answer, which may quote our request."""

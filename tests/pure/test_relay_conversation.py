@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from agent.relay.conversation import HEAD_LIMIT, Connect, Conversation, Event, Gone, Phase, Piece, Request, RequestEnd
-from agent.relay.refusals import Refusal, forbidden, malformed, no_way, not_ready, too_late, too_many
+from agent.relay.refusals import Refusal, forbidden, malformed, no_way, not_ready, too_late, too_long, too_many
 from agent.relay.strict import MOST_LINES
 
 
@@ -353,9 +355,9 @@ def test_the_client_closes(segments: tuple[bytes, ...], last: Event) -> None:
     assert conversation.phase is (Phase.ANSWER if last == RequestEnd() else Phase.OVER)
 
 
-@pytest.mark.parametrize("blank", [b"\r\n", b"\n"])
-def test_a_trailer_has_no_more_lines_than_a_head(blank: bytes) -> None:
+def test_a_trailer_has_no_more_lines_than_a_head() -> None:
     """It is refused before it is read: thousands of lines would keep everybody waiting."""
+    blank = b"\r\n"
     start = b"POST http://a.test/ HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n2\r\n\n\n\r\n0\r\n"
     after = b"GET http://b.test/ HTTP/1.1\r\nHost: b.test\r\n" + b"X: y\r\n" * MOST_LINES
 
@@ -367,3 +369,35 @@ def test_a_trailer_has_no_more_lines_than_a_head(blank: bytes) -> None:
             assert isinstance(events[-1], Refusal)
             assert events[-1].status == 431
             assert conversation.phase is Phase.OVER
+
+
+# What h11 would read for long.
+
+BROKEN_HTTP = malformed("broken HTTP")
+IN_CHUNKS = b"POST http://a.test/ HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "refusal"),
+    [
+        pytest.param(b"0\r\nX: " + b"a" * 65536, too_long("what follows the body"), id="long-line"),
+        pytest.param(b"0\r\nX:" + b" " * 60000 + b"\x0b\r\n\r\n", BROKEN_HTTP, id="blanks-that-end-wrongly"),
+        pytest.param(b"0\r\na b\r\n\r\n", BROKEN_HTTP, id="no-header"),
+        pytest.param(b"0\r\nX: y\n\r\n", BROKEN_HTTP, id="bare-LF"),
+        pytest.param(b"1;" + b"x" * 4096, BROKEN_HTTP, id="long-extension"),
+        pytest.param(b"1;" + b" " * 60000 + b"\n\r\nx", BROKEN_HTTP, id="extension-of-blanks"),
+        pytest.param(b"1\r\nxy\r\n", BROKEN_HTTP, id="longer-than-its-size"),
+        pytest.param(b"-1\r\nx\r\n", BROKEN_HTTP, id="sign"),
+    ],
+)
+def test_what_is_around_chunks_is_bounded(body: bytes, refusal: Refusal) -> None:
+    began = time.process_time()
+    _, events = heard(IN_CHUNKS + body)
+    _, in_pieces = heard(IN_CHUNKS, *(body[at : at + 997] for at in range(0, len(body), 997)))
+
+    assert time.process_time() - began < 5  # seconds of this process alone; h11's patterns would need more than 20
+    assert events[-1] == in_pieces[-1] == refusal
+
+
+def test_blank_lines_without_end_are_no_request() -> None:
+    assert refused(*[b"\r\n"] * 17) == (400, "blank lines instead of a request")

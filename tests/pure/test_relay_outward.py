@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Sequence
 
 import h11
@@ -683,3 +684,32 @@ def expected_behind(asked: Request) -> Request:
         headers=tuple((bytes(name), bytes(value)) for name, value in (*asked.headers, (b"Via", b"1.1 relay-1"))),
         is_chunked=asked.is_chunked,
     )
+
+
+IN_CHUNKS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(b"HTTP/1.1 200 OK\r\nX:" + b" " * 60000 + b"\x0b\r\n\r\n", id="head"),
+        pytest.param(IN_CHUNKS + b"1;" + b" " * 60000 + b"\n\r\n", id="extension"),
+        pytest.param(IN_CHUNKS + b"0\r\nX:" + b" " * 60000 + b"\x0b\r\n\r\n", id="trailer"),
+    ],
+)
+def test_blanks_that_end_wrongly_keep_nobody_waiting(answer: bytes) -> None:
+    began = time.process_time()
+    last = Exchange(GET).answer(answer).seen[-1]
+
+    assert time.process_time() - began < 5  # seconds of this process alone; h11's patterns would need more than 20
+    assert last == Failed("answers with broken HTTP")
+
+
+def test_trailers_of_an_answer_end_here_and_its_connection_is_good_for_the_next() -> None:
+    trailer = b"a:\r\n" * (MOST_LINES - 1) + b"\r\n"
+
+    exchange = Exchange(GET).answer(IN_CHUNKS + b"0\r\n" + trailer)
+
+    assert exchange.said.endswith(b"1\r\nx\r\n0\r\n\r\n")
+    assert exchange.outward.is_reusable
+    assert not Exchange(GET).answer(IN_CHUNKS + b"0\r\n\r\nHTTP").outward.is_reusable
