@@ -39,6 +39,9 @@ _KEPT_PIPES: Final = 32  # empty ones; each is two descriptors
 _FLAGS: Final = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK
 _AT_ONCE: Final = struct.pack("ii", 1, 0)  # struct linger: close with a reset
 _READ: Final = 64 * 1024
+# Whoever has closed its sending half and hears nothing for so long is taken for gone, where the other end cannot be
+# told: else each keeps a seat until what is half closed is given up.
+PARTED_S: Final = 30.0
 _LOOKED_AFTER: Final = 8 * 1024 * 1024  # bytes
 _PAGE: Final = 4096  # there is room for so much in any empty pipe
 
@@ -298,8 +301,11 @@ class Direction:
 class TlsTunnel:
     """A client and a stream that cannot be spliced. It owns both from now on."""
 
-    def __init__(self, client: socket.socket, stream: Stream) -> None:
+    def __init__(self, client: socket.socket, stream: Stream, *, parted_s: float = PARTED_S) -> None:
         self.client = client
+        self._parted_s = parted_s
+        self._parting: asyncio.TimerHandle | None = None
+        self._is_saying = False
         self._stream = stream
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[Ended] = self._loop.create_future()
@@ -321,6 +327,8 @@ class TlsTunnel:
             how = await self._ended
         finally:
             carrying.cancel()
+            if self._parting is not None:
+                self._parting.cancel()
             await asyncio.gather(carrying, return_exceptions=True)
             await self._stream.aclose()
             self.client.close()
@@ -351,11 +359,24 @@ class TlsTunnel:
                 await self._stream.write(data)
             await asyncio.sleep(0)  # to await what is ready is no pause
         self.is_half_closed = True
+        self.touched = self._loop.time()
+        self._look_whether_it_waits()
+
+    def _look_whether_it_waits(self) -> None:
+        """The client has closed its sending half, or all. The other end cannot be told here, and goes on waiting."""
+        left_s = self.touched + self._parted_s - self._loop.time()
+        if left_s <= 0 and not self._is_saying:
+            self.finish(Ended.IDLE)
+        else:
+            self._parting = self._loop.call_later(max(left_s, self._parted_s / 4), self._look_whether_it_waits)
 
     async def _carry_down(self) -> None:
         while data := await self._stream.read():
             self.touched = self._loop.time()
+            self._is_saying = True  # it may be slow to read
             await self._loop.sock_sendall(self.client, data)
+            self._is_saying = False
+            self.touched = self._loop.time()
             self._down += len(data)
             await asyncio.sleep(0)
         self.is_half_closed = True

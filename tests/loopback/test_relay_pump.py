@@ -18,7 +18,7 @@ import pytest
 
 from agent.probe.stream import Via, open_stream
 from agent.relay.pour import Pouring
-from agent.relay.pump import CHUNK, Direction, Ended, Pipes, TlsTunnel, Tunnel
+from agent.relay.pump import CHUNK, PARTED_S, Direction, Ended, Pipes, TlsTunnel, Tunnel
 from agent.values.settings import Scheme
 from tests.loopback.certificates import server_tls, trust
 from tests.loopback.servers import HttpProxy, Says
@@ -335,5 +335,38 @@ async def test_a_server_behind_tls_that_has_said_all_is_heard_to_its_end(tmp_pat
         running = asyncio.create_task(TlsTunnel(ours, stream).run())
         with client:
             assert await received(client, 1000) == b"all of it"
+        async with asyncio.timeout(PATIENCE_S):
+            assert await running is Ended.CLOSED
+
+
+async def test_who_has_closed_and_hears_nothing_behind_tls_keeps_no_seat(tmp_path: Path) -> None:
+    """The server is not told, and may wait for ever."""
+    end = Says(waits=False, stays=True, echoes=True)
+    async with end, HttpProxy({"end.test:443": end}, tls=server_tls("localhost")) as proxy:
+        via = Via(proxy.url(Scheme.HTTPS, "localhost"), trust(tmp_path).context())
+        stream = await open_stream("end.test", 443, via)
+        client, ours = _pair()
+        running = asyncio.create_task(TlsTunnel(ours, stream, parted_s=0.1).run())
+        with client:
+            await sent(client, b"hello")
+            assert await received(client, 5) == b"hello"
+        async with asyncio.timeout(PATIENCE_S):
+            assert await running is Ended.IDLE
+
+
+async def test_who_has_closed_its_half_and_is_slow_to_read_behind_tls_gets_all(tmp_path: Path) -> None:
+    end = Says(b"x" * 8_000_000, waits=False)
+    async with end, HttpProxy({"end.test:443": end}, tls=server_tls("localhost")) as proxy:
+        via = Via(proxy.url(Scheme.HTTPS, "localhost"), trust(tmp_path).context())
+        stream = await open_stream("end.test", 443, via)
+        client, ours = _pair()
+        tunnel = TlsTunnel(ours, stream)
+        with client:
+            client.shutdown(socket.SHUT_WR)
+            running = asyncio.create_task(tunnel.run())
+            await until_awaited(PATIENCE_S, lambda: tunnel.is_half_closed and tunnel._is_saying, "that it has to wait")
+            tunnel.touched -= 2 * PARTED_S
+            tunnel._look_whether_it_waits()
+            assert len(await received(client, 8_000_000)) == 8_000_000
         async with asyncio.timeout(PATIENCE_S):
             assert await running is Ended.CLOSED
