@@ -6,6 +6,7 @@ other end has closed), and returns its result. Sockets, time and what an answer 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Sequence
 from typing import Final, TypeVar
 
@@ -18,6 +19,9 @@ from agent.values.verdict import Outcome
 
 HEAD_LIMIT: Final = 64 * 1024
 USER_AGENT: Final = b"docker-proxy-agent"
+HEAD_END: Final = re.compile(rb"\n\r?\n")  # as h11 takes it
+# h11 takes none of these in a head, and after thousands of blanks its pattern takes half a minute to find that out.
+NEVER_IN_HEAD: Final = re.compile(rb"[\x00\x0b\x0c]|\r(?!\n)")
 _PREFIX: Final = b"HTTP/"
 _SHOWN: Final = 20  # bytes of an answer that is not HTTP: in an echo of our request, credentials come later
 
@@ -77,6 +81,7 @@ def ask(method: bytes, target: str, host: str, headers: Headers = ()) -> Dialogu
     )
     received = yield http1.send(request) + http1.send(h11.EndOfMessage())
     start = b""
+    held, searched = bytearray(), 0
     while True:
         if not received:
             raise DialogueFailed(
@@ -87,26 +92,30 @@ def ask(method: bytes, target: str, host: str, headers: Headers = ()) -> Dialogu
         # h11 would wait for the end of a head even if this is not HTTP (FACTS 36).
         if not _PREFIX.startswith(start[: len(_PREFIX)]):
             raise DialogueFailed(Outcome.ERROR, f"not HTTP: {as_text(start)}")
-        http1.receive_data(received)
-        response = _response(http1)
-        if response is not None:
-            return HttpAnswer(response.status_code, tuple(response.headers), http1.trailing_data[0])
+        held += received
+        while end := HEAD_END.search(held, max(0, searched - 2)):
+            head, searched = bytes(held[: end.end()]), 0
+            del held[: end.end()]
+            response = _response(http1, head)
+            if response is not None:
+                return HttpAnswer(response.status_code, tuple(response.headers), bytes(held))
+        searched = len(held)
+        if searched > HEAD_LIMIT:
+            raise DialogueFailed(Outcome.ERROR, f"answered with a head of more than {HEAD_LIMIT // 1024} KB")
         received = yield b""
 
 
-def _response(http1: h11.Connection) -> h11.Response | None:
-    """The final answer, after any 1xx. None if it is not complete."""
-    while True:
-        try:
-            event = http1.next_event()
-        except h11.RemoteProtocolError as error:
-            # The error may quote the answer, which may quote our request.
-            what = f"a head of more than {HEAD_LIMIT // 1024} KB" if error.error_status_hint == 431 else "broken HTTP"
-            raise DialogueFailed(Outcome.ERROR, f"answered with {what}") from None
-        if isinstance(event, h11.Response):
-            return event
-        if not isinstance(event, h11.InformationalResponse):
-            return None
+def _response(http1: h11.Connection, head: bytes) -> h11.Response | None:
+    """None for 1xx."""
+    broken = DialogueFailed(Outcome.ERROR, "answered with broken HTTP")
+    if NEVER_IN_HEAD.search(head):
+        raise broken
+    http1.receive_data(head)
+    try:
+        event = http1.next_event()
+    except h11.RemoteProtocolError:
+        raise broken from None  # the error may quote the answer, which may quote our request
+    return event if isinstance(event, h11.Response) else None
 
 
 def as_text(received: bytes) -> str:

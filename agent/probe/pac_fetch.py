@@ -52,6 +52,7 @@ _AS_IT_IS: Final = "/%:@!$&'()*+,;=-._~?"  # of a path and a query
 _NEW: Final = 200
 _UNCHANGED: Final = 304
 _MOST_EVENTS: Final = 10_000  # chunks and the like: of one byte each, a file would hold the loop for seconds
+_BLANKS: Final = b" " * 4096  # h11's patterns take the square of their number, where these end wrongly
 _MOST_HANGING: Final = 8  # reads of files
 _NEAR: Final = "leads to what only this host can reach: asked only if the policy names it"
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
@@ -222,12 +223,15 @@ def _get(place: PacPlace, conditions: Headers) -> Dialogue[HttpAnswer]:
     ]
     request = h11.Request(method=b"GET", target=place.target.encode("ascii"), headers=headers)
     received = yield http1.send(request) + http1.send(h11.EndOfMessage())
-    start, body, events = b"", bytearray(), 0
+    start, last, body, events = b"", b"", bytearray(), 0
     head: h11.Response | None = None
     while True:
         start = (start + received)[:_START]
         if head is None:
             _check_is_http(start, received)
+        last = last[-len(_BLANKS) :] + received
+        if _BLANKS in last.replace(b"\t", b" "):
+            raise DialogueFailed(Outcome.ERROR, f"answered with {len(_BLANKS)} blanks in a row")
         found, seen = _take(http1, received, body)
         head, events = found or head, events + seen
         if events > _MOST_EVENTS:

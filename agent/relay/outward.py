@@ -6,13 +6,12 @@ Not known here: sockets, time, and what the client is told of a failure.
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 import h11
 import msgspec
 
-from agent.probe.exchange import HEAD_LIMIT, HttpAnswer, authority
+from agent.probe.exchange import HEAD_END, HEAD_LIMIT, NEVER_IN_HEAD, HttpAnswer, authority
 from agent.probe.through_proxy import auth_wanted
 from agent.relay.chunks import Chunks
 from agent.relay.conversation import AnswerHead, Piece, Request
@@ -20,9 +19,6 @@ from agent.relay.headers import Headers, end_to_end, passed_on_by, tokens, witho
 from agent.relay.strict import HTTP_PORT, MOST_LINES
 
 _PREFIX: Final = b"HTTP/"
-_HEAD_END: Final = re.compile(rb"\n\r?\n")  # as h11 takes it
-# h11 takes none of these, and its pattern takes seconds to find that out after thousands of blanks.
-_NEVER: Final = re.compile(rb"[\x00\x0b\x0c]|\r(?!\n)")
 
 
 class Form(msgspec.Struct, frozen=True):
@@ -173,12 +169,12 @@ class Outward:
 
     def _hand_over_head(self) -> str:
         """A whole head goes to h11; or why it may not. One with thousands of lines would keep everybody waiting."""
-        end = _HEAD_END.search(self._head, max(0, self._searched - 2))
+        end = HEAD_END.search(self._head, max(0, self._searched - 2))
         length = end.end() if end else len(self._head)
         if self._head.count(b"\n", 0, length) > MOST_LINES:
             return f"answers with a head of more than {MOST_LINES} lines"
         self._searched = 0 if end else length
-        if end and _NEVER.search(self._head, 0, length):
+        if end and NEVER_IN_HEAD.search(self._head, 0, length):
             return "answers with broken HTTP"
         if end or self._has_ended or length > HEAD_LIMIT:
             self._hand_over(length)

@@ -194,6 +194,7 @@ async def test_a_byte_more_than_1024_kilobytes_is_too_much() -> None:
     pytest.param(b"SSH-2.0-x\r\n", ("error", 'waiting for the PAC file of 127.0.0.1: not HTTP: "SSH-2.0-x\\x0d\\x0a"'), id="no-HTTP"),
     pytest.param(b"", ("error", "waiting for the PAC file of 127.0.0.1: closed without an answer"), id="nothing"),
     pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nfunction", ("error", "waiting for the PAC file of 127.0.0.1: answered with broken HTTP, or the connection was lost"), id="half"),
+    pytest.param(b"HTTP/1.1 200 OK\r\nX:" + b" \t" * 2048 + b"\x0b\r\n\r\n", ("error", "waiting for the PAC file of 127.0.0.1: answered with 4096 blanks in a row"), id="blanks"),
     pytest.param(b"HTTP/1.1 200 OK\r\nX", ("error", "waiting for the PAC file of 127.0.0.1: connection lost"), id="half-a-head"),
     pytest.param(moved("file:///etc/passwd"), ("error", "{at} redirects from http to file"), id="to-a-file"),
     pytest.param(moved("ftp://x/"), ("error", "{at} redirects to what is neither http nor https, nor a file"), id="to-ftp"),

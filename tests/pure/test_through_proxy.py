@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 from collections.abc import Iterable
 
 import pytest
@@ -111,6 +112,14 @@ def test_an_answer_may_come_in_any_pieces(data: st.DataObject) -> None:
         assert whole.startswith(ended)  # the rest is still to be read
     else:
         assert ended[0] is whole[0]
+
+
+def test_blanks_that_end_wrongly_do_not_hold_the_agent() -> None:
+    began = time.process_time()
+    _, ended = spoken(connect("registry.test", 443), [b"HTTP/1.1 200 OK\r\nX:" + b" " * 60000 + b"\x0b\r\n\r\n"])
+
+    assert ended == (Outcome.ERROR, "answered with broken HTTP")
+    assert time.process_time() - began < 5  # seconds of this process alone; h11's patterns would need more than 20
 
 
 @given(st.binary(max_size=200))
