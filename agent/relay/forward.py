@@ -33,6 +33,7 @@ from agent.values.relay import Source
 
 IDLE_S: Final = 3600.0  # nothing comes either way
 HALF_OPEN_S: Final = 300.0  # and the client sends no more
+LARGE_HEAD: Final = 4 * 1024  # bytes: it takes its turn before it is read, for one of 64 KB takes 3 ms
 _POURED: Final = 128 * 1024  # bytes that are left of a body; less is not worth it
 LOOK_S: Final = 30.0  # while nothing comes, so often it is looked whether anybody waits for it
 LEAVES_S: Final = 1.0  # while it sends a body, so often it is looked whether it is still there
@@ -371,6 +372,8 @@ class Forwarding:
             if isinstance(heard, Failed):
                 return heard
             outward.receive(heard)
+            if outward.held > LARGE_HEAD:
+                await self._shared.turns.next(is_first=False)
 
     async def _pour(self, opened: Opened, end: socket.socket, outward: Outward) -> Failed | None:
         """The rest of a large body, without a copy."""

@@ -121,6 +121,11 @@ class Outward:
         else:
             self._http.receive_data(data)
 
+    @property
+    def held(self) -> int:
+        """How many bytes of a head have come that is not read yet."""
+        return len(self._head)
+
     def next_event(self) -> OutwardEvent | None:
         """None: nothing before more bytes come."""
         if self._is_over:

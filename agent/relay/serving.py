@@ -24,7 +24,7 @@ from agent.relay.client import Client, Sight
 from agent.relay.connections_log import Line
 from agent.relay.conversation import Connect, Conversation, Event, Gone, Phase, Request
 from agent.relay.draining import Draining, keep_alive
-from agent.relay.forward import ByOrders, Forwarding, Result, Shared, Turns
+from agent.relay.forward import LARGE_HEAD, ByOrders, Forwarding, Result, Shared, Turns
 from agent.relay.limits import THIS_HOST, Limits, Seat
 from agent.relay.noted import Kind, Noted
 from agent.relay.open import Asked, NotOpened, Opened, Opening
@@ -48,7 +48,6 @@ _MOST_AT_A_BRIDGE: Final = 256
 _MOST_OF_ONE: Final = 64  # of these
 _CROWD: Final = "too many connect at once"
 _HEAD: Final = 8 * 1024  # bytes, read at once: what comes after a head waits in the kernel, which bounds it
-_LARGE: Final = 4 * 1024  # bytes of a head: it takes its turn before it is read, for one of 64 KB takes 3 ms
 _PAUSE_S: Final = 0.1  # if there are no descriptors left
 
 
@@ -677,7 +676,7 @@ class _Visit:
             async with asyncio.timeout(within_s) as limit:
                 while (event := conversation.next_event()) is None:
                     conversation.receive(await self._client.read(_HEAD))
-                    if conversation.held > _LARGE:
+                    if conversation.held > LARGE_HEAD:
                         await self._serving.heads.next(is_first=False)
                     if conversation.phase is Phase.HEAD and within_s > head_s:
                         within_s = head_s

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -646,6 +648,34 @@ async def test_whoever_is_always_ready_holds_nobody_else_up(*, is_upload: bool) 
 
         assert carrying.exception() is None
     assert turns > (1 if is_upload else TIMES) * 1000 / 16
+
+
+async def test_large_heads_of_answers_are_read_a_few_at_a_time() -> None:
+    """One of 64 KB takes 3 ms to read, and a container may be sent 256 at the same moment."""
+    answer = b"HTTP/1.1 200 OK\r\nX: a" + b" " * 20_000 + b"\r\nContent-Length: 0\r\n\r\n"
+    shared = Shared(NAME, Pipes(), Turns())
+    async with contextlib.AsyncExitStack() as ends:
+        ready: list[tuple[Forwarding, Request]] = []
+        for _ in range(12):
+            ours, theirs = await _pair()
+            ends.enter_context(ours)
+            ends.enter_context(theirs)
+            conversation = Conversation()
+            conversation.receive(b"GET http://end.test/ HTTP/1.1\r\nHost: end.test\r\n\r\n")
+            request = conversation.next_event()
+            assert isinstance(request, Request)
+            opener = Given(Ready(theirs, [answer]))
+            ready.append((Forwarding(conversation, ReadyClient(ours, []), opener, shared=shared), request))
+
+        carrying = [asyncio.create_task(forwarding.carry(request)) for forwarding, request in ready]
+        done = [0]
+        async with asyncio.timeout(PATIENCE_S):
+            while done[-1] < len(carrying):
+                await asyncio.sleep(0)
+                done.append(sum(task.done() for task in carrying))
+
+        assert [task.result() for task in carrying] == [Result.NEXT] * len(carrying)
+    assert max(after - before for before, after in itertools.pairwise(done)) <= 4
 
 
 async def test_however_many_are_always_ready_a_round_of_the_loop_is_short_and_a_newcomer_does_not_wait_for_them() -> (
