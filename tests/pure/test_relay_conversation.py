@@ -381,7 +381,7 @@ IN_CHUNKS = b"POST http://a.test/ HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding:
     ("body", "refusal"),
     [
         pytest.param(b"0\r\nX: " + b"a" * 16384, too_long("what follows the body"), id="long-line"),
-        pytest.param(b"0\r\nX:" + b" " * 60000 + b"\x0b\r\n\r\n", BROKEN_HTTP, id="blanks-that-end-wrongly"),
+        pytest.param(b"0\r\nX:" + b" " * 15000 + b"\x0b\r\n\r\n", BROKEN_HTTP, id="blanks-that-end-wrongly"),
         pytest.param(b"0\r\na b\r\n\r\n", BROKEN_HTTP, id="no-header"),
         pytest.param(b"0\r\nX: y\n\r\n", BROKEN_HTTP, id="bare-LF"),
         pytest.param(b"1;" + b"x" * 4096, BROKEN_HTTP, id="long-extension"),
@@ -395,7 +395,9 @@ def test_what_is_around_chunks_is_bounded(body: bytes, refusal: Refusal) -> None
     _, events = heard(IN_CHUNKS + body)
     _, in_pieces = heard(IN_CHUNKS, *(body[at : at + 997] for at in range(0, len(body), 997)))
 
-    assert time.process_time() - began < 5  # seconds of this process alone; h11's patterns would need more than 20
+    assert (
+        time.process_time() - began < 1
+    )  # second of this process alone; h11's patterns need more, for 60,000 blanks 20
     assert events[-1] == in_pieces[-1] == refusal
 
 

@@ -694,14 +694,16 @@ IN_CHUNKS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n"
     [
         pytest.param(b"HTTP/1.1 200 OK\r\nX:" + b" " * 60000 + b"\x0b\r\n\r\n", id="head"),
         pytest.param(IN_CHUNKS + b"1;" + b" " * 60000 + b"\n\r\n", id="extension"),
-        pytest.param(IN_CHUNKS + b"0\r\nX:" + b" " * 60000 + b"\x0b\r\n\r\n", id="trailer"),
+        pytest.param(IN_CHUNKS + b"0\r\nX:" + b" " * 15000 + b"\x0b\r\n\r\n", id="trailer"),
     ],
 )
 def test_blanks_that_end_wrongly_keep_nobody_waiting(answer: bytes) -> None:
     began = time.process_time()
     last = Exchange(GET).answer(answer).seen[-1]
 
-    assert time.process_time() - began < 5  # seconds of this process alone; h11's patterns would need more than 20
+    assert (
+        time.process_time() - began < 1
+    )  # second of this process alone; h11's patterns need more, for 60,000 blanks 20
     assert last == Failed("answers with broken HTTP")
 
 
