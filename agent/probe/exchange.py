@@ -19,6 +19,8 @@ from agent.values.verdict import Outcome
 
 HEAD_LIMIT: Final = 64 * 1024
 USER_AGENT: Final = b"docker-proxy-agent"
+MOST_LINES: Final = 256  # of a head; 16,000 fit into 64 KB, and would take as long to read as hundreds of other heads
+_MOST_PROVISIONAL: Final = 16  # answers before the final one
 HEAD_END: Final = re.compile(rb"\n\r?\n")  # as h11 takes it
 # h11 takes none of these in a head, and after thousands of blanks its pattern takes half a minute to find that out.
 NEVER_IN_HEAD: Final = re.compile(rb"[\x00\x0b\x0c]|\r(?!\n)")
@@ -81,7 +83,7 @@ def ask(method: bytes, target: str, host: str, headers: Headers = ()) -> Dialogu
     )
     received = yield http1.send(request) + http1.send(h11.EndOfMessage())
     start = b""
-    held, searched = bytearray(), 0
+    held, searched, provisional = bytearray(), 0, 0
     while True:
         if not received:
             raise DialogueFailed(
@@ -99,6 +101,9 @@ def ask(method: bytes, target: str, host: str, headers: Headers = ()) -> Dialogu
             response = _response(http1, head)
             if response is not None:
                 return HttpAnswer(response.status_code, tuple(response.headers), bytes(held))
+            provisional += 1
+            if provisional > _MOST_PROVISIONAL:
+                raise DialogueFailed(Outcome.ERROR, f"answered with more than {_MOST_PROVISIONAL} provisional answers")
         searched = len(held)
         if searched > HEAD_LIMIT:
             raise DialogueFailed(Outcome.ERROR, f"answered with a head of more than {HEAD_LIMIT // 1024} KB")
@@ -108,6 +113,8 @@ def ask(method: bytes, target: str, host: str, headers: Headers = ()) -> Dialogu
 def _response(http1: h11.Connection, head: bytes) -> h11.Response | None:
     """None for 1xx."""
     broken = DialogueFailed(Outcome.ERROR, "answered with broken HTTP")
+    if head.count(b"\n") > MOST_LINES:
+        raise DialogueFailed(Outcome.ERROR, f"answered with a head of more than {MOST_LINES} lines")
     if NEVER_IN_HEAD.search(head):
         raise broken
     http1.receive_data(head)

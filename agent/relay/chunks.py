@@ -11,7 +11,8 @@ from typing import Final
 
 import h11
 
-from agent.relay.strict import MOST_LINES, doubtful
+from agent.probe.exchange import MOST_LINES
+from agent.relay.strict import doubtful
 
 _LINE_END: Final = b"\r\n"
 _LONGEST_SIZE: Final = 4 * 1024  # bytes of its line, with extensions: who signs each chunk has 100

@@ -11,6 +11,8 @@ import struct
 import termios
 from typing import Final
 
+from agent.probe.reading import read
+
 _READ: Final = 64 * 1024
 _PARTING_S: Final = 2.0
 _PARTING: Final = 1024 * 1024  # bytes that are still read then
@@ -39,7 +41,7 @@ class Client:
 
     async def read(self, most: int = _READ) -> bytes:
         """At least one byte; b"" at the end. OSError if it broke off."""
-        return await self._loop.sock_recv(self.connected, most)
+        return await read(self.connected, most)
 
     async def write(self, data: bytes) -> None:
         await self._loop.sock_sendall(self.connected, data)
@@ -72,8 +74,8 @@ class Client:
         with contextlib.suppress(OSError):
             self.connected.send(data, socket.MSG_DONTWAIT)
             left = _PARTING  # a socket that is closed with unread bytes in it is reset
-            while left > 0 and (read := self.connected.recv(_READ, socket.MSG_DONTWAIT)):
-                left -= len(read)
+            while left > 0 and (came := self.connected.recv(_READ, socket.MSG_DONTWAIT)):
+                left -= len(came)
         self.connected.close()
 
     async def part(self) -> None:
@@ -86,6 +88,6 @@ class Client:
             self.connected.shutdown(socket.SHUT_WR)
             async with asyncio.timeout(_PARTING_S):
                 left = _PARTING
-                while left > 0 and (read := await self.read()):
-                    left -= len(read)
+                while left > 0 and (came := await self.read()):
+                    left -= len(came)
         self.connected.close()

@@ -19,11 +19,12 @@ from typing import Final, TypeVar
 import h11
 import msgspec
 
+from agent.probe.exchange import MOST_LINES
 from agent.relay import refusals
 from agent.relay.chunks import Chunks
 from agent.relay.headers import Headers, end_to_end, expectations, is_chunked, upgrade, without
 from agent.relay.refusals import Refusal
-from agent.relay.strict import HTTP_PORT, MOST_LINES, Doubtful, begins_a_request, doubtful, end_of, framing
+from agent.relay.strict import HTTP_PORT, Doubtful, begins_a_request, doubtful, end_of, framing
 from agent.values.relay import SAYS
 from agent.values.secret import escaped
 

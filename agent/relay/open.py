@@ -22,6 +22,7 @@ import msgspec
 from agent.probe.dial import Address, Ground, Resolve, dial, from_here, in_a_thread
 from agent.probe.exchange import Dialogue
 from agent.probe.guard import Guard
+from agent.probe.reading import read
 from agent.probe.stopwatch import Step, Stopwatch
 from agent.probe.stream import Stream, StreamFailed, Via, failures_of, open_proxy, open_stream
 from agent.probe.through_proxy import handshake
@@ -105,7 +106,7 @@ class Opened:
             return taken
         if isinstance(self._over, Stream):
             return await self._over.read()
-        return await self._loop.sock_recv(self._over, _READ)
+        return await read(self._over, _READ)
 
     async def write(self, data: bytes) -> None:
         if isinstance(self._over, Stream):
@@ -458,7 +459,7 @@ async def _converse(connected: socket.socket, dialogue: Dialogue[bytes]) -> byte
         while True:
             if to_send:
                 await loop.sock_sendall(connected, to_send)
-            to_send = dialogue.send(await loop.sock_recv(connected, _READ))
+            to_send = dialogue.send(await read(connected, _READ))
     except StopIteration as end:
         received: bytes = end.value
         return received

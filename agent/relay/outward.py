@@ -11,12 +11,12 @@ from typing import Final
 import h11
 import msgspec
 
-from agent.probe.exchange import HEAD_END, HEAD_LIMIT, NEVER_IN_HEAD, HttpAnswer, authority
+from agent.probe.exchange import HEAD_END, HEAD_LIMIT, MOST_LINES, NEVER_IN_HEAD, HttpAnswer, authority
 from agent.probe.through_proxy import auth_wanted
 from agent.relay.chunks import Chunks
 from agent.relay.conversation import AnswerHead, Piece, Request
 from agent.relay.headers import Headers, end_to_end, passed_on_by, tokens, without
-from agent.relay.strict import HTTP_PORT, MOST_LINES
+from agent.relay.strict import HTTP_PORT
 
 _PREFIX: Final = b"HTTP/"
 

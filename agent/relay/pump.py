@@ -30,6 +30,7 @@ import struct
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
+from agent.probe.reading import read
 from agent.probe.stream import Stream
 
 CHUNK: Final = 1024 * 1024  # bytes at once; a quarter of it costs a third more CPU with one connection, twice with 20
@@ -352,12 +353,11 @@ class TlsTunnel:
             self.finish(Ended.CLOSED)
 
     async def _carry_up(self) -> None:
-        while data := await self._loop.sock_recv(self.client, _READ):
+        while data := await read(self.client, _READ):
             self.touched = self._loop.time()
             self._up += len(data)
             if not self.is_half_closed:  # else the stream is closed, and this is for nobody
                 await self._stream.write(data)
-            await asyncio.sleep(0)  # to await what is ready is no pause
         self.is_half_closed = True
         self.touched = self._loop.time()
         self._look_whether_it_waits()
@@ -378,6 +378,6 @@ class TlsTunnel:
             self._is_saying = False
             self.touched = self._loop.time()
             self._down += len(data)
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # to await what is ready is no pause
         self.is_half_closed = True
         self.client.shutdown(socket.SHUT_WR)

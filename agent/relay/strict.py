@@ -14,7 +14,6 @@ from typing import Final
 from agent.relay.refusals import Refusal, malformed
 
 HTTP_PORT: Final = 80
-MOST_LINES: Final = 256  # of a head; 16,000 fit into 64 KB, and would take as long to read as hundreds of other heads
 
 # A line feed without a carriage return, or the other way round; a line that begins with a blank (obs-fold), and
 # controls. h11 takes the first and the third, and any control but NUL in a value.

@@ -57,3 +57,17 @@ def test_nobody_waits_for_a_name_service_but_by_its_own_module() -> None:
         wrong += [f"{named(file)}: {name}" for name in sorted(found)]
 
     assert not wrong
+
+
+READS_A_SOCKET = {"sock_recv", "sock_recv_into", "sock_recvfrom", "sock_recvfrom_into"}
+
+
+def test_nobody_reads_a_strangers_socket_but_by_the_one_function_that_gives_way() -> None:
+    """`probe/reading.py`: to await a socket that is ready is no pause."""
+    wrong = []
+    for file in SOURCES:
+        if named(file).split("/")[0] in ("relay", "probe") and named(file) != "probe/reading.py":
+            called = {node.attr for node in nodes(file) if isinstance(node, ast.Attribute)} & READS_A_SOCKET
+            wrong += [f"{named(file)}: {name}" for name in sorted(called)]
+
+    assert not wrong

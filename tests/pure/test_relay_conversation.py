@@ -6,9 +6,9 @@ import time
 
 import pytest
 
+from agent.probe.exchange import MOST_LINES
 from agent.relay.conversation import HEAD_LIMIT, Connect, Conversation, Event, Gone, Phase, Piece, Request, RequestEnd
 from agent.relay.refusals import Refusal, forbidden, malformed, no_way, not_ready, too_late, too_long, too_many
-from agent.relay.strict import MOST_LINES
 
 
 def heard(*segments: bytes) -> tuple[Conversation, list[Event]]:

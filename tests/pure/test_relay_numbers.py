@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.decide.relay import MOST_FAILURES, SOFT_AGAIN_S
+from agent.probe.exchange import MOST_LINES
 from agent.relay import draining, forward
 from agent.relay.connections_log import LARGEST
 from agent.relay.conversation import HEAD_LIMIT
@@ -18,7 +19,6 @@ from agent.relay.open import WITHIN_S
 from agent.relay.process import DRAINS_S
 from agent.relay.serving import _MOST_AT_A_BRIDGE, _MOST_OF_ONE, PATIENCE
 from agent.relay.state_file import GROWN_WITHIN_S, NEWS_WITHIN_S
-from agent.relay.strict import MOST_LINES
 from agent.relay.weight import MARKS
 from agent.relay.who import KEPT_S, NO_KEPT_S
 from agent.service.watch.relay import APART_S

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.probe.exchange import MOST_LINES
 from agent.relay.conversation import AnswerHead, Connect, Conversation, Phase, Piece, Request, RequestEnd
 from agent.relay.headers import were_passed_on_by
 from agent.relay.outward import AnswerEnd, Failed, Form, Outward, OutwardEvent, Provisional, Switched
 from agent.relay.refusals import Refusal
-from agent.relay.strict import MOST_LINES
 
 NAME = b"relay-1"
 DIRECT = Form(NAME)

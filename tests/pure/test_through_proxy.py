@@ -82,6 +82,7 @@ CONNECT_ANSWERS = [
         id="endless-head",
     ),
 ]
+FINAL = b"HTTP/1.1 200 OK\r\n\r\n"
 
 
 @pytest.mark.parametrize(("answer", "ending"), CONNECT_ANSWERS)
@@ -92,6 +93,27 @@ def test_what_a_proxy_answers_to_connect(answer: bytes, ending: Ending) -> None:
         assert ended == ending
     else:
         assert (ended[0], str(ended[1])[: len(ending[1])]) == ending
+
+
+@pytest.mark.parametrize(
+    ("answer", "ending"),
+    [
+        pytest.param(b"HTTP/1.1 100 C\r\n\r\n" * 16 + FINAL, b"", id="as-many-provisional-ones-as-may-be"),
+        pytest.param(
+            b"HTTP/1.1 100 C\r\n\r\n" * 17 + FINAL,
+            (Outcome.ERROR, "answered with more than 16 provisional answers"),
+            id="one-more",
+        ),
+        pytest.param(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 254 + b"\r\n", b"", id="as-many-lines-as-may-be"),
+        pytest.param(
+            b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 255 + b"\r\n",
+            (Outcome.ERROR, "answered with a head of more than 256 lines"),
+            id="one-line-more",
+        ),
+    ],
+)
+def test_a_proxys_answer_is_not_read_for_long(answer: bytes, ending: Ending) -> None:
+    assert spoken(connect("registry.test", 443), [answer])[1] == ending
 
 
 SHORT_ANSWERS = [case.values[0] for case in CONNECT_ANSWERS[:-1]]
