@@ -152,7 +152,7 @@ async def _connect_first(addresses: Sequence[Address], connect: Connect) -> sock
         results = await race(
             [_entrant(address, opened, connect) for address in addresses],
             apart_s=[STAGGER_S] * len(addresses),
-            enough=lambda results: any(isinstance(result, socket.socket) for result in results.values()),
+            enough=lambda _: bool(opened),
         )
         failures = [result for result in results.values() if isinstance(result, OSError)]
         winner = next((result for result in results.values() if isinstance(result, socket.socket)), None)

@@ -7,6 +7,7 @@ this.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -24,13 +25,13 @@ async def race(
     """
     results: dict[int, T] = {}
     running: dict[asyncio.Task[T], int] = {}
-    waiting = list(range(len(entrants)))
+    waiting = deque(range(len(entrants)))
     loop = asyncio.get_running_loop()
     next_start = loop.time()
     try:
         while waiting or running:
             while waiting and (loop.time() >= next_start or not running):
-                position = waiting.pop(0)
+                position = waiting.popleft()
                 running[asyncio.create_task(entrants[position]())] = position
                 next_start = loop.time() + (apart_s[waiting[0]] if waiting else 0.0)
             pause_s = max(0.0, next_start - loop.time()) if waiting else None

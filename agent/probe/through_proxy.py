@@ -14,7 +14,6 @@ from typing import Final
 
 from agent.probe.exchange import Dialogue, DialogueFailed, Headers, HttpAnswer, as_text, ask, authority
 from agent.probe.redirect import destination
-from agent.values.secret import escaped
 from agent.values.settings import Credentials, Masked, ProxyUrl
 from agent.values.verdict import BY_ITS_LIMITS, Outcome
 
@@ -68,6 +67,10 @@ def _refusal(answer: HttpAnswer) -> DialogueFailed:
 
 _OF_A_DOMAIN: Final = frozenset({"ntlm", "negotiate", "kerberos"})
 _ANSWERED_BY_DOCKER: Final = "basic"
+_SCHEMES: Final = _OF_A_DOMAIN | {"basic", "bearer", "digest"}
+_UNKNOWN: Final = "an unknown scheme"
+_MOST_SCHEMES: Final = 8
+_READ_OF_THEM: Final = 4096  # bytes; a list of 64 KB would take as long as a hundred answers
 
 
 def auth_wanted(answer: HttpAnswer) -> str:
@@ -86,10 +89,20 @@ _SCHEME = re.compile(r"\s*([A-Za-z][A-Za-z0-9!#$%&'*+.^_`|~-]{0,29})(?:\s+(?!=)|
 
 
 def schemes(challenges: Iterable[str]) -> tuple[str, ...]:
-    """The schemes of Proxy-Authenticate: one per header, or a list with parameters."""
-    parts = (part for value in challenges for part in _PART.findall(value))
-    found = (_SCHEME.match(part) for part in parts)
-    return tuple(dict.fromkeys(escaped(match[1]) for match in found if match))[:8]
+    """The schemes of Proxy-Authenticate: one per header, or a list with parameters.
+
+    Only those that are known are named: the proxy's word for another may be anything, even our password.
+    """
+    found: dict[str, None] = {}
+    left = _READ_OF_THEM
+    for value in challenges:
+        for part in _PART.findall(value[:left]):
+            if match := _SCHEME.match(part):
+                found[match[1] if match[1].lower() in _SCHEMES else _UNKNOWN] = None
+        left -= len(value)
+        if left <= 0:
+            break
+    return tuple(found)[:_MOST_SCHEMES]
 
 
 _NO_AUTH: Final = 0

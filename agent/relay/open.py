@@ -39,14 +39,15 @@ from agent.see import netlink
 from agent.values.listening import Listener
 from agent.values.relay import Source
 from agent.values.settings import ProxyUrl, Scheme
-from agent.values.verdict import Outcome, Timings
+from agent.values.verdict import BY_ITS_LIMITS, Outcome, Timings
 
 WITHIN_S: Final = 10.0
 _OF_WHAT_IS_LEFT: Final = 0.6  # if there is another to be tried after it
 _THIS_HOST: Final = "127.0.0.1"  # of its look-ups, all addresses are one source
 _CHECKED_WITHIN_S: Final = 4.0  # before the proxy itself is too late
 _READ: Final = 64 * 1024
-# Of a name: whoever answers for it says how many it has, up to some thousands, and the kernel is asked of each.
+# Of a name: whoever answers for it says how many it has, up to some thousands. Each costs a question to the kernel, or
+# a socket.
 _TRIED: Final = 8  # of each family: more are not reached within the time
 _MOST_JUDGED: Final = 64  # if a proxy is to choose among them
 _AT_ONCE: Final = 4  # then others have their turn
@@ -280,6 +281,7 @@ class Opening:
         except StreamFailed as failure:
             if failure.outcome is Outcome.PROXY_AUTH:
                 ways.note_refused(way)
+            failure.evidence = failure.evidence.removesuffix(BY_ITS_LIMITS)  # whose they are then is not known here
             raise
         except _Forbidden as error:
             raise NotOpened(refusals.forbidden(str(error)), way.upstream) from error
@@ -300,8 +302,8 @@ class Opening:
     async def _by_proxy(self, asked: Asked, way: Way, proxy: ProxyUrl, *, ways: Ways, watch: Stopwatch) -> Opened:
         async def resolve(host: str, port: int) -> Sequence[Address]:
             if way.is_unknown:  # its name may follow from what was asked for: on behalf of whoever asks
-                return await self._looked_up(asked, host, port)
-            return await self._names.of("", host, port)  # the relay's own: no container keeps it from that
+                return _few(await self._looked_up(asked, host, port))
+            return _few(await self._names.of("", host, port))  # the relay's own: no container keeps it from that
 
         async def connect(family: int, address: tuple[Any, ...]) -> socket.socket:
             if self._is_itself(address):  # which says something of the way: another one may do
@@ -357,9 +359,9 @@ class Opening:
 
     async def _allowed(self, asked: Asked, found: Sequence[Address]) -> Sequence[Address]:
         """The addresses of a name that may be connected to."""
-        if asked.source is not Source.CONTAINERS:
-            return found
         tried = _few(found)
+        if asked.source is not Source.CONTAINERS:
+            return tried
         refused = await self._judged(tried)
         if tried and all(refused):
             raise _Forbidden(f"{asked.host} {refused[0]}")

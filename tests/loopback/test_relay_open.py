@@ -200,6 +200,7 @@ async def test_what_a_proxy_forbids_is_not_got_past_it() -> None:
         pytest.param(b"HTTP/1.1 407 No\r\nProxy-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n", 502, id="407"),
         pytest.param(b"HTTP/1.1 502 Bad\r\nContent-Length: 0\r\n\r\n", 502, id="502"),
         pytest.param(b"SSH-2.0-x\r\n", 502, id="no-http"),
+        pytest.param(b"HTTP/1.1 503 x\r\nDocker-Proxy-Relay: limits\r\n\r\n", 502, id="503-as-ours-would-be"),
     ],
 )
 async def test_a_client_is_never_asked_for_a_password(answer: bytes, status: int) -> None:
@@ -209,6 +210,7 @@ async def test_a_client_is_never_asked_for_a_password(answer: bytes, status: int
 
     assert told.value.refusal.status == status
     assert LOGIN[1] not in str(told.value.refusal.body)
+    assert "limits" not in told.value.refusal.reason
 
 
 async def test_a_host_that_nobody_reaches_is_no_news_of_the_upstreams() -> None:
@@ -435,6 +437,16 @@ async def test_a_name_with_thousands_of_addresses_does_not_keep_others_waiting()
             assert len(asked) == most
             asked.clear()
         assert px.accepted == 0
+
+
+async def test_nor_if_this_host_asks_for_it() -> None:
+    """An account without rights does; and each address that refuses at once costs a socket."""
+    names = {"many.test": ",".join(f"127.1.0.{number + 1}" for number in range(9))}
+    async with Says(host="127.1.0.9") as ninth:
+        for way in (DIRECT, by("px", ProxyUrl(Scheme.HTTP, "many.test", ninth.port))):
+            with pytest.raises(NotOpened):
+                await Setting(names).open(docker("many.test", ninth.port), way)
+        assert ninth.accepted == 0
 
 
 async def test_between_the_addresses_of_a_name_others_have_their_turn() -> None:

@@ -215,6 +215,9 @@ def test_a_proxy_that_echoes_does_not_make_us_show_the_password(echo: object) ->
         pytest.param(["", " ", ",,"], (), id="nothing"),
         pytest.param(["X" * 5000], (), id="no-scheme-has-such-a-name"),
         pytest.param(["\x1b[31mBasic"], (), id="control-characters"),
+        pytest.param(["YWxpY2U6UzNjcmV0, Basic, x"], ("an unknown scheme", "Basic"), id="our-password-as-a-scheme"),
+        pytest.param(["x" * 4096, "Basic"], (), id="only-the-first-4-KB"),
+        pytest.param([", " * 2045 + "Basic, NTLM"], ("Basic",), id="nor-more-of-one-header"),
     ],
 )
 def test_the_schemes_that_a_proxy_offers(challenges: list[str], named: tuple[str, ...]) -> None:
