@@ -2,7 +2,8 @@
 
 What a container may not be connected to is refused here, by the address that is then connected to. A name that goes to
 a proxy on this host is looked up here as well: that proxy would connect from here. What a distant one resolves is its
-own; so is a name that nobody here knows.
+own; so is a name that nobody here knows, unless the proxy is a container and the name has no dot: then it may be a
+container's.
 Not known here: who asks (`who.py`), and what is sent (`conversation.py`, `outward.py`).
 """
 
@@ -374,7 +375,10 @@ class Opening:
 
     async def _check_name(self, asked: Asked, proxy_address: str) -> None:
         """If the proxy is on this host, what it is asked for is as near to it as to us."""
-        if asked.source is not Source.CONTAINERS or not self._is_here(proxy_address):
+        if asked.source is not Source.CONTAINERS:
+            return
+        await self._check_name_for_guest(asked, proxy_address)
+        if not self._is_here(proxy_address):
             return
         if whose := own_page(asked.host, asked.path):
             raise _Forbidden(f"{asked.host} is asked for a page of {whose} itself, which is not for containers")
@@ -382,11 +386,24 @@ class Opening:
             return
         # Many a proxy leaves the dot at the end out before it looks a name up.
         for name in dict.fromkeys((asked.host, asked.host.rstrip("."))):
-            found = await self._known(asked, name)
-            if len(found) > _MOST_JUDGED:
-                raise _Forbidden(f"{asked.host} has more than {_MOST_JUDGED} addresses, and the proxy is on this host")
-            if why := next(filter(None, await self._judged(found)), ""):
-                raise _Forbidden(f"{asked.host} {why}")
+            await self._check_found(asked, await self._known(asked, name))
+
+    async def _check_name_for_guest(self, asked: Asked, proxy_address: str) -> None:
+        """Docker's DNS tells a proxy in a container the names of its neighbours, and nobody else."""
+        name = asked.host.rstrip(".")
+        if "." in name or literal(name) is not None or not self._is_guest(proxy_address):
+            return
+        found = await self._known(asked, name)
+        if not found:
+            raise _Forbidden(f"{asked.host} is not known on this host, and may be a container beside the proxy")
+        await self._check_found(asked, found)
+
+    async def _check_found(self, asked: Asked, found: Sequence[Address]) -> None:
+        """None of them may be near: which one a proxy takes is not known."""
+        if len(found) > _MOST_JUDGED:
+            raise _Forbidden(f"{asked.host} has more than {_MOST_JUDGED} addresses, and the proxy is on this host")
+        if why := next(filter(None, await self._judged(found)), ""):
+            raise _Forbidden(f"{asked.host} {why}")
 
     async def _known(self, asked: Asked, name: str) -> Sequence[Address]:
         """Nothing if nobody here knows it. That it could not be asked for is another thing, and no proxy's fault."""
@@ -423,6 +440,14 @@ class Opening:
         ip = ipaddress.ip_address(address)
         try:
             return ip.is_loopback or self._near.is_own(str(ip).partition("%")[0])
+        except netlink.NetlinkFailed:
+            return True
+
+    def _is_guest(self, address: str) -> bool:
+        """Also if that cannot be told. An address of this host may be on a bridge of guests."""
+        text = str(ipaddress.ip_address(address)).partition("%")[0]
+        try:
+            return not self._near.is_own(text) and self._near.is_guest(text)
         except netlink.NetlinkFailed:
             return True
 

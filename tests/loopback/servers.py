@@ -157,8 +157,9 @@ class Proxy(Server):
         *,
         login: tuple[str, str] | None = None,
         tls: ssl.SSLContext | None = None,
+        host: str = HOST,
     ) -> None:
-        super().__init__(tls)
+        super().__init__(tls, host)
         self._reaches = reaches or {}
         self._login = login
         self.asked: list[str] = []

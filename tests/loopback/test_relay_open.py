@@ -416,6 +416,35 @@ async def test_a_name_that_nobody_here_knows_passes_to_a_proxy_on_this_host() ->
     assert setting.looked_up == ["only.corp.test"]
 
 
+UNKNOWN_HERE: Final = "is not known on this host, and may be a container beside the proxy"
+
+
+@pytest.mark.parametrize(
+    ("host", "why"),
+    [
+        pytest.param("redis", f"redis {UNKNOWN_HERE}", id="known-to-its-dns-alone"),
+        pytest.param("redis.", f"redis. {UNKNOWN_HERE}", id="with-a-dot-at-its-end"),
+        pytest.param("db", "db is a container or guest of this host", id="a-guests"),
+        pytest.param("intranet", "", id="known-here"),
+        pytest.param("only.corp.test", "", id="with-a-dot"),
+    ],
+)
+async def test_a_proxy_in_a_container_is_not_asked_for_names_that_only_its_neighbours_may_have(
+    host: str, why: str
+) -> None:
+    guests = frozenset({"127.0.8.3", "198.18.7.7"})
+    setting = Setting({"db": "198.18.7.7", "intranet": "203.0.113.7"}, guests=guests)
+    async with echo() as end, HttpProxy({f"{host}:443": end}, host="127.0.8.3") as squid:
+        way = by("squid", squid.url())
+        if not why:
+            assert await echoed(await setting.open(container(host, 443), way)) == b"hello"
+            return
+        with pytest.raises(NotOpened) as told:
+            await setting.open(container(host, 443), way)
+        assert (told.value.refusal.status, told.value.refusal.reason) == (403, why)
+        assert squid.accepted == 0
+
+
 MANY: Final = ",".join(f"10.1.{number >> 8}.{number & 255}" for number in range(3900))
 
 
