@@ -366,7 +366,7 @@ def test_a_docker_that_gets_other_values_is_restarted_once_and_it_is_said(laptop
     assert laptop.audit.events().count("docker-restarted") == 1
     assert "rolled-back" not in laptop.audit.events()
     assert again.code == 1, again
-    assert "sets HTTP_PROXY, http_proxy, HTTPS_PROXY, https_proxy, NO_PROXY, no_proxy itself" in again.stdout
+    assert "itself sets HTTP_PROXY, http_proxy, HTTPS_PROXY, https_proxy, NO_PROXY, no_proxy" in again.stdout
     assert laptop.docker.is_active()
     assert unharmed([web])
     assert not laptop.docker.info()["LiveRestoreEnabled"]

@@ -80,7 +80,7 @@ class Docker:
         return self._box.run("docker", *argv, check=check, timeout=timeout)
 
     def is_active(self) -> bool:
-        return self.show("ActiveState") == "active"
+        return self.show("ActiveState") in {"active", "reloading"}  # the agent has it read daemon.json anew
 
     def show(self, property_: str, unit: str = "") -> str:
         return self.systemctl("show", "--property", property_, "--value", unit or self.service).stdout.strip()
