@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import enum
 import socket
-from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -28,17 +27,16 @@ from agent.relay.outward import AnswerEnd, Failed, Form, Outward, OutwardEvent, 
 from agent.relay.pour import Pouring, SinkLost, SourceLost
 from agent.relay.pump import Pipes
 from agent.relay.refusals import Refusal
+from agent.relay.turns import LARGE_HEAD, Turns
 from agent.relay.ways import Way, Ways
 from agent.values.relay import Source
 
 IDLE_S: Final = 3600.0  # nothing comes either way
 HALF_OPEN_S: Final = 300.0  # and the client sends no more
-LARGE_HEAD: Final = 4 * 1024  # bytes: it takes its turn before it is read, for one of 64 KB takes 3 ms
 _POURED: Final = 128 * 1024  # bytes that are left of a body; less is not worth it
 LOOK_S: Final = 30.0  # while nothing comes, so often it is looked whether anybody waits for it
 LEAVES_S: Final = 1.0  # while it sends a body, so often it is looked whether it is still there
 _EVENTS: Final = 16  # that are handled in one turn: less than half a millisecond
-_AT_ONCE: Final = 4  # connections that have a turn each time the loop comes round
 _SELDOM: Final = 8  # turns
 
 _REPEATABLE: Final = frozenset({b"GET", b"HEAD", b"OPTIONS"})
@@ -136,43 +134,6 @@ class _ClientLost(Exception):
     def __init__(self, refusal: Refusal | None = None) -> None:
         super().__init__()
         self.refusal = refusal
-
-
-class Turns:
-    """Who has had enough events waits here: a few go on each time that the loop comes round, whoever waits.
-
-    So a round takes a millisecond or two, also with hundreds that have something to do all the time. Who has waited
-    seldom goes first: a short request need not wait for those.
-    """
-
-    def __init__(self, at_once: int = _AT_ONCE) -> None:
-        self._at_once = at_once
-        self._loop = asyncio.get_running_loop()
-        self._first: deque[asyncio.Future[None]] = deque()
-        self._others: deque[asyncio.Future[None]] = deque()
-        self._is_due = False
-
-    async def next(self, *, is_first: bool) -> None:
-        waiting = self._loop.create_future()
-        (self._first if is_first else self._others).append(waiting)
-        self._be_due()
-        await waiting
-
-    def _be_due(self) -> None:
-        if not self._is_due:
-            self._is_due = True
-            self._loop.call_soon(self._grant)
-
-    def _grant(self) -> None:
-        self._is_due = False
-        left = self._at_once
-        while left and (queue := self._first or self._others):
-            waiting = queue.popleft()
-            if not waiting.done():  # it was cancelled
-                waiting.set_result(None)
-                left -= 1
-        if self._first or self._others:
-            self._be_due()
 
 
 class Turn:

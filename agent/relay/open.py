@@ -34,6 +34,7 @@ from agent.relay.limits import Whose
 from agent.relay.names import Names
 from agent.relay.own_pages import own_page
 from agent.relay.refusals import Refusal
+from agent.relay.turns import LARGE_HEAD, Turns
 from agent.relay.ways import Way, Ways
 from agent.relay.where import Near, forbidden, is_localhost, literal
 from agent.see import netlink
@@ -191,6 +192,7 @@ class Opening:
         self._names = Names(resolve, whose)
         self._whose = whose
         self._near = near
+        self._heads = Turns(1)
         self._trust: tuple[str, Trust] | None = None
 
     async def open(self, asked: Asked, ways: Ways) -> Opened:
@@ -329,7 +331,7 @@ class Opening:
                 return Opened(way, connected, is_to_proxy=True)
             try:
                 watch.enter(Step.PROXY, f"asking the proxy for {asked.host}")
-                received = await _converse(connected, handshake(proxy, asked.host, asked.port))
+                received = await _converse(connected, handshake(proxy, asked.host, asked.port), self._heads)
             except BaseException:  # also when cancelled: close the socket
                 connected.close()
                 raise
@@ -478,15 +480,19 @@ def _prompt(connected: socket.socket) -> socket.socket:
     return connected
 
 
-async def _converse(connected: socket.socket, dialogue: Dialogue[bytes]) -> bytes:
+async def _converse(connected: socket.socket, dialogue: Dialogue[bytes], large: Turns) -> bytes:
     """As `Stream.converse`, on a socket that is handed on when it is done."""
-    loop = asyncio.get_running_loop()
+    loop, held = asyncio.get_running_loop(), 0
     try:
         to_send = next(dialogue)
         while True:
             if to_send:
                 await loop.sock_sendall(connected, to_send)
-            to_send = dialogue.send(await read(connected, _READ))
+            came = await read(connected, _READ)
+            held += len(came)
+            if held > LARGE_HEAD:  # a few hundred may come at the same moment
+                await large.next(is_first=False)
+            to_send = dialogue.send(came)
     except StopIteration as end:
         received: bytes = end.value
         return received

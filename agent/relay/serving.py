@@ -24,13 +24,14 @@ from agent.relay.client import Client, Sight
 from agent.relay.connections_log import Line
 from agent.relay.conversation import Connect, Conversation, Event, Gone, Phase, Request
 from agent.relay.draining import Draining, keep_alive
-from agent.relay.forward import LARGE_HEAD, ByOrders, Forwarding, Result, Shared, Turns
+from agent.relay.forward import ByOrders, Forwarding, Result, Shared
 from agent.relay.limits import THIS_HOST, Limits, Seat
 from agent.relay.noted import Kind, Noted
 from agent.relay.open import Asked, NotOpened, Opened, Opening
 from agent.relay.pump import Carrying, Ended, Pipes, TlsTunnel, Tunnel, reset
 from agent.relay.refusals import Refusal
 from agent.relay.tally import Tally
+from agent.relay.turns import LARGE_HEAD, Turns
 from agent.relay.ways import Way, Ways
 from agent.relay.weight import OPENING, SENDING, UNREAD, widen
 from agent.relay.who import End, Untold, Who

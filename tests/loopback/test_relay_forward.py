@@ -16,10 +16,11 @@ from agent.probe.dial import Address
 from agent.probe.stream import StreamFailed, Via, open_stream
 from agent.relay.client import Client
 from agent.relay.conversation import Conversation, Request
-from agent.relay.forward import ByOrders, Forwarding, Opener, Result, Shared, Turn, Turns
+from agent.relay.forward import ByOrders, Forwarding, Opener, Result, Shared, Turn
 from agent.relay.open import NotOpened, Opened, Opening
 from agent.relay.pump import Pipes
 from agent.relay.refusals import no_way
+from agent.relay.turns import Turns
 from agent.relay.ways import Way, Ways
 from agent.relay.where import Near
 from agent.values.relay import Orders, RelayUpstream, Source

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
+import itertools
 import os
 import socket
 import threading
@@ -16,9 +18,11 @@ import pytest
 
 from agent.probe.dial import Address, threaded
 from agent.probe.stream import StreamFailed
+from agent.probe.through_proxy import connect
 from agent.relay.limits import Whose
 from agent.relay.names import FEW, MOST, MOST_OF_ONE, Names
-from agent.relay.open import Asked, NotOpened, Opened, Opening
+from agent.relay.open import Asked, NotOpened, Opened, Opening, _converse
+from agent.relay.turns import Turns
 from agent.relay.ways import Ways
 from agent.relay.where import Near
 from agent.see.interfaces import addresses
@@ -169,6 +173,27 @@ async def test_what_came_with_the_proxys_answer_is_not_lost() -> None:
 
         assert await opened.read() == b"first words"
         await opened.aclose()
+
+
+async def test_large_answers_of_proxies_are_read_one_after_the_other() -> None:
+    """One of 64 KB takes 5 ms to read, and a proxy may answer hundreds at the same moment."""
+    answer = b"HTTP/1.1 200 OK\r\nX: " + b"x" * 5000 + b"\r\n\r\n"
+    large = Turns(1)
+    with contextlib.ExitStack() as ends:
+        conversing: list[asyncio.Task[bytes]] = []
+        for _ in range(6):
+            ours, theirs = (ends.enter_context(end) for end in socket.socketpair())
+            ours.setblocking(False)
+            theirs.sendall(answer)
+            conversing.append(asyncio.create_task(_converse(ours, connect("end.test", 443), large)))
+        done = [0]
+        async with asyncio.timeout(PATIENCE_S):
+            while done[-1] < len(conversing):
+                await asyncio.sleep(0)
+                done.append(sum(task.done() for task in conversing))
+
+        assert [task.result() for task in conversing] == [b""] * len(conversing)
+    assert max(after - before for before, after in itertools.pairwise(done)) == 1
 
 
 async def test_the_next_is_tried_once_and_that_the_first_failed_is_told() -> None:
