@@ -675,16 +675,17 @@ class _Visit:
         head_s = self._serving.patience.head_s
         try:
             async with asyncio.timeout(within_s) as limit:
-                while (event := conversation.next_event()) is None:
-                    conversation.receive(await self._client.read(_HEAD))
-                    if conversation.held > LARGE_HEAD:
+                while True:
+                    if conversation.held > LARGE_HEAD:  # the first time, too: it may have come with the end of a body
                         await self._serving.heads.next(is_first=False)
+                    if (event := conversation.next_event()) is not None:
+                        return event
+                    conversation.receive(await self._client.read(_HEAD))
                     if conversation.phase is Phase.HEAD and within_s > head_s:
                         within_s = head_s
                         limit.reschedule(self._loop.time() + head_s)
         except TimeoutError:
             return refusals.too_slow() if conversation.phase is Phase.HEAD else Gone(is_cut_off=False)
-        return event
 
     async def _part(self, conversation: Conversation, event: Event | None) -> None:
         if isinstance(event, Refusal):

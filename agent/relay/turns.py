@@ -41,10 +41,14 @@ class Turns:
     def _grant(self) -> None:
         self._is_due = False
         left = self._at_once
-        while left and (queue := self._first or self._others):
+        while left and (queue := self._next(left)):
             waiting = queue.popleft()
             if not waiting.done():  # it was cancelled
                 waiting.set_result(None)
                 left -= 1
         if self._first or self._others:
             self._be_due()
+
+    def _next(self, left: int) -> deque[asyncio.Future[None]]:
+        """The last of a round is for the others: whoever comes anew all the time does not keep them out."""
+        return (self._others or self._first) if left == 1 else (self._first or self._others)

@@ -709,3 +709,22 @@ async def test_however_many_are_always_ready_a_round_of_the_loop_is_short_and_a_
         is_over = True
         async with asyncio.timeout(PATIENCE_S):
             await asyncio.gather(*busy)
+
+
+async def test_who_comes_anew_all_the_time_keeps_nobody_out_who_has_waited_often() -> None:
+    """Answers in chunks have waited often; a container opens one short connection after the other meanwhile."""
+    turns, is_over = Turns(), False
+
+    async def is_always_new() -> None:
+        while not is_over:
+            await turns.next(is_first=True)
+
+    busy = [asyncio.create_task(is_always_new()) for _ in range(20)]
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            for _ in range(10):
+                await turns.next(is_first=False)
+    finally:
+        is_over = True
+        async with asyncio.timeout(PATIENCE_S):
+            await asyncio.gather(*busy)

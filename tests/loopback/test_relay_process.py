@@ -537,6 +537,50 @@ async def test_large_heads_are_read_one_after_the_other_and_others_have_their_tu
                 client.close()
 
 
+async def test_a_large_head_that_came_with_the_body_before_it_takes_its_turn_as_well(tmp_path: Path) -> None:
+    """The answers to those before it may all come at the same moment."""
+    are_all_there, asked, there = asyncio.Event(), 0, 0
+
+    async def answers(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked, there
+        with contextlib.closing(writer):
+            await reader.readuntil(b"\r\n\r\n")
+            asked += 1
+            await reader.readexactly(5)
+            there += 1
+            await asyncio.wait_for(are_all_there.wait(), PATIENCE_S)
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            await writer.drain()
+
+    async with (
+        relay(tmp_path, Orders(1, (DIRECT,))) as one,
+        asyncio.timeout(PATIENCE_S),
+        await asyncio.start_server(answers, "127.0.0.1") as server,
+    ):
+        await one.until_it_obeys(1)
+        origin = f"127.0.0.1:{server.sockets[0].getsockname()[1]}".encode()
+        first = b"PUT http://" + origin + b"/ HTTP/1.1\r\nHost: " + origin + b"\r\nContent-Length: 5\r\n\r\n"
+        head = b"GET http://127.0.0.1/ HTTP/1.1\r\nHost: elsewhere.test\r\nX: a" + b" " * 20_000 + b"\r\n\r\n"
+        clients = [socket.create_connection(("127.0.0.1", one.port)) for _ in range(12)]
+        try:
+            for client in clients:
+                client.setblocking(False)
+                await asyncio.get_running_loop().sock_sendall(client, first)
+            await until_awaited(PATIENCE_S, lambda: asked == len(clients), "that all of the first are asked for")
+            for client in clients:
+                await asyncio.get_running_loop().sock_sendall(client, b"hello" + head)
+            await until_awaited(PATIENCE_S, lambda: there == len(clients), "that their bodies are there")
+            are_all_there.set()
+            answered = [0]
+            while answered[-1] < len(clients):
+                await asyncio.sleep(0)
+                answered.append(sum(map(_has_answer, clients)))
+            assert max(after - before for before, after in itertools.pairwise(answered)) == 1
+        finally:
+            for client in clients:
+                client.close()
+
+
 def _count(connected: socket.socket, what: int) -> int:
     """Of bytes in the kernel."""
     (count,) = struct.unpack("i", fcntl.ioctl(connected, what, b"\0\0\0\0"))
@@ -545,7 +589,7 @@ def _count(connected: socket.socket, what: int) -> int:
 
 def _has_answer(client: socket.socket) -> bool:
     try:
-        return client.recv(13, socket.MSG_PEEK) == b"HTTP/1.1 400 "
+        return b"HTTP/1.1 400 " in client.recv(4096, socket.MSG_PEEK)
     except BlockingIOError:
         return False
 
