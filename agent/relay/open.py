@@ -439,7 +439,7 @@ class Opening:
 
     def _is_here(self, address: str) -> bool:
         """Also if that cannot be told."""
-        ip = ipaddress.ip_address(address)
+        ip = _led_to(address)
         try:
             return ip.is_loopback or self._near.is_own(str(ip).partition("%")[0])
         except netlink.NetlinkFailed:
@@ -447,7 +447,7 @@ class Opening:
 
     def _is_guest(self, address: str) -> bool:
         """Also if that cannot be told. An address of this host may be on a bridge of guests."""
-        text = str(ipaddress.ip_address(address)).partition("%")[0]
+        text = str(_led_to(address)).partition("%")[0]
         try:
             return not self._near.is_own(text) and self._near.is_guest(text)
         except netlink.NetlinkFailed:
@@ -460,6 +460,12 @@ class Opening:
 
     def _is_itself(self, address: tuple[Any, ...]) -> bool:
         return address[1] in self._own_ports and self._is_here(str(address[0]))
+
+
+def _led_to(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """The kernel connects ::ffff:127.0.0.1 to 127.0.0.1, and whoever answers for a proxy's name may say so."""
+    ip = ipaddress.ip_address(address)
+    return (ip.version == 6 and ip.ipv4_mapped) or ip
 
 
 def _few(found: Sequence[Address]) -> Sequence[Address]:

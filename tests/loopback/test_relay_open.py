@@ -542,6 +542,19 @@ async def test_a_proxy_on_this_host_is_not_asked_for_pages_of_itself(host: str) 
         await (await setting.open(of_host, way)).aclose()
 
 
+async def test_an_address_of_ipv4_within_ipv6_is_no_way_around_what_holds_for_a_proxy_on_this_host() -> None:
+    """One AAAA record of the proxy's name is enough for it."""
+    setting = Setting({"proxy.corp.test": "::ffff:127.0.0.1", "end.test": "127.0.0.1"})
+    async with HttpProxy() as px, asyncio.timeout(PATIENCE_S):
+        for proxy in ("::ffff:127.0.0.1", "proxy.corp.test"):
+            way = by("px", ProxyUrl(Scheme.HTTP, proxy, px.port))
+            for asked in ("end.test", "tinyproxy.stats"):
+                with pytest.raises(NotOpened) as told:
+                    await setting.open(container(asked, 80), way)
+                assert told.value.refusal.status == 403, told.value.refusal.reason
+        assert px.accepted == 0
+
+
 async def test_docker_itself_may_reach_this_host() -> None:
     setting = Setting({"end.test": "127.0.0.1"})
     async with echo() as end:
@@ -549,11 +562,13 @@ async def test_docker_itself_may_reach_this_host() -> None:
         assert await echoed(await setting.open(docker("end.test", end.port), DIRECT)) == b"hello"
 
 
-async def test_the_relay_is_not_its_own_upstream() -> None:
+@pytest.mark.parametrize("host", ["127.0.0.1", "::ffff:127.0.0.1"])
+async def test_the_relay_is_not_its_own_upstream(host: str) -> None:
     async with echo() as relay:
         opening = Opening(Failures(), NOTHING_NEAR, (relay.port,))
+        url = ProxyUrl(Scheme.HTTP, host, relay.port)
         with pytest.raises(NotOpened) as told:
-            await opening.open(docker("end.test", 443), Ways(Orders(1, (by("loop", relay.url()),))))
+            await opening.open(docker("end.test", 443), Ways(Orders(1, (by("loop", url),))))
         assert relay.accepted == 0
 
     assert told.value.refusal.status == 502
