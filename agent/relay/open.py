@@ -193,6 +193,7 @@ class Opening:
         self._whose = whose
         self._near = near
         self._heads = Turns(1)
+        self._judging = Turns(2)
         self._trust: tuple[str, Trust] | None = None
 
     async def open(self, asked: Asked, ways: Ways) -> Opened:
@@ -426,9 +427,9 @@ class Opening:
         """Of each why not, in this order."""
         judged: list[str] = []
         for _, address in addresses:
+            if len(judged) % _AT_ONCE == 0:  # hundreds may have waited for the same look-up
+                await self._judging.next(is_first=not judged)
             judged.append(self._why_not(str(address[0])))
-            if len(judged) % _AT_ONCE == 0:
-                await asyncio.sleep(0)
         return judged
 
     def _why_not(self, address: str) -> str:

@@ -493,6 +493,26 @@ async def test_a_name_with_thousands_of_addresses_does_not_keep_others_waiting()
         assert px.accepted == 0
 
 
+async def test_nor_do_many_who_ask_for_one_name_at_the_same_moment() -> None:
+    asked = 0
+
+    def is_own(address: str) -> bool:
+        nonlocal asked
+        asked += 1
+        return True
+
+    setting = Setting({"many.test": MANY}, is_own=is_own)
+    opened = [asyncio.create_task(setting.open(container("many.test", 443), DIRECT)) for _ in range(30)]
+    seen = [0]
+    async with asyncio.timeout(PATIENCE_S):
+        while not all(task.done() for task in opened):
+            await asyncio.sleep(0)
+            seen.append(asked)
+    assert [str(task.exception()) for task in opened if not isinstance(task.exception(), NotOpened)] == []
+    assert asked >= 30 * 8
+    assert max(after - before for before, after in itertools.pairwise(seen)) <= 8
+
+
 async def test_nor_if_this_host_asks_for_it() -> None:
     """An account without rights does; and each address that refuses at once costs a socket."""
     names = {"many.test": ",".join(f"127.1.0.{number + 1}" for number in range(9))}
