@@ -9,7 +9,7 @@ Not known here: when it is given up, and what follows (`decide/relay.py`).
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 import msgspec
 
@@ -17,6 +17,7 @@ from agent.system.state_file import StateFile
 from agent.values.errors import AgentError
 from agent.values.policy import Relay
 
+T = TypeVar("T")
 _MOST_HAD: Final = 100
 
 
@@ -26,41 +27,58 @@ class _GaveUp(msgspec.Struct, frozen=True):
     because: str
 
 
+_NOT_GIVEN_UP: Final = _GaveUp(0, (), "")
+
+
 def _places(relay: Relay) -> tuple[int, tuple[str, ...]]:
     return relay.port, tuple(where.value for where in relay.listen)
 
 
-class RelayFile:
-    """Where it is kept."""
+class _Kept(Generic[T]):
+    """A value that outlives a boot. `nothing`: what is known where none is kept, or where the file is damaged."""
 
-    def __init__(self, state: Path) -> None:
-        self._file = StateFile(state / "relay-gave-up.json", _GaveUp, 1)
+    def __init__(self, path: Path, kind: type[T], nothing: T) -> None:
+        self._file, self._nothing = StateFile(path, kind, 1), nothing
 
-    def load(self, relay: Relay) -> str:
-        """Why it was given up; '' if it was not, or with another [relay] than this."""
+    def load(self) -> T:
         try:
             found = self._file.load()
-        except AgentError:  # damaged: it is tried again, and given up again
-            return ""
-        return found.because if found is not None and (found.port, found.listen) == _places(relay) else ""
+        except AgentError:
+            return self._nothing
+        return self._nothing if found is None else found
 
-    def save(self, relay: Relay, because: str) -> bool:
+    def save(self, value: T) -> None:
+        """AgentError on a full disk. The same again costs no write, and a damaged file is replaced."""
+        if value != self.load():
+            self._file.save(value)
+
+    def keep(self, value: T) -> bool:
         """Whether it is kept: on a full disk it is not."""
         try:
-            self._file.save(_GaveUp(*_places(relay), because))
+            self.save(value)
         except AgentError:
             return False
         return True
 
+
+class RelayFile:
+    """That it was given up."""
+
+    def __init__(self, state: Path) -> None:
+        self._kept = _Kept(state / "relay-gave-up.json", _GaveUp, _NOT_GIVEN_UP)
+
+    def load(self, relay: Relay) -> str:
+        """Why it was given up; '' if it was not, or with another [relay] than this, or if the file is damaged."""
+        found = self._kept.load()
+        return found.because if (found.port, found.listen) == _places(relay) else ""
+
+    def save(self, relay: Relay, because: str) -> bool:
+        """Whether it is kept."""
+        return self._kept.keep(_GaveUp(*_places(relay), because))
+
     def forget(self) -> None:
         """Try again."""
-        nothing = _GaveUp(0, (), "")
-        try:
-            is_forgotten = self._file.load() in (None, nothing)
-        except AgentError:  # damaged: nothing is known of it
-            is_forgotten = True
-        if not is_forgotten:
-            self._file.save(nothing)
+        self._kept.save(_NOT_GIVEN_UP)
 
 
 class Way(msgspec.Struct, frozen=True):
@@ -70,67 +88,29 @@ class Way(msgspec.Struct, frozen=True):
     upstreams: tuple[str, ...] = ()
 
 
-class WayFile:
-    """Where it is kept."""
+class WayFile(_Kept[Way]):
+    """That way. Without any upstream, it is chosen anew."""
 
     def __init__(self, state: Path) -> None:
-        self._file = StateFile(state / "relay-way.json", Way, 1)
-
-    def load(self) -> Way:
-        """Without any upstream, if none is kept: then it is chosen anew."""
-        try:
-            return self._file.load() or Way()
-        except AgentError:  # damaged
-            return Way()
-
-    def keep(self, way: Way) -> bool:
-        """Whether it is kept, or forgotten: on a full disk it is not. The same again costs no write."""
-        try:
-            if way != self.load():  # a damaged one is replaced
-                self._file.save(way)
-        except AgentError:
-            return False
-        return True
+        super().__init__(state / "relay-way.json", Way, Way())
 
 
-class InternalFile:
+class InternalFile(_Kept[tuple[str, ...]]):
     """The bridges of networks that lead nowhere, by name: Docker's networks outlive a boot, and so do their names."""
 
     def __init__(self, state: Path) -> None:
-        self._file = StateFile(state / "relay-internal.json", tuple[str, ...], 1)
-
-    def load(self) -> tuple[str, ...]:
-        try:
-            return self._file.load() or ()
-        except AgentError:  # damaged: Docker is asked in any case
-            return ()
-
-    def keep(self, names: tuple[str, ...]) -> bool:
-        """Whether they are kept: on a full disk they are not. The same again costs no write."""
-        try:
-            if names != self.load():  # a damaged one is replaced
-                self._file.save(names)
-        except AgentError:
-            return False
-        return True
+        super().__init__(state / "relay-internal.json", tuple[str, ...], ())
 
 
 class HadFile:
     """Where containers were given the relay (`host:port`): they have that also once it has moved, or is off."""
 
     def __init__(self, state: Path) -> None:
-        self._file = StateFile(state / "relay-had.json", tuple[str, ...], 1)
+        self._kept: _Kept[tuple[str, ...]] = _Kept(state / "relay-had.json", tuple[str, ...], ())
 
     def load(self) -> frozenset[str]:
-        try:
-            return frozenset(self._file.load() or ())
-        except AgentError:  # damaged: what is given from now on is known
-            return frozenset()
+        return frozenset(self._kept.load())
 
     def keep(self, ends: frozenset[str]) -> bool:
-        """Whether they are kept: on a full disk they are not."""
-        try:
-            self._file.save(tuple(sorted(ends)[:_MOST_HAD]))
-        except AgentError:
-            return False
-        return True
+        """Whether they are kept."""
+        return self._kept.keep(tuple(sorted(ends)[:_MOST_HAD]))

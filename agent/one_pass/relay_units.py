@@ -87,8 +87,7 @@ class RelayUnits:
         """One that is up at other addresses is stopped first, the service, too (FACTS 231).
 
         What can fail comes before that, as on a full disk, or where a port is taken: until then it goes on where it
-        is. And whatever became of
-        the stop, it is started again: dockerd has its address.
+        is. And whatever became of the stop, it is started again: dockerd has its address.
         """
         before, wanted = await asyncio.to_thread(read_text, self._drop_in), listening(where)
         if before not in (None, wanted):

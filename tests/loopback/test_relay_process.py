@@ -527,11 +527,7 @@ async def test_large_heads_are_read_one_after_the_other_and_others_have_their_tu
             await until_awaited(PATIENCE_S, is_read, "all but the last byte is read")
             for client in clients:
                 client.send(head[-1:])
-            answered = [0]
-            while answered[-1] < len(clients):
-                await asyncio.sleep(0)
-                answered.append(sum(map(_has_answer, clients)))
-            assert max(after - before for before, after in itertools.pairwise(answered)) == 1
+            assert await _most_in_a_round(clients) == 1
         finally:
             for client in clients:
                 client.close()
@@ -571,11 +567,7 @@ async def test_a_large_head_that_came_with_the_body_before_it_takes_its_turn_as_
                 await asyncio.get_running_loop().sock_sendall(client, b"hello" + head)
             await until_awaited(PATIENCE_S, lambda: there == len(clients), "that their bodies are there")
             are_all_there.set()
-            answered = [0]
-            while answered[-1] < len(clients):
-                await asyncio.sleep(0)
-                answered.append(sum(map(_has_answer, clients)))
-            assert max(after - before for before, after in itertools.pairwise(answered)) == 1
+            assert await _most_in_a_round(clients) == 1
         finally:
             for client in clients:
                 client.close()
@@ -585,6 +577,15 @@ def _count(connected: socket.socket, what: int) -> int:
     """Of bytes in the kernel."""
     (count,) = struct.unpack("i", fcntl.ioctl(connected, what, b"\0\0\0\0"))
     return int(count)
+
+
+async def _most_in_a_round(clients: Sequence[socket.socket]) -> int:
+    """Of answers, each time that the loop comes round, until all are there."""
+    answered = [0]
+    while answered[-1] < len(clients):
+        await asyncio.sleep(0)
+        answered.append(sum(map(_has_answer, clients)))
+    return max(after - before for before, after in itertools.pairwise(answered))
 
 
 def _has_answer(client: socket.socket) -> bool:
