@@ -9,7 +9,7 @@ import ipaddress
 import re
 from collections.abc import Sequence
 
-_Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
+from agent.values.listening import IpAddress, unmapped
 
 _CIDR = re.compile(r"[0-9a-f:.]+/[0-9]{1,3}")
 _HOST_PORT = re.compile(r"(?P<host>[^:\[\]]+|\[(?P<v6>[^\[\]]*)\]):(?P<port>[^:\[\]]*)")
@@ -24,7 +24,7 @@ def excludes(entries: Sequence[str], host: str, port: int) -> bool:
     return any(_excludes(entry.strip().lower(), host, address, port) for entry in entries)
 
 
-def _excludes(entry: str, host: str, address: _Ip | None, port: int) -> bool:
+def _excludes(entry: str, host: str, address: IpAddress | None, port: int) -> bool:
     if entry == "*":
         return True
     if _CIDR.fullmatch(entry):
@@ -41,7 +41,7 @@ def _excludes(entry: str, host: str, address: _Ip | None, port: int) -> bool:
     return bool(named) and (host == named or host.endswith(f".{named}"))
 
 
-def _contains(cidr: str, address: _Ip) -> bool:
+def _contains(cidr: str, address: IpAddress) -> bool:
     try:
         network = ipaddress.ip_network(cidr, strict=False)
     except ValueError:
@@ -56,13 +56,11 @@ def _host_and_port(entry: str) -> tuple[str, str]:
     return parts["v6"] or parts["host"], parts["port"]
 
 
-def _address(text: str) -> _Ip | None:
+def _address(text: str) -> IpAddress | None:
     """A literal address as Go parses one; IPv4 within IPv6 is that IPv4."""
     if "%" in text:
         return None
     try:
-        address = ipaddress.ip_address(text)
+        return unmapped(ipaddress.ip_address(text))
     except ValueError:
         return None
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return mapped or address

@@ -38,6 +38,7 @@ from agent.probe.exchange import (
 from agent.probe.stopwatch import Step, Stopwatch
 from agent.probe.stream import StreamFailed, Via, failures_of, open_stream
 from agent.probe.tls import Trust
+from agent.values.listening import unmapped
 from agent.values.pac import LARGEST_SCRIPT, PacFault, PacScript, decoded, is_html
 from agent.values.secret import escaped, redacted
 from agent.values.verdict import Outcome
@@ -181,9 +182,7 @@ def _far(ground: Ground) -> Ground:
 
 
 def _is_near(address: str) -> bool:
-    found = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(found, ipaddress.IPv6Address):
-        found = found.ipv4_mapped or found
+    found = unmapped(ipaddress.ip_address(address.partition("%")[0]))
     return found.is_loopback or found.is_unspecified or found.is_link_local or found.is_multicast
 
 

@@ -16,6 +16,7 @@ from typing import Final
 import msgspec
 
 from agent.probe.probe import Question, probe, proxy_for
+from agent.values.listening import unmapped
 from agent.values.policy import RegistryUrl, Upstream
 from agent.values.settings import ProxyUrl
 from agent.values.verdict import Outcome, Verdict
@@ -61,10 +62,9 @@ def _bare(entry: str) -> str:
 def is_private(address: str) -> bool:
     """RFC 1918 and RFC 4193."""
     try:
-        ip = ipaddress.ip_address(address.partition("%")[0])
+        meant = unmapped(ipaddress.ip_address(address.partition("%")[0]))
     except ValueError:
         return False
-    meant = (isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped) or ip
     return any(meant.version == network.version and meant in network for network in _PRIVATE)
 
 

@@ -38,7 +38,7 @@ from agent.relay.turns import LARGE_HEAD, Turns
 from agent.relay.ways import Way, Ways
 from agent.relay.where import Near, forbidden, is_localhost, literal
 from agent.see import netlink
-from agent.values.listening import Listener
+from agent.values.listening import Listener, unmapped
 from agent.values.relay import Source
 from agent.values.settings import ProxyUrl, Scheme
 from agent.values.verdict import BY_ITS_LIMITS, Outcome, Timings
@@ -440,7 +440,7 @@ class Opening:
 
     def _is_here(self, address: str) -> bool:
         """Also if that cannot be told."""
-        ip = _led_to(address)
+        ip = unmapped(ipaddress.ip_address(address))
         try:
             return ip.is_loopback or self._near.is_own(str(ip).partition("%")[0])
         except netlink.NetlinkFailed:
@@ -448,7 +448,7 @@ class Opening:
 
     def _is_guest(self, address: str) -> bool:
         """Also if that cannot be told. An address of this host may be on a bridge of guests."""
-        text = str(_led_to(address)).partition("%")[0]
+        text = str(unmapped(ipaddress.ip_address(address))).partition("%")[0]
         try:
             return not self._near.is_own(text) and self._near.is_guest(text)
         except netlink.NetlinkFailed:
@@ -461,12 +461,6 @@ class Opening:
 
     def _is_itself(self, address: tuple[Any, ...]) -> bool:
         return address[1] in self._own_ports and self._is_here(str(address[0]))
-
-
-def _led_to(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """The kernel connects ::ffff:127.0.0.1 to 127.0.0.1, and whoever answers for a proxy's name may say so."""
-    ip = ipaddress.ip_address(address)
-    return (ip.version == 6 and ip.ipv4_mapped) or ip
 
 
 def _few(found: Sequence[Address]) -> Sequence[Address]:

@@ -14,7 +14,8 @@ import socket
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+from agent.values.listening import IpAddress
+
 Is = Callable[[str], bool]
 
 _THIS_NETWORK: Final = ipaddress.IPv4Network("0.0.0.0/8")  # 0.1.2.3 is no address of a host, either

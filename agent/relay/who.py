@@ -27,6 +27,7 @@ import msgspec
 from agent.see import netlink
 from agent.see.netlink import NetlinkFailed, Reached
 from agent.see.netlink_messages import Link, Route
+from agent.values.listening import IpAddress, unmapped
 from agent.values.relay import Source, bridge_of, is_named_by_docker
 
 KEPT_S: Final = 60.0
@@ -229,7 +230,5 @@ class Who:
         return not is_named_by_docker(bridge.name) and self._kernel.routers_are_behind(bridge.index)
 
 
-def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    address = ipaddress.ip_address(text)
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return mapped or address
+def _address(text: str) -> IpAddress:
+    return unmapped(ipaddress.ip_address(text))

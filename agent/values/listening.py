@@ -17,6 +17,7 @@ from agent.values.settings import ProxyUrl
 # Names of the loopback addresses in Debian's and Fedora's /etc/hosts, besides `localhost`.
 _LOOPBACK_NAMES: Final = ("localhost", "localhost.localdomain", "localhost6", "ip6-localhost", "ip6-loopback")
 _LOOPBACK: Final = ("127.0.0.1", "::1")
+IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 LO: Final = 1  # the kernel's LOOPBACK_IFINDEX, the same in every network namespace
 
 
@@ -129,9 +130,13 @@ def is_loopback(url: ProxyUrl) -> bool:
     return bool(loopback_addresses(url.host))
 
 
-def _of_loopback(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> tuple[str, ...]:
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    meant = mapped or address
+def unmapped(address: IpAddress) -> IpAddress:
+    """Where the kernel connects: ::ffff:127.0.0.1 leads to 127.0.0.1, and an AAAA record may have it."""
+    return (address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None) or address
+
+
+def _of_loopback(address: IpAddress) -> tuple[str, ...]:
+    meant = unmapped(address)
     if meant.is_unspecified:
         return (_LOOPBACK[0] if meant.version == 4 else _LOOPBACK[1],)
     return (str(meant),) if meant.is_loopback else ()
