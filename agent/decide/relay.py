@@ -273,9 +273,6 @@ def by_a_pause(kept: str, verdict: Verdict | None) -> str:
     return f"while the agent is paused, the relay uses {kept}, which {how}"
 
 
-_OF_IT: Final = "the relay: "
-
-
 def goes_by_last_orders(chosen: Chosen, used: str | None, *, is_paused: bool) -> bool:
     """Whether only a probe through it tells if it leads out: it is told nothing of this choice, and what it uses fails.
 
@@ -376,13 +373,8 @@ class Relayed(msgspec.Struct, frozen=True):
             known = (*known, Condition(Code.RELAY_FAILED, self.stays, "Run: docker-proxy-agent resume"))
         if self.fault is None:
             return known
-        code = Code.INTERNAL_ERROR if isinstance(self.fault, Unexpected) else Code.TARGET_FAILED
-        return (*known, Condition(code, f"{_OF_IT}{self.fault.what}", self.fault.remedy, self.fault.where))
-
-
-def is_its_fault(condition: Condition) -> bool:
-    """Whether it says why the relay could not be told, or kept: only the agent that keeps it finds that."""
-    return condition.text.startswith(_OF_IT)
+        code = Code.INTERNAL_ERROR if isinstance(self.fault, Unexpected) else Code.RELAY_NOT_KEPT
+        return (*known, Condition(code, f"the relay: {self.fault.what}", self.fault.remedy, self.fault.where))
 
 
 # What Docker and clients are given.

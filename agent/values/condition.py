@@ -47,6 +47,7 @@ class Code(enum.Enum):
     CONTAINERS_STALE = "containers-stale"
     CONTAINERS_CUT_OFF = "containers-cut-off"
     RELAY_FAILED = "relay-failed"
+    RELAY_NOT_KEPT = "relay-not-kept"
     PAC_SPLIT = "pac-split"
 
     @property
@@ -59,7 +60,7 @@ _FAILURES: Final = frozenset(
     {
         Code.UNREACHABLE, Code.BLOCKED, Code.UNSUPPORTED, Code.FOREIGN_CONFIG_BROKEN, Code.NOT_EFFECTIVE,
         Code.ENGINE_DOWN, Code.ENGINE_SILENT, Code.POLICY_ERROR, Code.NO_POLICY,
-        Code.TARGET_FAILED, Code.INTERNAL_ERROR, Code.GAVE_UP, Code.NOT_FINISHED,
+        Code.TARGET_FAILED, Code.INTERNAL_ERROR, Code.GAVE_UP, Code.NOT_FINISHED, Code.RELAY_NOT_KEPT,
     }
 )  # fmt: skip
 

@@ -19,7 +19,7 @@ from agent.one_pass.picture import Picture, State
 from agent.service.status_file import PolicyStatus, StatusFile, status_of
 from agent.system.programs import PATH_FOR_OTHERS
 from agent.values.condition import Code, Condition
-from agent.values.errors import TargetFailed
+from agent.values.errors import AgentError, TargetFailed, Unexpected
 
 from .installation import PASSWORD, Installation, is_offline, knows_no_name, proxy
 
@@ -215,15 +215,30 @@ def test_a_refused_policy_is_told_once_with_the_one_that_is_still_used(tmp_path:
     assert told.count("offfice") == 1
 
 
-def test_what_keeps_the_agent_from_the_relays_new_port_is_found(tmp_path: Path) -> None:
-    fault = TargetFailed("docker-proxy-relay.socket", "something else listens at 127.0.0.1:3150", "Set another port")
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        pytest.param(
+            TargetFailed("docker-proxy-relay.socket", "something else listens at 127.0.0.1:3150", "Set another port"),
+            "relay-not-kept",
+            id="its-port-is-taken",
+        ),
+        pytest.param(Unexpected("the relay", "KeyError at one_pass/relay.py:1"), "internal-error", id="unexpected"),
+    ],
+)
+def test_what_only_the_agent_that_runs_has_met_is_found_by_its_code(
+    tmp_path: Path, fault: AgentError, code: str
+) -> None:
+    another = Condition(Code.TARGET_FAILED, "the relay: a name that somebody gave to a file", target="/etc/a")
     with proxy() as port, Installation(tmp_path, port) as machine:
-        shown = Picture(state=State.FAILED, conditions=Relayed(fault=fault).conditions)
+        shown = Picture(state=State.FAILED, conditions=(*Relayed(fault=fault).conditions, another))
         StatusFile(machine.paths.status).show(status_of(shown, PolicyStatus("config.toml"), ()))
 
-        ran = machine.ran("doctor")
+        findings = json.loads(machine.ran("doctor", "--json").stdout)["findings"]
 
-    assert "docker-proxy-relay.socket: the relay: something else listens at 127.0.0.1:3150" in ran.stdout
+    found = {one["where"]: (one["condition"], one["what"]) for one in findings}
+    assert found[fault.where] == (code, f"the relay: {fault.what}")
+    assert "/etc/a" not in found
 
 
 def test_services_of_compose_that_containers_would_ask_the_proxy_for(tmp_path: Path) -> None:

@@ -946,7 +946,7 @@ async def test_docker_keeps_the_port_that_works_while_another_program_has_the_ne
             assert laptop.units.where() == LISTENS
             assert laptop.clients.given[-1] == as_upstream(3130)
             assert ":3130" in laptop.paths.choice.read_text()
-        assert laptop.conditions() == ["target-failed"]
+        assert laptop.conditions() == ["relay-not-kept"]
         assert "something else listens at 127.0.0.1:3140" in str(laptop.status()["conditions"])
 
         laptop.place.snapshot = HOME
@@ -1113,7 +1113,7 @@ async def test_a_command_beside_an_agent_that_has_seen_it_work_does_not_say_that
 @pytest.mark.parametrize(
     ("broken", "code"),
     [
-        pytest.param(AgentError("/run/docker-proxy-agent/relay.json", "no space left"), "target-failed", id="full"),
+        pytest.param(AgentError("/run/docker-proxy-agent/relay.json", "no space left"), "relay-not-kept", id="full"),
         pytest.param(ZeroDivisionError(), "internal-error", id="unexpected"),
     ],
 )
@@ -1281,7 +1281,7 @@ async def test_a_full_disk_does_not_take_the_relay_away(laptop: Relayed) -> None
             await hand.wake(Reason.TIMER)
 
         assert laptop.dockerd.runs_with == RELAY
-        assert "target-failed" in laptop.conditions()
+        assert "relay-not-kept" in laptop.conditions()
         assert "relay-failed" not in laptop.conditions()
 
         laptop.units.is_full = False

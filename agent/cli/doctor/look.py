@@ -53,7 +53,7 @@ from agent.clients.users import ThisSystem
 from agent.decide.clients import Intent
 from agent.decide.desired import for_dockerd
 from agent.decide.pac import is_trusted
-from agent.decide.relay import as_upstream, is_its_fault
+from agent.decide.relay import as_upstream
 from agent.decide.restart import When
 from agent.docker.client_version import DockerClient
 from agent.docker.engine import EngineSocket
@@ -110,7 +110,8 @@ _ENV_LIKE: Final = ("/etc/sysconfig/docker", "/etc/default/docker")  # Fedora's,
 _OF_THE_SERVICE: Final = frozenset(
     {
         Code.FILES_UNWATCHED, Code.GAVE_UP, Code.AUDIT_UNWRITABLE, Code.NOT_FINISHED, Code.QUARANTINED, Code.UNSTEADY,
-        Code.CONTAINERS_LOST, Code.CONTAINERS_STALE, Code.CONTAINERS_CUT_OFF, Code.RELAY_FAILED,
+        Code.CONTAINERS_LOST, Code.CONTAINERS_STALE, Code.CONTAINERS_CUT_OFF, Code.RELAY_FAILED, Code.RELAY_NOT_KEPT,
+        Code.INTERNAL_ERROR,
     }
 )  # fmt: skip
 _FILE_STATE: Final = "UnitFileState"
@@ -482,7 +483,7 @@ def _still_used(paths: Paths) -> str:
 
 def _of_the_service(paths: Paths) -> Iterator[Condition]:
     if (status := _status(paths)) is not None:
-        yield from (one for one in status.conditions if one.code in _OF_THE_SERVICE or is_its_fault(one))
+        yield from (one for one in status.conditions if one.code in _OF_THE_SERVICE)
 
 
 def _pause(paths: Paths) -> Pause:
