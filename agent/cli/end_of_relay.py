@@ -15,9 +15,9 @@ from agent.cli.stale import made_with, print_things
 from agent.decide.effective import effective
 from agent.decide.relay import for_docker, port_had, ports_of
 from agent.docker.which import serving
+from agent.one_pass.local_daemon import LocalDaemon
 from agent.one_pass.picture import StaleShown
 from agent.one_pass.relay_units import RelayUnits
-from agent.one_pass.world import LocalDaemon
 from agent.system.files import read_file, remove_file
 from agent.system.systemd import OF_THE_SYSTEM
 from agent.values.errors import AgentError

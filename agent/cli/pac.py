@@ -21,9 +21,10 @@ from agent.cli.session import quiet
 from agent.decide.pac import my_ip
 from agent.decide.recognise import recognise
 from agent.docker.config_file import ConfigFile
+from agent.one_pass.docker_defaults import hub_and_mirrors
 from agent.one_pass.pac_copies import PacCopies
 from agent.one_pass.pac_source import HostPacs
-from agent.one_pass.world import TheWorld, hub_and_mirrors
+from agent.one_pass.world import TheWorld
 from agent.probe.dial import HERE
 from agent.probe.pac_fetch import fetch_file, shown
 from agent.probe.pac_program import become_it

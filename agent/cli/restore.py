@@ -22,8 +22,9 @@ from agent.clients.users import Account
 from agent.docker.config_file import ConfigFile
 from agent.docker.originals import daemon_originals
 from agent.docker.which import left_behind, serving
+from agent.one_pass.local_clients import accounts_of, local_clients
+from agent.one_pass.local_daemon import LocalDaemon
 from agent.one_pass.restore import Restored, Restoring
-from agent.one_pass.world import LocalDaemon, accounts_of, local_clients
 from agent.service.requests import requested
 from agent.system.lock import held
 from agent.system.to_the_end import to_the_end

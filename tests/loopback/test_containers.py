@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from agent.docker.containers import Known
-from agent.one_pass.world import LocalDaemon
+from agent.one_pass.local_daemon import LocalDaemon
 from agent.targets.container import carried
 from agent.values.paths import Paths
 from agent.values.policy import Docker, Policy

@@ -10,7 +10,7 @@ import pytest
 
 from agent.decide.bridge import Bridge
 from agent.docker.config_file import ConfigFile
-from agent.one_pass.world import way_to_host
+from agent.one_pass.docker_defaults import way_to_host
 from agent.see.docker_bridge import described, docker_bridge
 from agent.values.paths import Layout, Paths, layout_of_user
 from agent.values.vantage import HOST, Vantage
@@ -21,7 +21,7 @@ PROBED = """
 import asyncio, json, pathlib, sys
 from agent.values.paths import Paths
 from agent.values.policy_text import parse
-from agent.one_pass.world import Registries
+from agent.one_pass.registries import Registries
 
 async def at(name, port):
     return [(2, ("172.17.9.9", port))]
@@ -110,7 +110,7 @@ ADDRESS = """
 import pathlib, sys
 from agent.values.paths import Paths
 from agent.docker.config_file import ConfigFile
-from agent.one_pass.world import way_to_host
+from agent.one_pass.docker_defaults import way_to_host
 from agent.values.vantage import HOST
 
 paths = Paths(pathlib.Path(sys.argv[1]))

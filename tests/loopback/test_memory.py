@@ -11,7 +11,7 @@ import pytest
 from agent.one_pass.memory import Memory
 from agent.one_pass.reconcile import Alone, reconcile
 from agent.one_pass.refused_passwords import REFUSED
-from agent.one_pass.world import Loopback, Registries
+from agent.one_pass.registries import Loopback, Registries
 from agent.probe.dial import Address
 from agent.values.condition import Code, Condition
 from agent.values.paths import Paths

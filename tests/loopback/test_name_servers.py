@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from agent.docker.config_file import ConfigFile
-from agent.one_pass.world import container_dns
+from agent.one_pass.docker_defaults import container_dns
 from agent.see.name_servers import ContainerDns, spellings, unknown_to
 from agent.see.resolver import OF_RESOLVED, RESOLV_CONF, Resolver, for_containers
 from agent.values.paths import Paths, layout_of_user

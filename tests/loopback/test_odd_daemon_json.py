@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.docker.config_file import ConfigFile
-from agent.one_pass.world import local_clients
+from agent.one_pass.local_clients import local_clients
 from agent.system.files import LARGEST, identity_of
 
 from .dockerd import Dockerd

@@ -11,7 +11,7 @@ import pytest
 
 from agent.decide.pac import Answered, Said, unfold
 from agent.one_pass.memory import Memory
-from agent.one_pass.world import Registries
+from agent.one_pass.registries import Registries
 from agent.values.pac import read_answer
 from agent.values.paths import Paths
 from agent.values.policy import Policy, RegistryUrl

@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from agent.clients.users import ThisSystem
+from agent.one_pass.registries import Registries
 from agent.one_pass.sockets import LocalSockets
-from agent.one_pass.world import Registries
 from agent.probe.guard import is_the_owners
 from agent.probe.probe import Question, probe
 from agent.values.listening import Listener, LocalProxy

@@ -11,7 +11,7 @@ import pytest
 
 from agent.one_pass.memory import Memory
 from agent.one_pass.reconcile import Alone, Interrupted, reconcile
-from agent.one_pass.world import Registries
+from agent.one_pass.registries import Registries
 from agent.values.paths import Paths
 from agent.values.reason import Reason
 from agent.values.secret import Secret

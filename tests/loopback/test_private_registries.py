@@ -11,7 +11,8 @@ import msgspec
 import pytest
 
 from agent.docker.config_file import ConfigFile
-from agent.one_pass.world import Registries, TheWorld
+from agent.one_pass.registries import Registries
+from agent.one_pass.world import TheWorld
 from agent.probe.dial import Address
 from agent.system.clock import SystemClock
 from agent.values.condition import Code

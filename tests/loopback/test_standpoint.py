@@ -17,9 +17,9 @@ from typing import Final
 import msgspec
 import pytest
 
+from agent.one_pass.registries import Registries
 from agent.one_pass.standpoint import Stand, Standpoint
 from agent.one_pass.vantage_file import VantageFile
-from agent.one_pass.world import Registries
 from agent.probe.side_by_side import everything
 from agent.values.dockerd import Phase, Reality, UnitState
 from agent.values.paths import Paths

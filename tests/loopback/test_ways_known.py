@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from agent.one_pass.world import hosts_connected_to, noting
+from agent.one_pass.this_host import hosts_connected_to, noting
 from agent.probe.dial import Address, threaded
 from agent.see.ways import Ways
 from agent.values.policy import Policy

@@ -30,7 +30,7 @@ from agent.decide.dead_end import dead_ends
 from agent.decide.desired import by_upstream
 from agent.docker.vantage import vantage
 from agent.one_pass.standpoint import Standpoint
-from agent.one_pass.world import Registries
+from agent.one_pass.registries import Registries
 from agent.probe.side_by_side import everything
 from agent.values.dockerd import Phase, Reality, UnitState
 from agent.values.paths import Paths

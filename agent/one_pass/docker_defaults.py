@@ -1,0 +1,75 @@
+"""What Docker uses where nobody names another: registries, the way to this host, DNS servers.
+
+By daemon.json and this host. A file that dockerd would refuse counts as if it said nothing: the plan says so.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from agent.decide.bridge import Bridge
+from agent.docker.config_file import ConfigFile
+from agent.see.interfaces import bridge_address
+from agent.see.name_servers import ContainerDns
+from agent.see.resolver import for_containers
+from agent.targets import daemon_json
+from agent.targets.refused import TextRefused
+from agent.values.errors import TargetFailed
+from agent.values.paths import Paths
+from agent.values.policy import DEFAULT_REGISTRY, RegistryUrl
+from agent.values.vantage import Vantage
+
+
+def default_registries(config_file: ConfigFile) -> tuple[RegistryUrl, ...]:
+    """Docker Hub, and the mirrors that daemon.json names for it."""
+    hub = RegistryUrl.parse(DEFAULT_REGISTRY)
+    try:
+        mirrors = daemon_json.registry_mirrors(config_file.text())
+        return (*(RegistryUrl.parse(mirror) for mirror in mirrors), hub)
+    except (TextRefused, TargetFailed, ValueError):  # dockerd would refuse it, too: the plan says so
+        return (hub,)
+
+
+def hub_and_mirrors(config_file: ConfigFile) -> tuple[RegistryUrl, ...]:
+    """The same for a PAC: whom Docker asks in any case is first."""
+    *mirrors, hub = default_registries(config_file)
+    return (hub, *mirrors)
+
+
+def default_bridge(config_file: ConfigFile) -> str | None:
+    try:
+        return daemon_json.bridge(config_file.text())
+    except (TextRefused, TargetFailed):  # the plan says so
+        return daemon_json.DEFAULT_BRIDGE
+
+
+def way_to_host(paths: Paths, config_file: ConfigFile, vantage: Vantage) -> Bridge:
+    """The address by which containers reach this host. Its bridge may be gone now."""
+    if not vantage.is_host:  # theirs is dockerd's network
+        leads_to = next(iter(vantage.meant(vantage.gateway)), "")
+        if vantage.is_closed or not leads_to:
+            return Bridge(is_closed=True)
+        return Bridge(vantage.gateway, heard_at=leads_to)
+    if not paths.layout.bridge_is_here:
+        return Bridge(is_closed=True)
+    bridge = default_bridge(config_file)
+    return Bridge(bridge_address(bridge)) if bridge is not None else Bridge(is_none=True)
+
+
+def container_dns(paths: Paths, config_file: ConfigFile) -> ContainerDns:
+    """Where containers look names up: by `dns` in daemon.json, else by what Docker makes of the host's resolver.
+
+    User-defined networks forward to the same servers. Where the bridge is in a network of its own, the name server
+    there asks whom the host asks at that moment (FACTS 141), so what the host knows is known.
+    """
+    of_host = for_containers(paths)
+    if not paths.layout.bridge_is_here:
+        of_host = msgspec.structs.replace(of_host, servers=())
+    try:
+        text = config_file.text()
+        servers, search = daemon_json.dns(text), daemon_json.dns_search(text) or of_host.search
+    except (TextRefused, TargetFailed):  # the plan says so
+        return ContainerDns((), (), "")
+    return ContainerDns(
+        servers or of_host.servers, search, "dns in daemon.json" if servers else "of this host's resolv.conf"
+    )
