@@ -89,10 +89,11 @@ def a_line_that_is_pasted_beats_the_clients_file_and_stays_in_no_image(laptop: L
     lines = json.loads(laptop.agent("env", "--upstream", "office", "--show-secrets", "--json").stdout)["lines"]
     wanted = {"HTTP_PROXY": office.url_with_password, "HTTPS_PROXY": office.url_with_password, "ALL_PROXY": ""}
 
-    ran = laptop.run("sh", "-c", lines["run"].replace(" IMAGE", f" {LOCAL_IMAGE} env"), timeout=60)
+    pasted = lines["run"].replace(" IMAGE", f' {LOCAL_IMAGE} "$@"')
+    ran = laptop.in_a_container("env", "sh", "-c", pasted, "sh")
     built = lines["build"].removesuffix(".") + "--tag made -"
     laptop.run("sh", "-c", built, input=DOCKERFILE, timeout=120)
-    inside = laptop.run("docker", "run", "--rm", "made", "cat", "/environment", timeout=60)
+    inside = laptop.in_a_container("cat /environment", "docker", "run", "--rm", "made")
 
     of_the_container, of_the_build = environment(ran.stdout), environment(inside.stdout)
     assert len(of_the_container) == 8
@@ -104,8 +105,7 @@ def a_line_that_is_pasted_beats_the_clients_file_and_stays_in_no_image(laptop: L
     assert "proxy" not in history.lower()
 
     # A name that is not on the line comes from the file.
-    # Of a container that ends at once, a busy docker loses what it printed: then it is asked again.
-    one = ["docker", "run", "--rm", "--env", "HTTP_PROXY=", LOCAL_IMAGE, "env"]
-    found = laptop.until(lambda: environment(laptop.run(*one, timeout=60).stdout), within=30)
+    one = laptop.in_a_container("env", "docker", "run", "--rm", "--env", "HTTP_PROXY=", LOCAL_IMAGE)
+    found = environment(one.stdout)
     assert found["HTTP_PROXY"] == ""
     assert found["http_proxy"] == "http://stale.test:1"

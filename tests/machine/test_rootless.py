@@ -242,8 +242,8 @@ def _a_client_takes_the_entry_of_the_engine_that_it_speaks_to(laptop: Laptop, ow
     laptop.docker.import_image()
 
     def given(*how: str) -> str:
-        ran = laptop.run("env", *how, "run", "--rm", LOCAL_IMAGE, "sh", "-c", "echo $http_proxy", user="alice")
-        return ran.stdout.strip()
+        run = ("env", *how, "run", "--rm", LOCAL_IMAGE)
+        return laptop.in_a_container("echo $http_proxy", *run, user="alice").stdout.strip()
 
     assert given("docker") == "http://own:1"
     assert given(f"DOCKER_HOST=unix://{own.socket}", "docker") == "http://own:1"

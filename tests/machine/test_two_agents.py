@@ -52,8 +52,8 @@ def each_has_its_own(laptop: Laptop, own: Own, proxy: str) -> Seen:
 
 def given(own: Own, laptop: Laptop, *docker: str) -> str:
     """What a container of alice's gets."""
-    ran = laptop.run(*docker, "run", "--rm", LOCAL_IMAGE, "sh", "-c", "echo $http_proxy", user=own.docker.owner)
-    return ran.stdout.strip()
+    run = (*docker, "run", "--rm", LOCAL_IMAGE)
+    return laptop.in_a_container("echo $http_proxy", *run, user=own.docker.owner).stdout.strip()
 
 
 def failures(laptop: Laptop, *owners: Own) -> list[str]:
@@ -152,6 +152,6 @@ def test_a_proxy_on_loopback_is_given_to_each_dockers_containers_as_they_reach_i
         within=30,
     )
     own.docker.import_image()
-    fetch = ("wget", "-q", "-T", "5", "-O", "-", "http://10.99.0.10/hello")
-    ran = laptop.run("docker", "--context", "rootless", "run", "--rm", LOCAL_IMAGE, *fetch, user="alice")
+    run = ("docker", "--context", "rootless", "run", "--rm", LOCAL_IMAGE)
+    ran = laptop.in_a_container("wget -q -T 5 -O - http://10.99.0.10/hello", *run, user="alice")
     assert ran.stdout == "hello from the internet\n"

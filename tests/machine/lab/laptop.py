@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,8 +11,8 @@ from agent.audit.chain import opened
 from tests.records import wrong_in
 from tests.waiting import Seen, until
 
-from .box import Box, Ran
-from .docker import Docker
+from .box import Box, CommandFailed, Ran
+from .docker import LOCAL_IMAGE, Docker
 from .ground import output
 from .layer import layers
 from .places import REGISTRY, Place, Proxy, World
@@ -26,6 +27,8 @@ AGENT = "/usr/local/bin/docker-proxy-agent"
 POLICY = "/etc/docker-proxy-agent/config.toml"
 STATUS = "/run/docker-proxy-agent/status.json"
 AUDIT = "/var/log/docker-proxy-agent/audit.jsonl"
+_ENDED = "the container has ended"
+_DOCKERS_OWN_CODES = (125, 126, 127)  # docker-run(1): there was no such container
 PROBE = f'[probe]\nregistry = ["https://{REGISTRY}"]\n'
 
 
@@ -110,6 +113,25 @@ class Laptop:
     def distrust(self) -> None:
         """The lab's CA out of the system's store; it stays in LAB_CA, and in Docker's certs.d."""
         self.run("sh", "-euc", "rm /usr/local/share/ca-certificates/lab.crt; update-ca-certificates")
+
+    def in_a_container(self, command: str, *run: str, user: str | None = None) -> Ran:
+        """What a container that ends at once says and how it ends; `run` is the `docker run` that starts it.
+
+        Of such a container a busy dockerd may lose all output (docs/facts.md 245): it is run anew until it comes.
+        """
+        argv = run or ("docker", "run", "--rm", LOCAL_IMAGE)
+        and_a_mark = f"({command}); code=$?; echo {_ENDED}; exit $code"
+
+        def ended() -> Ran | None:
+            ran = self.run(*argv, "sh", "-c", and_a_mark, user=user, check=False)
+            stdout, mark, _ = ran.stdout.partition(_ENDED)
+            if not mark and ran.code in _DOCKERS_OWN_CODES:
+                raise CommandFailed(str(ran))
+            return replace(ran, stdout=stdout) if mark else None
+
+        ran = until(60, ended, f"output of {command}")
+        assert ran is not None
+        return ran
 
     def proc(self, pid: int) -> Path:
         """What the kernel says of a process of the laptop, by its number there."""
