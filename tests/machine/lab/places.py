@@ -342,7 +342,10 @@ shutdown_lifetime 0 seconds
 """)
         for path in (folder, *folder.iterdir()):
             shutil.chown(path, "proxy", "proxy")
-        server = self.ground.serve(["squid", "-N", "-f", str(config)], folder / "out.log", [3128, 3129])
+        # What it shares with itself has one name for all of this machine: what a squid left there that was killed while
+        # it started would keep those of every lab after it from starting.
+        alone = ["unshare", "--mount", "sh", "-euc", 'mount -t tmpfs shm /dev/shm; exec squid -N -f "$1"', "sh"]
+        server = self.ground.serve([*alone, str(config)], folder / "out.log", [3128, 3129])
         server.log_file = access
 
         def asked(port: str) -> Asked:
