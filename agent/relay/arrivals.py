@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import enum
 import heapq
-from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Generic, TypeVar
+
+from agent.relay.by_source import BySource
 
 FEW: Final = 16
 # Who is turned away comes again at once, and then is in root's way; who waits is not. But each may have sent 64 KB, and
@@ -55,11 +56,10 @@ class Arrivals(Generic[_One]):
         self._whose = whose
         self._has_its_share = has_its_share
         self._new: list[_One] = []
-        self._others: OrderedDict[str, deque[_One]] = OrderedDict()  # by source, whose turn is next first
-        self._waiting = 0  # of these
+        self._others = BySource[_One]()
 
     def __len__(self) -> int:
-        return len(self._new) + self._waiting
+        return len(self._new) + len(self._others)
 
     @property
     def room(self) -> int:
@@ -71,7 +71,7 @@ class Arrivals(Generic[_One]):
     def next_ones(self, most: int = MOST) -> Iterator[tuple[_One, Turn]]:
         """Those who wait no longer, root's first. At most so many others may still wait afterwards, or soon."""
         new, self._new = self._new, []
-        if len(new) + self._waiting <= FEW:
+        if len(new) + len(self._others) <= FEW:
             yield from ((one, Turn.OTHERS) for one in self._taken())
             yield from ((one, Turn.SERVED) for one in new)
             return
@@ -79,16 +79,15 @@ class Arrivals(Generic[_One]):
             if is_roots:
                 yield one, Turn.ROOTS
             else:
-                self._others.setdefault(whose, deque()).append(one)
-                self._waiting += 1
+                self._others.add(whose, one)
         served = turned_away = 0
         while self._others and served < SERVED and turned_away < TURNED_AWAY:
-            one = self._next()
+            one = self._others.next()
             is_gone = self._is_gone(one)
             served, turned_away = served + (not is_gone), turned_away + is_gone
             yield one, Turn.TOO_MANY if is_gone else Turn.OTHERS
-        if self._waiting > most:
-            too_many = self._too_many(min(self._waiting - most, TURNED_AWAY - turned_away))
+        if len(self._others) > most:
+            too_many = self._too_many(min(len(self._others) - most, TURNED_AWAY - turned_away))
             yield from ((one, Turn.TOO_MANY) for one in too_many)
 
     def all(self) -> Iterator[_One]:
@@ -98,31 +97,17 @@ class Arrivals(Generic[_One]):
 
     def _taken(self) -> Iterator[_One]:
         while self._others:
-            yield self._next()
-
-    def _next(self) -> _One:
-        """The one that has waited longest, of the source whose turn it is."""
-        whose, theirs = self._others.popitem(last=False)
-        one = theirs.popleft()
-        if theirs:
-            self._others[whose] = theirs
-        self._waiting -= 1
-        return one
+            yield self._others.next()
 
     def _too_many(self, count: int) -> Iterator[_One]:
         """Each the newest of the source that has most waiting; of those that have their share already, if any have."""
         ranked = [
-            (not self._has_its_share(whose, theirs[-1]), -len(theirs), -place, whose)
-            for place, (whose, theirs) in enumerate(self._others.items())
+            (not self._has_its_share(whose, newest), -waiting, -place, whose)
+            for place, (whose, waiting, newest) in enumerate(self._others.counts())
         ]
         heapq.heapify(ranked)
         for _ in range(count):
             has_room, less, place, whose = heapq.heappop(ranked)
-            theirs = self._others[whose]
-            one = theirs.pop()
-            self._waiting -= 1
-            if theirs:
+            yield self._others.newest(whose)
+            if whose in self._others:
                 heapq.heappush(ranked, (has_room, less + 1, place, whose))
-            else:
-                del self._others[whose]
-            yield one

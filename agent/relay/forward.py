@@ -139,8 +139,9 @@ class _ClientLost(Exception):
 class Turn:
     """Gives way to other connections: to await a socket that is ready is no pause, and a stranger keeps it ready."""
 
-    def __init__(self, turns: Turns) -> None:
+    def __init__(self, turns: Turns, whose: Callable[[], str] = str) -> None:
         self._turns = turns
+        self._whose = whose
         self._waited = 0
         self._left = _EVENTS
 
@@ -150,7 +151,7 @@ class Turn:
         if self._left <= 0:
             self._left = _EVENTS
             self._waited += 1
-            await self._turns.next(is_first=self._waited <= _SELDOM)
+            await self._turns.next(self._whose, is_first=self._waited <= _SELDOM)
 
     async def over(self) -> None:
         """Before a read."""
@@ -171,7 +172,16 @@ class Shared(msgspec.Struct, frozen=True):
 class Forwarding:
     """Of one client's connection. Use `aclose` at its end, but after a TUNNEL."""
 
-    def __init__(self, conversation: Conversation, client: Client, opener: Opener, *, shared: Shared) -> None:
+    def __init__(
+        self,
+        conversation: Conversation,
+        client: Client,
+        opener: Opener,
+        *,
+        shared: Shared,
+        whose: Callable[[], str] = str,
+    ) -> None:
+        """`whose`: the source that the client counts for, where many wait for their turn."""
         self._conversation = conversation
         self._client = client
         self._opener = opener
@@ -180,7 +190,8 @@ class Forwarding:
         self._touched = 0.0
         self._awaited: int | None = None  # bytes of the client's body that were not read yet; None: not known
         self._is_sending = False  # all of it that was read
-        self._up, self._down = Turn(shared.turns), Turn(shared.turns)
+        self._whose = whose
+        self._up, self._down = Turn(shared.turns, whose), Turn(shared.turns, whose)
         self._loop = asyncio.get_running_loop()
         self.upstream = ""  # that the last request went through
         self.moved_up = self.moved_down = 0  # bytes of bodies and heads, as the client sees them
@@ -334,7 +345,7 @@ class Forwarding:
                 return heard
             outward.receive(heard)
             if outward.held > LARGE_HEAD:
-                await self._shared.turns.next(is_first=False)
+                await self._shared.turns.next(self._whose, is_first=False)
 
     async def _pour(self, opened: Opened, end: socket.socket, outward: Outward) -> Failed | None:
         """The rest of a large body, without a copy."""

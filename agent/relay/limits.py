@@ -15,9 +15,17 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 THIS_HOST: Final = "this host"  # as a source
+ROOTS: Final = "root"  # of this host, where it is not to wait for the others of it
 Whose = Callable[[Sequence[str]], Sequence[str]]  # the sources that addresses of containers count for
 _SHARE: Final = 4  # of all connections, a source may have one in so many
 _ROOTS_SHARE: Final = 8  # and one in so many is root's alone
+
+
+def counts_for(peer: str, whose: Whose, *, is_container: bool, is_roots: Callable[[], bool]) -> str:
+    """The source of a connection, where root is one of its own."""
+    if is_container:
+        return whose([peer])[0]
+    return ROOTS if is_roots() else THIS_HOST
 
 
 class Seat:

@@ -17,11 +17,10 @@ from typing import Final
 import msgspec
 
 from agent.probe.dial import Address, Resolve, in_a_thread
-from agent.relay.limits import Whose
+from agent.relay.limits import ROOTS, Whose
 
 MOST: Final = 60  # look-ups at once; each is a thread, and the unit allows 80
 MOST_OF_ONE: Final = 12
-ROOTS: Final = "root"  # as a source: who has none left asks as this, if root it is
 _SHARED_S: Final = 2.0  # one that takes longer may hang
 
 FEW: Final = 6  # of all containers; where there are more, it is asked which of them are one and the same

@@ -15,7 +15,7 @@ import contextlib
 import ipaddress
 import socket
 import ssl
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -25,12 +25,12 @@ from agent.probe.exchange import Dialogue
 from agent.probe.guard import Guard
 from agent.probe.reading import read
 from agent.probe.stopwatch import Step, Stopwatch
-from agent.probe.stream import Stream, StreamFailed, Via, failures_of, open_proxy, open_stream
+from agent.probe.stream import Stream, StreamFailed, Via, failures_of, open_proxy
 from agent.probe.through_proxy import handshake
 from agent.probe.tls import Trust
 from agent.relay import refusals
 from agent.relay.by_pac import ByPac
-from agent.relay.limits import Whose
+from agent.relay.limits import Whose, counts_for
 from agent.relay.names import Names
 from agent.relay.own_pages import own_page
 from agent.relay.refusals import Refusal
@@ -116,6 +116,22 @@ class Opened:
             await self._over.write(data)
         else:
             await self._loop.sock_sendall(self._over, data)
+
+    async def shake(self, dialogue: Dialogue[bytes], turn: Callable[[], Awaitable[None]]) -> None:
+        """Run the handshake with a proxy. `turn`: before more of a large answer is read."""
+        held = 0
+        try:
+            to_send = next(dialogue)
+            while True:
+                if to_send:
+                    await self.write(to_send)
+                came = await self.read()
+                held += len(came)
+                if held > LARGE_HEAD:
+                    await turn()
+                to_send = dialogue.send(came)
+        except StopIteration as end:
+            self._received = end.value
 
     async def aclose(self) -> None:
         """At once."""
@@ -323,20 +339,29 @@ class Opening:
         is_to_proxy = not (asked.is_tunnel or asked.is_switch or proxy.scheme.is_socks)
         if proxy.scheme is Scheme.HTTPS:
             via = Via(proxy, self._tls(ways.orders.ca_file), ground=ground, guard=guard)
-            if is_to_proxy:
-                return Opened(way, await open_proxy(via, watch=watch), is_to_proxy=True)
-            return Opened(way, await open_stream(asked.host, asked.port, via, watch=watch))
+            opened = Opened(way, await open_proxy(via, watch=watch), is_to_proxy=is_to_proxy)
+        else:
+            with failures_of(watch):
+                connected = await dial(proxy.host, proxy.port, ground, watch, guard=guard)
+            opened = Opened(way, _prompt(connected), is_to_proxy=is_to_proxy)
+        if is_to_proxy:
+            return opened
         with failures_of(watch):
-            connected = _prompt(await dial(proxy.host, proxy.port, ground, watch, guard=guard))
-            if is_to_proxy:
-                return Opened(way, connected, is_to_proxy=True)
             try:
                 watch.enter(Step.PROXY, f"asking the proxy for {asked.host}")
-                received = await _converse(connected, handshake(proxy, asked.host, asked.port), self._heads)
+                await opened.shake(handshake(proxy, asked.host, asked.port), lambda: self._large_head(asked))
             except BaseException:  # also when cancelled: close the socket
-                connected.close()
+                await opened.aclose()
                 raise
-            return Opened(way, connected, received)
+        return opened
+
+    async def _large_head(self, asked: Asked) -> None:
+        """Its turn to be read. A few hundred may come at the same moment."""
+        await self._heads.next(lambda: self._counts_for(asked), is_first=False)
+
+    def _counts_for(self, asked: Asked) -> str:
+        is_container = asked.source is Source.CONTAINERS
+        return counts_for(asked.peer, self._whose, is_container=is_container, is_roots=asked.is_roots)
 
     def _tls(self, ca_file: str) -> ssl.SSLContext:
         if self._trust is None or self._trust[0] != ca_file:
@@ -366,7 +391,7 @@ class Opening:
         tried = _few(found)
         if asked.source is not Source.CONTAINERS:
             return tried
-        refused = await self._judged(tried)
+        refused = await self._judged(asked, tried)
         if tried and all(refused):
             raise _Forbidden(f"{asked.host} {refused[0]}")
         return [address for address, why in zip(tried, refused, strict=True) if not why]
@@ -405,7 +430,7 @@ class Opening:
         """None of them may be near: which one a proxy takes is not known."""
         if len(found) > _MOST_JUDGED:
             raise _Forbidden(f"{asked.host} has more than {_MOST_JUDGED} addresses, and the proxy is on this host")
-        if why := next(filter(None, await self._judged(found)), ""):
+        if why := next(filter(None, await self._judged(asked, found)), ""):
             raise _Forbidden(f"{asked.host} {why}")
 
     async def _known(self, asked: Asked, name: str) -> Sequence[Address]:
@@ -423,12 +448,12 @@ class Opening:
             why = getattr(error, "strerror", "") or "that is not a name"
         raise _Forbidden(f"{name} cannot be looked up on this host, where the proxy is: {why}")
 
-    async def _judged(self, addresses: Sequence[Address]) -> list[str]:
+    async def _judged(self, asked: Asked, addresses: Sequence[Address]) -> list[str]:
         """Of each why not, in this order."""
         judged: list[str] = []
         for _, address in addresses:
             if len(judged) % _AT_ONCE == 0:  # hundreds may have waited for the same look-up
-                await self._judging.next(is_first=not judged)
+                await self._judging.next(lambda: self._counts_for(asked), is_first=not judged)
             judged.append(self._why_not(str(address[0])))
         return judged
 
@@ -479,24 +504,6 @@ def _prompt(connected: socket.socket) -> socket.socket:
     with contextlib.suppress(OSError):  # it is gone already: the first read says so
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return connected
-
-
-async def _converse(connected: socket.socket, dialogue: Dialogue[bytes], large: Turns) -> bytes:
-    """As `Stream.converse`, on a socket that is handed on when it is done."""
-    loop, held = asyncio.get_running_loop(), 0
-    try:
-        to_send = next(dialogue)
-        while True:
-            if to_send:
-                await loop.sock_sendall(connected, to_send)
-            came = await read(connected, _READ)
-            held += len(came)
-            if held > LARGE_HEAD:  # a few hundred may come at the same moment
-                await large.next(is_first=False)
-            to_send = dialogue.send(came)
-    except StopIteration as end:
-        received: bytes = end.value
-        return received
 
 
 def _is_the_ways(way: Way, failure: StreamFailed) -> bool:

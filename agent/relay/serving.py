@@ -25,7 +25,7 @@ from agent.relay.connections_log import Line
 from agent.relay.conversation import Connect, Conversation, Event, Gone, Phase, Request
 from agent.relay.draining import Draining, keep_alive
 from agent.relay.forward import ByOrders, Forwarding, Result, Shared
-from agent.relay.limits import THIS_HOST, Limits, Seat
+from agent.relay.limits import THIS_HOST, Limits, Seat, counts_for
 from agent.relay.noted import Kind, Noted
 from agent.relay.open import Asked, NotOpened, Opened, Opening
 from agent.relay.pump import Carrying, Ended, Pipes, TlsTunnel, Tunnel, reset
@@ -123,6 +123,7 @@ class Serving:
         self.patience = patience
         self.note = told.note
         self.log = told.log
+        self.whose = who.whose
         self.pipes = Pipes(look=draining.look)
         # In Via, which every site reads: another name at each start, and not what this is.
         self.shared = Shared(os.urandom(8).hex().encode(), self.pipes, Turns())
@@ -310,6 +311,7 @@ class Serving:
         return self._limits.has_its_share(source, is_container=one.source is Source.CONTAINERS)
 
     def _admit(self, one: _Arrived, turn: Turn) -> None:
+        @functools.cache
         def is_roots() -> bool:
             return turn is Turn.ROOTS or (turn is Turn.SERVED and self._who.is_roots(one.peer, one.own))
 
@@ -677,7 +679,7 @@ class _Visit:
             async with asyncio.timeout(within_s) as limit:
                 while True:
                     if conversation.held > LARGE_HEAD:  # the first time, too: it may have come with the end of a body
-                        await self._serving.heads.next(is_first=False)
+                        await self._serving.heads.next(self._counts_for, is_first=False)
                     if (event := conversation.next_event()) is not None:
                         return event
                     conversation.receive(await self._client.read(_HEAD))
@@ -686,6 +688,10 @@ class _Visit:
                         limit.reschedule(self._loop.time() + head_s)
         except TimeoutError:
             return refusals.too_slow() if conversation.phase is Phase.HEAD else Gone(is_cut_off=False)
+
+    def _counts_for(self) -> str:
+        is_container = self._source is Source.CONTAINERS
+        return counts_for(self._peer, self._serving.whose, is_container=is_container, is_roots=self._is_roots)
 
     async def _part(self, conversation: Conversation, event: Event | None) -> None:
         if isinstance(event, Refusal):
@@ -738,7 +744,7 @@ class _Visit:
         )
         is_here = self._source is Source.LOOPBACK
         opener = _ByOrders(serving, self, by_orders, is_here=is_here)
-        forwarding = Forwarding(conversation, self._client, opener, shared=serving.shared)
+        forwarding = Forwarding(conversation, self._client, opener, shared=serving.shared, whose=self._counts_for)
         try:
             while isinstance(event, Request):
                 self._began = time.time()

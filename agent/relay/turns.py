@@ -6,10 +6,14 @@ Not known here: what they do, and how long it takes.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections.abc import Callable
 from typing import Final
 
+from agent.relay.by_source import BySource
+from agent.relay.limits import ROOTS
+
 LARGE_HEAD: Final = 4 * 1024  # bytes: it takes its turn before it is read, for one of 64 KB takes 3 ms
+FEW: Final = 16  # that wait; of more it is asked whose they are
 _AT_ONCE: Final = 4  # connections that have a turn each time the loop comes round
 
 
@@ -17,19 +21,21 @@ class Turns:
     """Who has had enough events waits here: a few go on each time that the loop comes round, whoever waits.
 
     So a round takes a millisecond or two, also with hundreds that have something to do all the time. Who has waited
-    seldom goes first: a short request need not wait for those.
+    seldom goes first: a short request need not wait for those. And among as many as have waited as often, each source
+    has its turn, and root every other one.
     """
 
     def __init__(self, at_once: int = _AT_ONCE) -> None:
         self._at_once = at_once
         self._loop = asyncio.get_running_loop()
-        self._first: deque[asyncio.Future[None]] = deque()
-        self._others: deque[asyncio.Future[None]] = deque()
+        self._first = _Line()
+        self._others = _Line()
         self._is_due = False
 
-    async def next(self, *, is_first: bool) -> None:
+    async def next(self, whose: Callable[[], str] = str, *, is_first: bool) -> None:
+        """`whose`: the source that it counts for, or ROOTS."""
         waiting = self._loop.create_future()
-        (self._first if is_first else self._others).append(waiting)
+        (self._first if is_first else self._others).add(whose, waiting)
         self._be_due()
         await waiting
 
@@ -41,14 +47,33 @@ class Turns:
     def _grant(self) -> None:
         self._is_due = False
         left = self._at_once
-        while left and (queue := self._next(left)):
-            waiting = queue.popleft()
+        while left and (line := self._next(left)):
+            waiting = line.next()
             if not waiting.done():  # it was cancelled
                 waiting.set_result(None)
                 left -= 1
         if self._first or self._others:
             self._be_due()
 
-    def _next(self, left: int) -> deque[asyncio.Future[None]]:
+    def _next(self, left: int) -> _Line:
         """The last of a round is for the others: whoever comes anew all the time does not keep them out."""
         return (self._others or self._first) if left == 1 else (self._first or self._others)
+
+
+class _Line:
+    """Those who have waited as often."""
+
+    def __init__(self) -> None:
+        self._waiting = BySource[asyncio.Future[None]]()
+        self._was_roots = False
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, whose: Callable[[], str], waiting: asyncio.Future[None]) -> None:
+        self._waiting.add(whose() if len(self) >= FEW else "", waiting)
+
+    def next(self) -> asyncio.Future[None]:
+        """Not each time root's: what it asks of the world may never come to an end, either."""
+        self._was_roots = not self._was_roots and ROOTS in self._waiting
+        return self._waiting.next(ROOTS if self._was_roots else None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import itertools
 import socket
 import struct
@@ -17,10 +18,11 @@ from agent.probe.stream import StreamFailed, Via, open_stream
 from agent.relay.client import Client
 from agent.relay.conversation import Conversation, Request
 from agent.relay.forward import ByOrders, Forwarding, Opener, Result, Shared, Turn
+from agent.relay.limits import ROOTS
 from agent.relay.open import NotOpened, Opened, Opening
 from agent.relay.pump import Pipes
 from agent.relay.refusals import no_way
-from agent.relay.turns import Turns
+from agent.relay.turns import FEW, Turns
 from agent.relay.ways import Way, Ways
 from agent.relay.where import Near
 from agent.values.relay import Orders, RelayUpstream, Source
@@ -679,6 +681,29 @@ async def test_large_heads_of_answers_are_read_a_few_at_a_time() -> None:
     assert max(after - before for before, after in itertools.pairwise(done)) <= 4
 
 
+async def test_a_large_head_of_an_answer_does_not_wait_for_all_of_another_source() -> None:
+    answer = b"HTTP/1.1 200 OK\r\nX: a" + b" " * 5_000 + b"\r\nContent-Length: 0\r\n\r\n"
+    shared = Shared(NAME, Pipes(), Turns())
+    async with contextlib.AsyncExitStack() as ends, asyncio.timeout(PATIENCE_S):
+        carrying: list[asyncio.Task[Result]] = []
+        pairs = [await _pair() for _ in range(101)]
+        for source, (ours, theirs) in zip(["172.17.0.2"] * 100 + [ROOTS], pairs, strict=True):
+            ends.enter_context(ours)
+            ends.enter_context(theirs)
+            conversation = Conversation()
+            conversation.receive(b"GET http://end.test/ HTTP/1.1\r\nHost: end.test\r\n\r\n")
+            request = conversation.next_event()
+            assert isinstance(request, Request)
+            forwarding = Forwarding(
+                conversation, ReadyClient(ours, []), Given(Ready(theirs, [answer])), shared=shared,
+                whose=functools.partial(str, source),
+            )  # fmt: skip
+            carrying.append(asyncio.create_task(forwarding.carry(request)))
+        await carrying[-1]
+        assert sum(task.done() for task in carrying) <= 2 * FEW + 8
+        await asyncio.gather(*carrying)
+
+
 async def test_however_many_are_always_ready_a_round_of_the_loop_is_short_and_a_newcomer_does_not_wait_for_them() -> (
     None
 ):
@@ -705,6 +730,33 @@ async def test_however_many_are_always_ready_a_round_of_the_loop_is_short_and_a_
         for _ in range(40):  # events
             await newcomer.event()
         assert events - before <= 4 * 4 * 16
+    finally:
+        is_over = True
+        async with asyncio.timeout(PATIENCE_S):
+            await asyncio.gather(*busy)
+
+
+async def test_root_does_not_wait_for_all_others_that_have_waited_as_often() -> None:
+    turns, events, is_over = Turns(), 0, False
+
+    async def never_pauses() -> None:
+        nonlocal events
+        turn = Turn(turns, lambda: "172.17.0.2")
+        while not is_over:
+            events += 1
+            await turn.event()
+
+    busy = [asyncio.create_task(never_pauses()) for _ in range(200)]
+    roots = Turn(turns, lambda: ROOTS)
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            for _ in range(10 * 16):  # it has waited often
+                await roots.event()
+            await until_awaited(PATIENCE_S, lambda: events > 200 * 200, "that the others have, too")
+            before = events
+            for _ in range(10 * 16):
+                await roots.event()
+        assert events - before < 10 * 200  # the others, each once in ten turns of its own at most
     finally:
         is_over = True
         async with asyncio.timeout(PATIENCE_S):

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import itertools
 import os
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import netifaces
 import pytest
 
 from agent.probe.dial import Address, threaded
 from agent.probe.stream import StreamFailed
-from agent.probe.through_proxy import connect
 from agent.relay.limits import Whose
 from agent.relay.names import FEW, MOST, MOST_OF_ONE, Names
-from agent.relay.open import Asked, NotOpened, Opened, Opening, _converse
-from agent.relay.turns import Turns
+from agent.relay.open import Asked, NotOpened, Opened, Opening
+from agent.relay.turns import FEW as FEW_WAIT
 from agent.relay.ways import Ways
 from agent.relay.where import Near
 from agent.see.interfaces import addresses
@@ -175,25 +175,60 @@ async def test_what_came_with_the_proxys_answer_is_not_lost() -> None:
         await opened.aclose()
 
 
-async def test_large_answers_of_proxies_are_read_one_after_the_other() -> None:
+class Holds(Server):
+    """A proxy that answers all at the same moment."""
+
+    def __init__(self, answer: bytes, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__(tls)
+        self._answer = answer
+        self._answers = asyncio.Event()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await self.head(reader)
+        await asyncio.wait_for(self._answers.wait(), PATIENCE_S)
+        writer.write(self._answer)
+        await reader.read()
+
+    async def answer_when_asked(self, times: int) -> None:
+        await until_awaited(PATIENCE_S, lambda: len(self.heads) == times, f"that {times} have asked")
+        self._answers.set()
+
+
+@pytest.mark.parametrize("scheme", [Scheme.HTTP, Scheme.HTTPS])
+async def test_large_answers_of_proxies_are_read_one_after_the_other(tmp_path: Path, scheme: Scheme) -> None:
     """One of 64 KB takes 5 ms to read, and a proxy may answer hundreds at the same moment."""
+    CORP.cert_pem.write_to_path(str(tmp_path / "corp.pem"))
+    setting = Setting({"localhost": "127.0.0.1"})
     answer = b"HTTP/1.1 200 OK\r\nX: " + b"x" * 5000 + b"\r\n\r\n"
-    large = Turns(1)
-    with contextlib.ExitStack() as ends:
-        conversing: list[asyncio.Task[bytes]] = []
-        for _ in range(6):
-            ours, theirs = (ends.enter_context(end) for end in socket.socketpair())
-            ours.setblocking(False)
-            theirs.sendall(answer)
-            conversing.append(asyncio.create_task(_converse(ours, connect("end.test", 443), large)))
+    async with Holds(answer, server_tls("localhost") if scheme is Scheme.HTTPS else None) as proxy:
+        upstream, ca_file = by("corp", proxy.url(scheme, "localhost")), str(tmp_path / "corp.pem")
+        ways = Ways(Orders(1, (upstream,), ca_file=ca_file))
+        opening = [asyncio.create_task(setting.opening.open(docker("end.test", 443), ways)) for _ in range(6)]
+        await proxy.answer_when_asked(6)
         done = [0]
         async with asyncio.timeout(PATIENCE_S):
-            while done[-1] < len(conversing):
+            while done[-1] < len(opening):
                 await asyncio.sleep(0)
-                done.append(sum(task.done() for task in conversing))
-
-        assert [task.result() for task in conversing] == [b""] * len(conversing)
+                done.append(sum(task.done() for task in opening))
+        for task in opening:
+            await task.result().aclose()
     assert max(after - before for before, after in itertools.pairwise(done)) == 1
+
+
+async def test_nor_does_dockerd_wait_for_all_that_a_container_has_asked_for() -> None:
+    answer = b"HTTP/1.1 200 OK\r\nX: " + b"x" * 5000 + b"\r\n\r\n"
+    async with Holds(answer) as proxy, asyncio.timeout(PATIENCE_S):
+        setting, ways = Setting(), Ways(Orders(1, (by("corp", proxy.url()),)))
+        dockerd = msgspec.structs.replace(docker("192.0.2.1", 443), is_roots=lambda: True)
+        opening: list[asyncio.Task[Opened]] = []
+        for asked in [container("192.0.2.1", 443)] * 80 + [dockerd]:
+            opening.append(asyncio.create_task(setting.opening.open(asked, ways)))
+            await until_awaited(PATIENCE_S, lambda: len(proxy.heads) == len(opening), "that it has asked")
+        await proxy.answer_when_asked(81)
+        await opening[-1]
+        assert sum(task.done() for task in opening) <= 2 * FEW_WAIT + 8
+        for each in await asyncio.gather(*opening):
+            await each.aclose()
 
 
 async def test_the_next_is_tried_once_and_that_the_first_failed_is_told() -> None:
