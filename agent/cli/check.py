@@ -11,7 +11,7 @@ import msgspec
 from agent.cli.policy_of import loaded, warn
 from agent.cli.printing import complain, page, print_json
 from agent.service.policy_shown import parts_shown
-from agent.service.status_file import PolicyPart, PolicyStatus, read
+from agent.service.status_file import PolicyPart, PolicyStatus, read_running
 from agent.service.status_page import still_used
 from agent.system.policy_file import Loaded, folder_beside, load_for_elsewhere
 from agent.values.errors import AgentError, PolicyRefused
@@ -68,8 +68,8 @@ def _for_elsewhere(args: argparse.Namespace, paths: Paths) -> Loaded:
 
 def _still_used(args: argparse.Namespace, paths: Paths) -> str:
     """By the running agent, of whose policy this is the file; '' if none runs, or it has none."""
-    found = read(paths.status) if args.policy in (None, paths.policy) else None
-    return still_used(found.status) if found is not None and found.is_running and found.status is not None else ""
+    status = read_running(paths.status) if args.policy in (None, paths.policy) else None
+    return still_used(status) if status is not None else ""
 
 
 def _is_for_elsewhere(args: argparse.Namespace, paths: Paths) -> bool:

@@ -26,7 +26,7 @@ from agent.one_pass.relay import AsIfItWorked
 from agent.one_pass.screen import line
 from agent.one_pass.seen import Offline, Pass, Planned, Seen
 from agent.one_pass.world import TheWorld
-from agent.service.status_file import StatusFound, read
+from agent.service.status_file import Status, read_running
 from agent.values.condition import Condition
 from agent.values.paths import Paths
 
@@ -37,7 +37,7 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
     quiet(args.verbose)
     policy = loaded(args, paths, refuses_unsafe=False).policy
     world = TheWorld(paths, policy)
-    shown = read(paths.status)
+    shown = read_running(paths.status)
     world.relay = AsIfItWorked(world.relay, is_seen=is_relay_seen_to_work(policy, shown))
     choosing = only_looking(policy, world.prober, paths.state)
     seen = asyncio.run(look(policy, world, choosing))
@@ -53,13 +53,11 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
     return exit_status(seen)
 
 
-def waits(seen: Seen, shown: StatusFound | None) -> str:
+def waits(seen: Seen, shown: Status | None) -> str:
     """Why the running agent holds back a restart that could be made now; only it knows when the last one was."""
     if not isinstance(seen, Planned) or seen.plan.restart is None or seen.plan.restart.when is not When.NOW:
         return ""
-    if shown is None or not shown.is_running or shown.status is None or shown.status.docker is None:
-        return ""
-    return shown.status.docker.deferred or ""
+    return shown.docker.deferred or "" if shown is not None and shown.docker is not None else ""
 
 
 def drawn(seen: Seen, conditions: Sequence[Condition], waits: str) -> Picture:

@@ -141,3 +141,15 @@ def read(path: Path) -> StatusFound | None:
     except msgspec.ValidationError:
         return StatusFound(None, writer.version, is_running)
     return StatusFound(status, writer.version, is_running)
+
+
+def read_running(path: Path) -> Status | None:
+    """What the running agent shows. None: none runs, or this version cannot read what it shows."""
+    found = read(path)
+    return found.status if found is not None and found.is_running else None
+
+
+def is_agent_running(path: Path) -> bool:
+    """Whether the agent that writes this file is running, whatever its version."""
+    found = read(path)
+    return found is not None and found.is_running

@@ -34,7 +34,7 @@ from agent.one_pass.seen import Pass, Planned
 from agent.one_pass.sockets import LocalSockets
 from agent.see.netlink_messages import Link
 from agent.service.requests import Command
-from agent.service.status_file import read
+from agent.service.status_file import read_running
 from agent.system.clock import SystemClock
 from agent.system.inotify import Inotify
 from agent.targets.container import carried
@@ -1099,7 +1099,7 @@ async def test_a_command_beside_an_agent_that_has_seen_it_work_does_not_say_that
         beside = parse(f"{WHEN_IDLE}[relay]\nenable = true\n{port}")
         assert isinstance(beside, Policy)
 
-        assert is_relay_seen_to_work(beside, read(laptop.paths.status)) == is_seen
+        assert is_relay_seen_to_work(beside, read_running(laptop.paths.status)) == is_seen
 
         laptop.memory = RelayMemory()  # the command's
         place = laptop.world(laptop.paths, beside)

@@ -35,7 +35,7 @@ from agent.one_pass.reconcile import look
 from agent.one_pass.relay import NoRelay
 from agent.one_pass.screen import folded, line
 from agent.service.requests import Command
-from agent.service.status_file import read
+from agent.service.status_file import read, read_running
 from agent.service.status_page import lines
 from agent.system.policy_file import load, owners
 from agent.targets.container import carried
@@ -432,7 +432,8 @@ async def planned(laptop: Laptop) -> tuple[int, list[str]]:
     laptop.place.policy = policy
     choosing = only_looking(policy, laptop.place, laptop.paths.state)
     seen = await look(policy, laptop.place, choosing)
-    return exit_status(seen), list(pass_lines(drawn(seen, choosing.conditions, waits(seen, read(laptop.paths.status)))))
+    held = waits(seen, read_running(laptop.paths.status))
+    return exit_status(seen), list(pass_lines(drawn(seen, choosing.conditions, held)))
 
 
 async def said_in(hour: Hour, root: Path) -> str:

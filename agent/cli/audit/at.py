@@ -21,7 +21,7 @@ from agent.cli.audit.listing import readable
 from agent.cli.audit.shown import AtShown, Held, Trouble
 from agent.cli.printing import page, print_json
 from agent.one_pass.screen import line
-from agent.service.status_file import read
+from agent.service.status_file import is_agent_running
 from agent.values.errors import AgentError
 from agent.values.moments import NoSuchTime, moment
 from agent.values.paths import Paths
@@ -68,8 +68,7 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
         raise AgentError("audit at", str(error)) from error
     if asked > now:
         raise AgentError("audit at", f'"{written}" is in the future ({when.local(asked)})')
-    status = read(paths.status)
-    then = at(paths.audit_log, asked, agent_runs=status is not None and status.is_running)
+    then = at(paths.audit_log, asked, agent_runs=is_agent_running(paths.status))
     seqs = {span.seq for span in then.spans.values()} | ({then.restart.seq} if then.restart else set())
     records = [*_records(paths.audit_log, seqs)]
     if args.json:

@@ -15,14 +15,13 @@ from agent.cli.audit import when
 from agent.cli.audit.shown import OutageShown
 from agent.cli.printing import complain, page, print_json
 from agent.one_pass.screen import line
-from agent.service.status_file import read
+from agent.service.status_file import is_agent_running
 from agent.values.paths import Paths
 
 
 def run(args: argparse.Namespace, paths: Paths) -> int:
     number, lasted_s, unknown = 0, 0.0, 0
-    status = read(paths.status)
-    for told in _told(paths.audit_log, agent_runs=status is not None and status.is_running):
+    for told in _told(paths.audit_log, agent_runs=is_agent_running(paths.status)):
         if not is_within(told, args.since, args.until):
             continue
         if isinstance(told, Break):

@@ -16,15 +16,14 @@ from agent.audit.ran import DOWN, OFFLINE, Ran, RanWith
 from agent.cli.audit import when
 from agent.cli.audit.shown import RanShown
 from agent.cli.printing import page, print_json
-from agent.service.status_file import read
+from agent.service.status_file import is_agent_running
 from agent.values.paths import Paths
 
 
 def run(args: argparse.Namespace, paths: Paths) -> int:
-    status = read(paths.status)
     now = utc_now()
     shown, ran_s, unknown_s = 0, 0.0, 0.0
-    rows = [*_rows(paths.audit_log, agent_runs=status is not None and status.is_running)]
+    rows = [*_rows(paths.audit_log, agent_runs=is_agent_running(paths.status))]
     dockers = {row.about for row in rows}
     for row in rows:
         begin, end = max(row.begin, args.since or row.begin), min(row.end or now, args.until or row.end or now)

@@ -22,7 +22,7 @@ from agent.cli.audit import when
 from agent.cli.audit.verifying import what_root_can
 from agent.cli.misused import Misused
 from agent.cli.printing import complain, exact_bytes
-from agent.service.status_file import read
+from agent.service.status_file import is_agent_running
 from agent.system.files import check_new, write_new
 from agent.values.errors import AgentError
 from agent.values.paths import Paths
@@ -44,8 +44,7 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
     if not found.records:
         raise AgentError(str(paths.audit_log), "has no records yet", "The first pass will write some")
     newest = files.newest(paths.audit_log)
-    status = read(paths.status)
-    is_running = status is not None and status.is_running
+    is_running = is_agent_running(paths.status)
     shown = report(
         heads(paths.audit_log),
         Asked(

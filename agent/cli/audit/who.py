@@ -16,16 +16,15 @@ from agent.cli.audit.listing import person
 from agent.cli.audit.shown import OrderShown
 from agent.cli.printing import page, print_json
 from agent.one_pass.screen import line
-from agent.service.status_file import read
+from agent.service.status_file import is_agent_running
 from agent.values.paths import Paths
 
 
 def run(args: argparse.Namespace, paths: Paths) -> int:
     who = person(args.by, paths) if args.by else None
-    status = read(paths.status)
     found = [
         (order, came_of_it)
-        for order, came_of_it in orders(paths.audit_log, agent_runs=status is not None and status.is_running)
+        for order, came_of_it in orders(paths.audit_log, agent_runs=is_agent_running(paths.status))
         if is_within(order, args.since, args.until) and (who is None or who.is_meant(order.by))
     ]
     if args.json:

@@ -22,13 +22,14 @@ from agent.cli.doctor.engines import Engines
 from agent.cli.doctor.facts import Facts
 from agent.cli.doctor.look_at_proxies import hosts_asked, local_proxies, proxies_named, running_with
 from agent.cli.doctor.look_at_units import agents_service, command_to_unmask, docker_unit
-from agent.cli.doctor.look_by_a_pass import passed, status_if_running
+from agent.cli.doctor.look_by_a_pass import passed
 from agent.cli.doctor.room import Room
 from agent.cli.doctor.settings import Written
 from agent.cli.doctor.told import Pause
 from agent.cli.doctor.trust import Rejected, Trust
 from agent.docker.engine import EngineSocket
 from agent.docker.process import environment
+from agent.service.status_file import read_running
 from agent.service.status_page import still_used
 from agent.system.clock import SYSTEM_CLOCK
 from agent.system.files import is_folder
@@ -102,12 +103,12 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
 
 
 def _still_used(paths: Paths) -> str:
-    status = status_if_running(paths)
+    status = read_running(paths.status)
     return still_used(status) if status is not None else ""
 
 
 def _of_the_service(paths: Paths) -> Iterator[Condition]:
-    if (status := status_if_running(paths)) is not None:
+    if (status := read_running(paths.status)) is not None:
         yield from (one for one in status.conditions if one.code in _OF_THE_SERVICE)
 
 

@@ -50,7 +50,7 @@ from agent.one_pass.reconcile import look
 from agent.one_pass.seen import Offline, Planned, Seen, Undecided
 from agent.one_pass.world import Lasting, TheWorld
 from agent.probe.private import named as registries_named
-from agent.service.status_file import Status, read
+from agent.service.status_file import read_running
 from agent.system.files import is_there
 from agent.system.systemd import manager
 from agent.targets import daemon_json
@@ -197,7 +197,7 @@ def _waiting(paths: Paths, seen: Seen, conditions: Sequence[Condition]) -> Waiti
     due = seen.plan.restart
     if due.when is not When.NOW:
         return Waiting(because=due.holds, is_overrulable=due.is_overrulable)
-    status = status_if_running(paths)
+    status = read_running(paths.status)
     docker = status.docker if status is not None else None
     return Waiting(because=docker.deferred) if docker is not None and docker.deferred else None
 
@@ -387,9 +387,3 @@ def _left(seen: Seen) -> Iterator[Left]:
         yield Left(whose=file.name, path=file.path, why=file.error)
     for skipped in seen.clients.skipped if seen.clients is not None else ():
         yield Left(whose=skipped.name, why=skipped.why, is_skipped=True)
-
-
-def status_if_running(paths: Paths) -> Status | None:
-    """What the running agent shows."""
-    found = read(paths.status)
-    return found.status if found is not None and found.is_running else None

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from agent.service.status_file import Status, read
+from agent.service.status_file import Status, read_running
 from agent.system.policy_file import load, owners
 from agent.values.close import did_you_mean
 from agent.values.errors import AgentError, NoPolicy, PolicyRefused
@@ -37,14 +37,14 @@ def chosen(args: argparse.Namespace, paths: Paths) -> Chosen:
     if args.url is not None:
         return Chosen(Upstream("proxy", args.url, args.url), "as named by --url", _policy_or_default(args, paths))
     policy = _policy(args, paths)
+    status = None if args.policy is not None else read_running(paths.status)
     if args.upstream is not None:
         if args.upstream not in policy.upstreams:
             said = f'no upstream "{args.upstream}"{did_you_mean(args.upstream, policy.upstreams)}'
             raise AgentError(_HERE, said, f"There are: {', '.join(policy.upstreams)}")
         if policy.upstreams[args.upstream].is_pac:
-            return _by_a_pac(args.upstream, policy, paths, None if args.policy is not None else _shown(paths))
+            return _by_a_pac(args.upstream, policy, paths, status)
         return Chosen(policy.upstreams[args.upstream], "as named by --upstream", policy)
-    status = None if args.policy is not None else _shown(paths)
     found = _by_the_agent(status, policy) if status is not None else None
     if found is not None and status is not None and status.relay is not None:
         return msgspec.structs.replace(found, is_by_relay=status.relay.in_use)
@@ -68,11 +68,6 @@ def _policy_or_default(args: argparse.Namespace, paths: Paths) -> Policy:
         if args.policy is not None:
             raise
         return Policy()
-
-
-def _shown(paths: Paths) -> Status | None:
-    found = read(paths.status)
-    return found.status if found is not None and found.is_running else None
 
 
 def _by_the_agent(status: Status, policy: Policy) -> Chosen | None:
