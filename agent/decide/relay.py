@@ -17,7 +17,7 @@ import msgspec
 
 from agent.decide.choose import Choice, Ending
 from agent.decide.desired import for_dockerd
-from agent.decide.pac import Said
+from agent.decide.pac import Said, name_in_policy
 from agent.values.condition import Code, Condition
 from agent.values.errors import AgentError, Unexpected
 from agent.values.listening import Backlog
@@ -612,6 +612,13 @@ def without_passwords(told: Orders, network: Network) -> Orders:
     if pac is not None:
         pac = msgspec.structs.replace(pac, known=tuple(map(bare, pac.known)))
     return msgspec.structs.replace(told, upstreams=tuple(map(bare, told.upstreams)), pac=pac)
+
+
+def with_what_pacs_named(network: Network, told: Orders) -> Network:
+    """A network whose PACs are not asked yet: what they have named elsewhere, they may name here as well."""
+    known = (*told.upstreams, *(told.pac.known if told.pac is not None else ()))
+    named = (one.name for one in known if name_in_policy(one.name) in network.use)
+    return msgspec.structs.replace(network, use=tuple(dict.fromkeys((*network.use, *named))))
 
 
 def follows(before: Orders | None, wanted: Orders, latest: int = 0) -> Orders | None:

@@ -181,6 +181,10 @@ class Relays(Protocol):
         """
         ...
 
+    async def withhold_passwords(self, network: Network) -> Relayed:
+        """What it was told stands, but for the passwords of what this network does not use."""
+        ...
+
     async def tell_of_bridges(self) -> Relayed:
         """Tell it which of Docker's networks lead nowhere; else what it was told stands."""
         ...

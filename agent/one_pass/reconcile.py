@@ -204,7 +204,11 @@ async def _serve(  # noqa: PLR0913 - named at its one call
 async def _tell_at_once(
     world: World, relayed: Relayed, network: Network, snapshot: Snapshot, *, choosing: Choosing
 ) -> Relayed:
-    refused = choosing.refused(snapshot)
+    refused, pinned = choosing.refused(snapshot), choosing.pinned
+    # Offline nobody is there to be told one. Whoever pauses, or pins, has said what is to be used everywhere.
+    if not (snapshot.is_offline or choosing.is_paused):
+        used_here = network if pinned is None else msgspec.structs.replace(network, use=(*network.use, pinned))
+        relayed = await _served(world.relay.withhold_passwords(used_here), relayed)
     return await _served(world.relay.tell_at_once(network, refused, is_paused=choosing.is_paused), relayed)
 
 

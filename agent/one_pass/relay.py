@@ -55,6 +55,7 @@ from agent.decide.relay import (
     relay_pac,
     settled_in,
     ways_out,
+    with_what_pacs_named,
     without_passwords,
 )
 from agent.docker.quarantine import Quarantine
@@ -149,6 +150,9 @@ class NoRelay:
         return Relayed()
 
     async def tell_at_once(self, _: Network, __: Mapping[str, Verdict], *, is_paused: bool) -> Relayed:  # noqa: ARG002 - a Protocol's
+        return Relayed()
+
+    async def withhold_passwords(self, _: Network) -> Relayed:
         return Relayed()
 
     async def tell_of_bridges(self) -> Relayed:
@@ -311,6 +315,12 @@ class LocalRelay:
                 await self._tell(way.upstreams, chosen)
             else:
                 self._tell_of_no_upstream(network)
+        return self._as_it_stands()
+
+    async def withhold_passwords(self, network: Network) -> Relayed:
+        """Before anything is asked: what this network does not use may be anybody here, and choosing may take long."""
+        if (told := self._orders()) is not None:
+            self._withhold_passwords(with_what_pacs_named(network, told))
         return self._as_it_stands()
 
     def _keep_way(self, way: Way) -> None:

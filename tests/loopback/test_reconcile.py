@@ -119,6 +119,7 @@ class Place:
         self.vantage = HOST
         self.is_password_out = False
         self.hears: dict[str, Verdict] = {}
+        self.will_ask: Callable[[], object] = lambda: None
         self._outcomes = {name: [Outcome(word) for word in words.split()] for name, words in outcomes.items()}
         self.policy = policy(POLICY)
 
@@ -143,6 +144,7 @@ class Place:
     async def verdicts(
         self, upstreams: Sequence[Upstream], is_enough: Callable[[Mapping[str, Verdict]], bool]
     ) -> Mapping[str, Verdict]:
+        self.will_ask()
         found: dict[str, Verdict] = {}
         for upstream in upstreams:
             left = self._outcomes[upstream.name]

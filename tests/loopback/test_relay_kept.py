@@ -749,14 +749,42 @@ async def test_where_nothing_is_chosen_it_goes_on_as_it_was(laptop: Relayed, out
         assert (laptop.orders, laptop.dockerd.runs_with) == (before, RELAY)
 
 
-async def test_where_nothing_works_a_proxy_of_another_network_gets_no_password(laptop: Relayed) -> None:
-    """Whoever runs the café's DNS could say that it is he; the upstream itself stays, as everything does there."""
+def with_a_password(laptop: Relayed) -> None:
+    """Of the office's proxy."""
     secret = laptop.paths.policy.parent / "office.password"
     laptop.paths.policy.parent.mkdir(parents=True, exist_ok=True)
     secret.write_text("s3cr3t")
     secret.chmod(0o600)
     named = f'username = "alice"\npassword_file = "/{secret.relative_to(laptop.paths.root)}"\n'
     laptop.policy(WITH_RELAY.replace("[[network]]", f"{named}\n[[network]]", 1))
+
+
+@pytest.mark.parametrize(("before", "has_it"), [("nothing", False), ("pin", True), ("pause", True)])
+async def test_it_has_no_password_of_another_network_while_the_agent_still_chooses(
+    laptop: Relayed, before: str, *, has_it: bool
+) -> None:
+    """In a portal that swallows what is asked, that takes seconds: and whoever runs the café's DNS may be the proxy."""
+    with_a_password(laptop)
+    seen: list[bool] = []
+    async with laptop.running() as hand:
+        if before == "pin":
+            await laptop.asks(Command.PIN, upstream="office")
+        if before == "pause":
+            await laptop.asks(Command.PAUSE)
+        laptop.place.snapshot = Snapshot()
+        await hand.wake()
+        assert b"s3cr3t" in laptop.paths.relay_orders.read_bytes()  # offline nobody could be told one
+
+        laptop.place.snapshot = HOME
+        laptop.place.will_ask = lambda: seen.append(b"s3cr3t" in laptop.paths.relay_orders.read_bytes())
+        await hand.wake()
+
+    assert {*seen} == {has_it}
+
+
+async def test_where_nothing_works_a_proxy_of_another_network_gets_no_password(laptop: Relayed) -> None:
+    """Whoever runs the café's DNS could say that it is he; the upstream itself stays, as everything does there."""
+    with_a_password(laptop)
     async with laptop.running() as hand:
         at_work = laptop.orders
         assert b"s3cr3t" in laptop.paths.relay_orders.read_bytes()
