@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from agent.audit.chain import SCHEMA, Entry
 from agent.values.events import Event
+from agent.values.policy import OFFLINE_NAME
 
 # Of schema 1: by event, the names that have become others.
 _RENAMED: Final[Mapping[str, Mapping[str, str]]] = {
@@ -28,7 +29,6 @@ _RENAMED: Final[Mapping[str, Mapping[str, str]]] = {
     Event.TARGET_FAILED.value: {"target": "targets"},
     Event.LOG_RECOVERED.value: {"found": "end"},
 }
-_OFFLINE: Final = "offline"  # as the name of a network: there was none
 
 
 def facts_of(entry: Entry) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def _today(name: str, fact: Any) -> Any:
     match name, fact:
         case "targets", str():
             return [fact]
-        case "previous_network", str() if fact == _OFFLINE:
+        case "previous_network", str() if fact == OFFLINE_NAME:
             return None
         case "verdicts", dict():
             return [_judged(upstream, verdict) for upstream, verdict in fact.items() if isinstance(verdict, dict)]

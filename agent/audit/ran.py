@@ -16,8 +16,9 @@ from agent.audit.report.palette import Palette
 from agent.audit.spans import Known, Lane, Span, Told
 from agent.audit.texts import Texts
 from agent.values.events import Event
+from agent.values.policy import OFFLINE_NAME
 
-DOWN, OFFLINE = "did not run", "offline"
+DOWN = "did not run"
 
 
 class Ran(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,7 +111,7 @@ class RanWith:
             end=end,
             runs=(span.value or DOWN) if is_known else None,
             upstream=self._palette.name_of(span) if is_known and span.value else "",
-            network=(network.value or OFFLINE) if network is not None and is_there else None,
+            network=(network.value or OFFLINE_NAME) if network is not None and is_there else None,
             why_not=why_not,
             cause=span.cause if is_known else "",
             about=span.about,

@@ -16,7 +16,7 @@ import msgspec
 from agent.decide.place_here import Place, is_of_a_place, place_here
 from agent.values.found import Found, Kind, LocalPort, Said
 from agent.values.listening import loopback_addresses
-from agent.values.policy import DIRECT_NAME, ELSEWHERE_NAME, Exclusion, NoProxy, PacUrl, Policy
+from agent.values.policy import DIRECT_NAME, ELSEWHERE_NAME, OFFLINE_NAME, Exclusion, NoProxy, PacUrl, Policy
 from agent.values.settings import Credentials, Masked, Proxy, ProxyUrl, Scheme
 
 LAST: Final = ELSEWHERE_NAME  # it is that: what no other network matches, with another `use`
@@ -191,6 +191,8 @@ def one_more(found: Found, policy: Policy, name: str) -> Draft | str:
     """
     if any(network.name == name for network in policy.networks):
         return f'the policy already has a network "{name}"'
+    if name == OFFLINE_NAME:
+        return f"the log says {OFFLINE_NAME} where there is no network; give the network another name"
     if name in policy.upstreams:
         return f'"{name}" is the name of an upstream; give the network another name'
     if found.snapshot.is_offline:

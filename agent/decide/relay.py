@@ -36,7 +36,8 @@ from agent.values.secret import escaped, without_userinfo
 from agent.values.settings import ProxyUrl, Scheme, Settings, agrees
 from agent.values.verdict import BY_ITS_LIMITS, Outcome, Verdict
 
-RELAY: Final = "relay"  # its name as an upstream, in what a person reads
+# As an upstream, in what a person reads. No upstream of a policy has a blank in its name (`values/policy_text.py`).
+RELAY: Final = "the relay"
 LOOPBACK: Final = "127.0.0.1"
 LOOPBACK_IPV6: Final = "::1"
 MOST_FAILURES: Final = 3
@@ -387,8 +388,8 @@ def as_upstream(port: int) -> Upstream:
 
 
 def is_the_relay(upstream: Upstream) -> bool:
-    """One of the policy's on loopback that has its name, and nothing else, looks the same."""
-    return upstream.http is not None and upstream == as_upstream(upstream.http.port)
+    """Whether clients are given the relay, and not an upstream of the policy."""
+    return upstream.name == RELAY
 
 
 def for_docker(relay: Relay) -> Settings:

@@ -23,6 +23,7 @@ from agent.values.verdict import Verdict
 
 DIRECT_NAME: Final = "direct"
 ELSEWHERE_NAME: Final = "elsewhere"
+OFFLINE_NAME: Final = "offline"  # as a network, where the log has the names of networks: there was none
 DEFAULT_REGISTRY: Final = "https://registry-1.docker.io"
 
 

@@ -19,6 +19,7 @@ from agent.values.listening import is_loopback
 from agent.values.policy import (
     DIRECT,
     DIRECT_NAME,
+    OFFLINE_NAME,
     PAC_REFRESH,
     Address,
     Audit,
@@ -261,6 +262,8 @@ class _Reading:
             read, wrong = self._table(label, table, NetworkTable)
             if read is None:
                 continue
+            if read.name == OFFLINE_NAME:
+                self._note(f"{label}.name: the log says {OFFLINE_NAME} where there is no network; use another name")
             if "use" not in wrong:
                 self._check_use(label, read.use, upstreams)
                 if read.match.is_empty and "match" not in wrong:

@@ -18,6 +18,7 @@ from agent.clients.clients import ClientFile, ClientsSeen
 from agent.decide.choose import PATIENCE_S
 from agent.decide.clients import Intent, Wanted
 from agent.decide.plan import Plan
+from agent.decide.relay import is_the_relay
 from agent.docker.transaction import Applied
 from agent.one_pass.memory import Memory, Patiently, only_looking
 from agent.one_pass.pac import NoPacs
@@ -102,6 +103,11 @@ class SomeClients(NoClients):
         return ClientsSeen(self._wanted)
 
 
+def called(upstream: Upstream) -> str:
+    """As a test calls it: `becomes(relay="refused")`."""
+    return "relay" if is_the_relay(upstream) else upstream.name
+
+
 class Place:
     """Where the laptop is, and how its upstreams do there: each as often as it is asked, its last answer for ever."""
 
@@ -147,18 +153,18 @@ class Place:
         self.will_ask()
         found: dict[str, Verdict] = {}
         for upstream in upstreams:
-            left = self._outcomes[upstream.name]
+            left = self._outcomes[called(upstream)]
             found[upstream.name] = Verdict(left.pop(0) if len(left) > 1 else left[0])
-            self.asked.append(upstream.name)
+            self.asked.append(called(upstream))
             if is_enough(found):
                 break
         return found
 
     async def verdict_by(self, registries: Sequence[RegistryUrl], upstream: Upstream) -> Verdict:
         """As of the outcome `upstream by host`, where there is one."""
-        name = f"{upstream.name} by {' '.join(one.host for one in registries)}"
+        name = f"{called(upstream)} by {' '.join(one.host for one in registries)}"
         self.asked.append(name)
-        return Verdict(self._outcomes.get(name, self._outcomes[upstream.name])[0])
+        return Verdict(self._outcomes.get(name, self._outcomes[called(upstream)])[0])
 
     async def silence(self, upstream: Upstream) -> str:
         self.connected.append(upstream.name)

@@ -221,7 +221,7 @@ async def test_docker_is_given_the_relay_once_it_works_and_never_restarted_again
     assert laptop.units.ups == [LISTENS]
     before_ready, *given = laptop.clients.given
     assert before_ready is None  # nothing may be started then, so nothing is known of it yet
-    assert {one.name if one else "" for one in given} == {"relay"}
+    assert {one == as_upstream(3130) for one in given} == {True}
     told = [event for event in laptop.events() if event.startswith("relay-")]
     assert told == ["relay-switched", "relay-enabled", *["relay-switched"] * 20]
     (enabled,) = laptop.facts("relay-enabled")

@@ -8,10 +8,11 @@ import msgspec
 import pytest
 
 from agent.decide.bridge import Bridge, Obstacle, obstacle
-from agent.decide.relay import as_upstream, is_the_relay
+from agent.decide.relay import as_upstream
 from agent.values.condition import Code
 from agent.values.listening import Listener
-from agent.values.policy import Upstream
+from agent.values.policy import Policy, Problems, Upstream
+from agent.values.policy_text import parse
 from agent.values.settings import ProxyUrl, Scheme
 
 GATEWAY, PORT = "172.17.0.1", 7890
@@ -211,4 +212,23 @@ def test_for_the_relay_no_key_is_named_that_it_does_not_have(none: Bridge) -> No
 
     assert found is not None
     assert 'set relay.listen = ["loopback"]: clients then get the upstreams themselves' in found.condition.remedy
-    assert not is_the_relay(local())
+
+
+@pytest.mark.parametrize("none", [Bridge(is_none=True), Bridge(GATEWAY)])
+def test_an_upstream_that_is_called_relay_is_told_the_key_that_it_has(none: Bridge) -> None:
+    policy = parse('[upstream.relay]\nurl = "http://127.0.0.1:7890"\n[[network]]\nuse = ["relay"]\n')
+    assert isinstance(policy, Policy)
+
+    found = obstacle(policy.upstreams["relay"], none)
+
+    assert found is not None
+    assert "set upstream.relay.container_url" in found.condition.remedy
+
+
+def test_no_upstream_of_a_policy_can_be_called_as_the_relay_is() -> None:
+    name = as_upstream(PORT).name
+
+    problems = parse(f'[upstream."{name}"]\nurl = "http://127.0.0.1:7890"\n[[network]]\nuse = ["{name}"]\n')
+
+    assert isinstance(problems, Problems)
+    assert f'"{name}" is not a name' in str(problems)

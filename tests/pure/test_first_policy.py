@@ -508,6 +508,7 @@ def test_a_new_proxy_of_this_place_comes_with_it_and_what_the_agent_wrote_does_n
     [
         ("office", here(), 'the policy already has a network "office"'),
         ("corp-proxy", here(), '"corp-proxy" is the name of an upstream; give the network another name'),
+        ("offline", here(), "the log says offline where there is no network; give the network another name"),
         ("home", Snapshot(), "this machine is not in a network now. Run it at the place itself, or with the VPN up"),
         (
             "home",

@@ -91,6 +91,7 @@ NO_PAC = 'is not where a PAC file is, such as "http://wpad.example/wpad.dat", "f
     ("text", "line"),
     [
         (GATEWAY, 'network 2 (office).match.gateway: "10.0.0.300" is not an address'),
+        ('[[network]]\nname = "offline"\nuse = ["direct"]', "network 1 (offline).name: the log says offline where there is no network; use another name"),
         ("pac = {}", "pac: unknown; known are probe, docker, clients, audit, no_proxy, relay, upstream, network"),
         ("[relay]\nport = 0", "relay.port: 0 is not a port: write 1 to 65535"),
         ('[relay]\nport = "3130"', 'relay.port: "3130" is not a whole number'),

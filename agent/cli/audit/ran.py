@@ -12,12 +12,13 @@ import msgspec
 from agent.audit.account import Account
 from agent.audit.heads import heads
 from agent.audit.log import utc_now
-from agent.audit.ran import DOWN, OFFLINE, Ran, RanWith
+from agent.audit.ran import DOWN, Ran, RanWith
 from agent.cli.audit import when
 from agent.cli.audit.shown import RanShown
 from agent.cli.printing import page, print_json
 from agent.service.status_file import is_agent_running
 from agent.values.paths import Paths
+from agent.values.policy import OFFLINE_NAME
 
 
 def run(args: argparse.Namespace, paths: Paths) -> int:
@@ -60,7 +61,7 @@ def _line(row: Ran, begin: dt.datetime, end: dt.datetime, *, is_now: bool, is_on
     runs = row.runs or f"not known: {row.why_not}"
     name = f" ({row.upstream})" if row.upstream not in ("", row.runs) else ""
     where = f" in {row.network}" if row.network else " in an unknown network" if row.runs else ""
-    where = f", {OFFLINE}" if row.network == OFFLINE else where
+    where = f", {OFFLINE_NAME}" if row.network == OFFLINE_NAME else where
     of = f" [{row.about}]" if is_one_of_several else ""
     verb = "stopped" if row.runs == DOWN else "started"
     by = f", {verb} by {'the agent' if row.cause == 'agent' else row.cause}" if row.cause else ""
