@@ -1,8 +1,8 @@
-"""The second process: Docker and containers have one constant address, and the way out is switched behind it.
+"""The second process: Docker and containers have one constant address, and the upstream is switched behind it.
 
-It runs as a user without rights, for it reads what containers send. The agent tells it the ways out by a file, and it
-says of itself what there is to say by another one (`values/relay.py`). Nothing here is known to the agent, and of the
-agent only what stands below: `audit/`, `probe/`, `see/`, `system/` and `values/`.
+It runs as an unprivileged user, because it parses what containers send. The agent gives it the upstreams in a file, and
+it reports on itself in another one (`values/relay.py`). The agent imports nothing from here, and this folder imports
+only what is below it: `audit/`, `probe/`, `see/`, `system/` and `values/`.
 
     conversation     one client's connection: its bytes become what it asks for, and our answer becomes bytes  pure
     outward          the other side of a request: what a server or an upstream is sent, and what it answers    pure

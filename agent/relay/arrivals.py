@@ -1,9 +1,10 @@
-"""Who has connected and is not served yet. Where many come at once, root's go first: dockerd's, the agent's.
+"""Connections that are accepted and not served yet. If there are many, root's go first: dockerd's and the agent's.
 
-The kernel's own queue is served as it comes, and any user of this host may fill it. So it is emptied at once, and who
-has to wait waits here: by source, and each source in its turn, so that who comes once does not wait for all of one that
-comes all the time, nor is turned away for it. As long as there are only a few, nobody is asked whose they are.
-Not known here: sockets, how the kernel is asked, and what those are told who are too many.
+The kernel's own queue is first in, first out, and any user of this host can fill it. So it is emptied at once, and
+connections wait here instead. The sources take turns, so that a source with one connection neither waits behind all
+those of a source that connects all the time, nor is turned away because of them. While there are only a few, the kernel
+is not asked whose they are.
+Not known here: sockets, how the kernel is asked, and what is answered to a connection that is turned away.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from typing import Final, Generic, TypeVar
 from agent.relay.by_source import BySource
 
 FEW: Final = 16
-# Who is turned away comes again at once, and then is in root's way; who waits is not. But each may have sent 64 KB, and
-# that is ours as soon as it is accepted.
+# A client that is turned away comes again at once, and is then in root's way; one that waits is not. But each may have
+# sent 64 KB, which counts as our memory once the connection is accepted.
 MOST: Final = 2048  # others than root's
 HELD: Final = 4096  # until they are turned away, one after the other
-# In a turn, before all else has its own: root's connection needs some turns until it is through.
+# In one turn, before everything else has its turn: root's connection needs several turns.
 SERVED: Final = 16
 TURNED_AWAY: Final = 64
 
@@ -47,9 +48,9 @@ class Arrivals(Generic[_One]):
         whose: Callable[[Sequence[_One]], Sequence[str]],
         has_its_share: Callable[[str, _One], bool],
     ) -> None:
-        """`is_gone`: it has closed, and has asked for nothing. To serve it takes as long as any other.
+        """`is_gone`: it has closed without a request. Serving it would take as long as any other.
 
-        `whose`: the sources they count for; `has_its_share`: a source has all that it may, and this one came too much.
+        `whose`: the sources they count for; `has_its_share`: the source has all that it may, so this one is too many.
         """
         self._are_roots = are_roots
         self._is_gone = is_gone

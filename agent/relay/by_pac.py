@@ -1,9 +1,9 @@
-"""Asks the PAC of the orders, for each host, which ways lead there.
+"""Asks the PAC in the orders, for each host, which ways lead there.
 
-Another process evaluates the script (`probe/pac.py`), one question after the other: one for all containers, in which
-each has its turn, one for this host, and one for its root where the others of it keep that busy. So whoever asks for
-what takes the script long keeps nobody else from it but, for a moment, other containers. What it said of a host is kept
-for a minute. Who does not get an answer goes as the orders say.
+Other processes evaluate the script (`probe/pac.py`), each one question at a time: one process for all containers, which
+take turns, one for this host, and one for root while other users of this host keep that busy. So a slow question delays
+nobody else, except other containers for a moment. Answers are kept for a minute. Without an answer, a connection uses
+the upstreams of the orders.
 Not known here: what becomes of the ways (`ways.py`).
 """
 
@@ -74,11 +74,11 @@ class _Line:
         self.kept: OrderedDict[_Key, tuple[float, tuple[Way, ...]]] = OrderedDict()
 
     async def ways(self, source: str, key: _Key) -> tuple[Way, ...] | None:
-        """`source`: of containers the address; '' is this host, of which no program is held against another."""
+        """`source`: a container's address; '' for this host, where no program has to suffer for another."""
         now = self._clock()
         if (kept := self.kept.get(key)) is not None and now < kept[0]:
             return kept[1]
-        if source:  # by however many addresses it asks
+        if source:  # one container may use many addresses
             (source,) = self._whose([source])
         if now < max(self._nobody_until, self._silent_until.get(source or key.host, now)):
             return None
@@ -97,7 +97,7 @@ class _Line:
         await self._asker.aclose()
 
     async def _in_turn(self, source: str, key: _Key) -> tuple[Way, ...] | None:
-        """A source has one question at a time among those that wait, so one with many waits for itself."""
+        """Each source has one question in the queue at a time, so a source with many delays only itself."""
         own, wanted = self._turns.get(source, (asyncio.Lock(), 0))
         self._turns[source] = own, wanted + 1
         try:

@@ -1,4 +1,4 @@
-"""Those who wait, by source, and each source in its turn: who comes once does not wait for all of one that has many.
+"""A queue in which sources take turns: a source with one entry does not wait behind all those of a source with many.
 
 Not known here: what they wait for, and whose they are.
 """

@@ -1,7 +1,7 @@
 """A body in chunks, before h11 reads it: one chunk at a time, and nothing that takes long.
 
-h11 takes 64 KB for a trailer, which are 16,000 lines, and for the line of a size. Blanks in these that end wrongly cost
-its patterns the square of their number: half a minute. Trailers end here, they are sent to nobody.
+h11 accepts 64 KB for a trailer, which may be 16,000 lines, and for the line of a size. If blanks there do not end as
+they should, its patterns need quadratic time: half a minute. Trailers end here and are not passed on.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from agent.probe.exchange import MOST_LINES
 from agent.relay.strict import doubtful
 
 _LINE_END: Final = b"\r\n"
-_LONGEST_SIZE: Final = 4 * 1024  # bytes of its line, with extensions: who signs each chunk has 100
+_LONGEST_SIZE: Final = 4 * 1024  # bytes of its line, with extensions: a signature per chunk takes 100
 _LONGEST_TRAILER: Final = 16 * 1024  # bytes: 64 KB take 2 ms, and a container may have 256 at the same moment
 _SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,20})(?:[ \t]*|;[\t\x20-\x7e\x80-\xff]*)\r\n")
 _TRAILER: Final = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\n]*\r\n)*\r\n")

@@ -19,7 +19,7 @@ _PARTING: Final = 1024 * 1024  # bytes that are still read then
 
 
 class Sight(enum.Enum):
-    """What can be seen of a client that is not read from."""
+    """What can be seen of a client without reading from it."""
 
     THERE = "it waits, or has sent more"
     HALF_CLOSED = "it sends no more, and may still read"

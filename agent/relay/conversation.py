@@ -187,7 +187,8 @@ class Conversation:
     def refuse(self, refusal: Refusal) -> bytes:
         """To be sent, and the connection is to be closed then.
 
-        b"" if an answer has already begun. Then it is to be reset: who reads up to the end would take half for all.
+        b"" if an answer has already begun. Then it is to be reset: a client that reads up to the end would take half of
+        it for all.
         """
         has_answered, self.phase = self._has_answered, Phase.OVER
         if has_answered:
@@ -229,7 +230,7 @@ class Conversation:
         return None
 
     def _skip_blank_lines(self) -> bool:
-        """After a body, some send one more (RFC 9112, 2.2). Who sends them without end would be read without end."""
+        """After a body, some send one more (RFC 9112, 2.2). Without a limit, endless ones would be read forever."""
         while self._blank <= _MOST_BLANK and self._unread.startswith(b"\r\n"):
             del self._unread[:2]
             self._blank += 1

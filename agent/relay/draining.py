@@ -1,15 +1,15 @@
-"""What ends an open connection though neither end closed it.
+"""What ends an open connection that neither end has closed.
 
-    its local address is gone     a roam, or a bridge that was removed: reset at once, a silent hang is what people hate
-    what we sent is not confirmed for 20 s: there is nobody any more
-    the client has reset it, and what it sent before is taken by nobody
+    its local address is gone     a roam, or a bridge that was removed: reset at once, because people hate silent hangs
+    the peer has not acknowledged what we sent for 20 s: it is gone
+    the client has reset it, and the other end does not take what it sent before
     nothing came for an hour, or for five minutes while half of it is closed
-    all together hold more memory of the kernel's than there is for them (`weight.py`)
+    all together hold more kernel memory than there is for them (`weight.py`)
     the relay stops
 
-Not TCP_USER_TIMEOUT, which would do the second: it also ends a connection whose other end confirms everything and reads
-nothing for so long (FACTS 210), as a stopped container or a slow disk does. So the kernel is asked for the last
-confirmation.
+TCP_USER_TIMEOUT is not used for the second: it also ends a connection whose other end acknowledges everything but reads
+nothing for that long (FACTS 210), as a stopped container or a slow disk does. So the kernel is asked for the time of
+the last acknowledgement.
 Not known here: what is carried.
 """
 
@@ -141,9 +141,9 @@ class Draining:
         self._account.close()
 
     def room(self) -> int:
-        """How many bytes those may hold who are not served yet.
+        """How many bytes the connections that are not served yet may hold.
 
-        What all TCP of this kernel holds may be anybody's: if that is much, what is open here is weighed.
+        The kernel's total for TCP includes other programs: if it is large, the connections open here are weighed.
         """
         if not self._account.may_exceed(self._marks.most):
             return self._marks.most
@@ -270,10 +270,10 @@ def keep_alive(connected: Iterable[socket.socket]) -> None:
 
 
 def silent_ms(info: bytes) -> int:
-    """By struct tcp_info: for how long nothing was confirmed of what we sent; 0 if nothing waits for that.
+    """By struct tcp_info: for how long nothing of what we sent was acknowledged; 0 if nothing is outstanding.
 
-    If the other end reads nothing, it is only asked now and then, up to two minutes apart, whether it does again: it is
-    silent if it did not answer that twice.
+    If the other end reads nothing, the kernel probes its window only now and then, up to two minutes apart: it is
+    silent if it did not answer twice.
     """
     if len(info) < _TCP_INFO:
         return 0
@@ -290,7 +290,7 @@ def _silent_ms(connected: socket.socket) -> int:
 
 
 def _is_gone(client: socket.socket) -> bool:
-    """Whether it was reset: who does not read of it, as long as the other end takes nothing, does not see that."""
+    """Whether it was reset. That does not show while nothing is read from it, because the other end takes nothing."""
     try:
         return client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _CLOSED
     except OSError:

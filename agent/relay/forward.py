@@ -1,8 +1,8 @@
 """Requests for whole http URLs, one after the other on one client's connection: sent on, and their answers sent back.
 
-Body and answer flow at the same time, for a server may answer before it has the whole body. A connection that is still
-good after an answer is kept for the client's next request to the same host, if that is one that can be repeated: such a
-connection may be closed at any moment, and then only a new one tells whether the server has seen the request.
+Body and answer flow at the same time, because a server may answer before it has the whole body. A connection that is
+still good after an answer is kept for the client's next request to the same host, but only for a repeatable one: the
+server may close such a connection at any moment, and then it is not known whether it has seen the request.
 
 Not known here: how a connection is opened (`open.py`), and what a tunnel is after a switch (`pump.py`).
 """
@@ -34,8 +34,8 @@ from agent.values.relay import Source
 IDLE_S: Final = 3600.0  # nothing comes either way
 HALF_OPEN_S: Final = 300.0  # and the client sends no more
 _POURED: Final = 128 * 1024  # bytes that are left of a body; less is not worth it
-LOOK_S: Final = 30.0  # while nothing comes, so often it is looked whether anybody waits for it
-LEAVES_S: Final = 1.0  # while it sends a body, so often it is looked whether it is still there
+LOOK_S: Final = 30.0  # while nothing comes: how often to check that somebody still waits for it
+LEAVES_S: Final = 1.0  # while the client sends a body: how often to check that it is still there
 _EVENTS: Final = 16  # that are handled in one turn: less than half a millisecond
 _SELDOM: Final = 8  # turns
 
@@ -137,7 +137,7 @@ class _ClientLost(Exception):
 
 
 class Turn:
-    """Gives way to other connections: to await a socket that is ready is no pause, and a stranger keeps it ready."""
+    """Yields to other connections: awaiting a ready socket does not yield, and a stranger can keep it ready."""
 
     def __init__(self, turns: Turns, whose: Callable[[], str] = str) -> None:
         self._turns = turns
@@ -146,7 +146,7 @@ class Turn:
         self._left = _EVENTS
 
     async def event(self) -> None:
-        """One more of what was received is handled: a piece of one byte takes as long as a large one."""
+        """One more event is handled: a piece of one byte takes as long as a large one."""
         self._left -= 1
         if self._left <= 0:
             self._left = _EVENTS
@@ -162,7 +162,7 @@ class Turn:
 class Shared(msgspec.Struct, frozen=True):
     """What all connections of one relay have in common."""
 
-    name: bytes  # its own, in Via: no other relay's, or a request that passed both would look as if it went in circles
+    name: bytes  # its own, in Via, unlike any other relay's: a request that passed both would look like a loop
     pipes: Pipes
     turns: Turns
     look_s: float = LOOK_S
@@ -289,7 +289,7 @@ class Forwarding:
 
     async def _send_body(self, opened: Opened, outward: Outward) -> None:
         while True:
-            pieces: list[bytes] = []  # of one read: whoever sends single bytes does not get a packet for each
+            pieces: list[bytes] = []  # of one read: single bytes are not sent in a packet each
             while isinstance(event := self._conversation.next_event(), Piece):
                 pieces.append(self._taken(event.data))
                 await self._up.event()
@@ -309,7 +309,7 @@ class Forwarding:
         return data
 
     async def _watch_client(self) -> None:
-        """Who takes the body may be slow, and then nothing is read of whoever sends it. Raises _ClientLost."""
+        """While the receiver of the body is slow, nothing is read from the client. Raises _ClientLost."""
         while True:
             await asyncio.sleep(self._shared.leaves_s)
             sight = self._client.sight()
@@ -432,7 +432,7 @@ class Forwarding:
         return True
 
     async def _heard(self, opened: Opened) -> bytes | Failed:
-        """The read is not given up to look: what had come in that very moment would be lost."""
+        """The check does not cancel the read: what arrives at that very moment would be lost."""
         await self._down.over()
         ending: list[_ClientLost | _GivenUp] = []
         timer: asyncio.TimerHandle

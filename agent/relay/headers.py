@@ -26,7 +26,7 @@ _OF_THIS_HOP: Final = frozenset(
         SAYS,  # of this relay alone, so that nobody speaks in its name
     }
 )
-# Who names them in Connection wants them lost on the way, so that two servers see two requests.
+# A client that names them in Connection wants them dropped on the way, so that two servers see two requests.
 _NEVER_LOST: Final = frozenset({b"host", b"content-length", b"authorization", b"cookie", b"via", b"expect"})
 _NO_UPGRADE: Final = b"h2c"  # Java offers it with every request; through us it would be a tunnel that nobody asked for
 

@@ -1,12 +1,13 @@
-"""How many connections there may be at once, and of whom: one container does not take them all, nor do all of them.
+"""How many connections there may be at once, and whose: neither one container nor all of them can take them all.
 
-What this host itself needs is kept free: a container may have as many addresses as it likes. And of that, what root
-needs, dockerd and the agent above all: any user of this host comes from the same address as they do.
+A part is reserved for this host itself, because a container can use any number of addresses. Half of that is reserved
+for root, above all for dockerd and the agent, because every user of this host comes from the same address as they do.
 
-Of the containers' part, none has more than a quarter of all, nor more than what is left for the others: so however many
-work together, one that has none yet gets some. As long as there is enough for all, a container is known by its address.
-When it is getting scarce, by where its frames come from (`who.py`): as many addresses as it likes are one source then.
-Not known here: what those are answered that are too many.
+Of the containers' part, none has more than a quarter of all, nor more than what is left for the others: so a container
+that has none yet gets some, however many work together. As long as there is enough for all, a container is identified
+by its address; when connections get scarce, by where its frames come from (`who.py`), so that all its addresses are one
+source.
+Not known here: what is answered to a connection that is turned away.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """How a name is looked up: by the C library, which reads resolv.conf again whenever it has changed.
 
-dockerd, which is Go, believes an old one for five seconds. A look-up that hangs keeps its thread, whoever gave up
-waiting, so there is a limit to them, and neither one source nor all containers together have all of them: who asks for
-names in a network without DNS does not keep Docker from looking up its own. Nor does another user of this host, who
-comes from the same address as dockerd: some are root's alone. Who asks for what is just being looked up waits for that;
-but not for one that hangs, and not for one that was begun in another network.
+dockerd, which is Go, uses an old one for up to five seconds. A look-up that hangs keeps its thread even if nobody waits
+for it any more, so their number is limited, and neither one source nor all containers together may have all of them: a
+source that asks for names in a network without DNS does not block Docker's look-ups. Another user of this host, who
+comes from the same address as dockerd, does not either: some are reserved for root. A request for a name that is being
+looked up waits for that look-up, but not if it hangs, or was begun in another network.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Lines in the journal that others cause: each kind of them at most once a minute, with how many there were meanwhile.
 
-Limited by time, and not by what was seen before: a memory of sources can be filled by whoever takes many addresses,
-and journald drops everything of a service that says too much.
+The limit is by time, and not by source: anybody can use many addresses, and fill a memory of sources. And journald
+drops all lines of a service that logs too much.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """A connection to host:port by the orders: through the first upstream, and if that fails once through the next.
 
-What a container may not be connected to is refused here, by the address that is then connected to. A name that goes to
-a proxy on this host is looked up here as well: that proxy would connect from here. What a distant one resolves is its
-own; so is a name that nobody here knows, unless the proxy is a container and the name has no dot: then it may be a
-container's.
+Destinations that a container may not reach are refused here, by the address that would be connected to. A name that
+goes to a proxy on this host is looked up here as well, because that proxy would connect from here. What a distant proxy
+resolves is not checked; nor is a name that nobody here knows, unless the proxy is a container and the name has no dot:
+then it may be a container's name.
 Not known here: who asks (`who.py`), and what is sent (`conversation.py`, `outward.py`).
 """
 
@@ -48,15 +48,15 @@ _OF_WHAT_IS_LEFT: Final = 0.6  # if there is another to be tried after it
 _THIS_HOST: Final = "127.0.0.1"  # of its look-ups, all addresses are one source
 _CHECKED_WITHIN_S: Final = 4.0  # before the proxy itself is too late
 _READ: Final = 64 * 1024
-# Of a name: whoever answers for it says how many it has, up to some thousands. Each costs a question to the kernel, or
-# a socket.
+# Addresses of a name: its name server decides how many there are, up to some thousands. Each costs a question to the
+# kernel, or a socket.
 _TRIED: Final = 8  # of each family: more are not reached within the time
 _MOST_JUDGED: Final = 64  # if a proxy is to choose among them
 _AT_ONCE: Final = 4  # then others have their turn
 _ITSELF: Final = "that is the relay itself"
 
-# What says something about the upstream and not about where it was to lead: another one may do better. A proxy that
-# denies has answered: what a company forbids is not got past it.
+# Failures of the upstream, not of the destination: another upstream may do better. A proxy that denies has answered:
+# what a company forbids is not tried another way.
 _NEXT: Final = frozenset(set(Outcome) - {Outcome.OK, Outcome.PROXY_DENIED})
 _UNKNOWN: Final = frozenset({socket.EAI_NONAME, socket.EAI_NODATA, socket.EAI_AGAIN, socket.EAI_FAIL})
 _ITS_OWN: Final = frozenset({Step.RESOLVE, Step.CONNECT})  # of a proxy: it was not even reached
@@ -173,7 +173,7 @@ class Failures(Protocol):
 
 
 class _Owner(msgspec.Struct, frozen=True):
-    """The sockets of this host, and one user: who that is, the agent has said."""
+    """The sockets of this host, and one user, whom the agent has named."""
 
     name_: str
     uid_: int | None
@@ -397,12 +397,12 @@ class Opening:
         return [address for address, why in zip(tried, refused, strict=True) if not why]
 
     def _check_unknown(self, asked: Asked, way: Way, proxy_address: str) -> None:
-        """A PAC may name anything, also for a registry. It opens a container no door to what is near and no proxy."""
+        """A PAC may name anything, also for a registry. A container does not reach what is near and no proxy by it."""
         if way.is_unknown and asked.source is Source.CONTAINERS and (why := self._why_not(proxy_address)):
             raise _Forbidden(f"the proxy of {way.upstream} that the PAC names for {asked.host} {why}")
 
     async def _check_name(self, asked: Asked, proxy_address: str) -> None:
-        """If the proxy is on this host, what it is asked for is as near to it as to us."""
+        """If the proxy is on this host, the destination is as near to it as to us."""
         if asked.source is not Source.CONTAINERS:
             return
         await self._check_name_for_guest(asked, proxy_address)
@@ -434,7 +434,7 @@ class Opening:
             raise _Forbidden(f"{asked.host} {why}")
 
     async def _known(self, asked: Asked, name: str) -> Sequence[Address]:
-        """Nothing if nobody here knows it. That it could not be asked for is another thing, and no proxy's fault."""
+        """Nothing if nobody here knows it. A look-up that could not be made is different, and no proxy's fault."""
         try:
             async with asyncio.timeout(_CHECKED_WITHIN_S):
                 return await self._names.of(asked.peer, name, asked.port, is_container=True)

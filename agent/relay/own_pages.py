@@ -1,7 +1,7 @@
-"""Pages that a proxy answers itself, whoever is named in the request: they are for this host, and not for containers.
+"""Pages that a proxy answers itself, whatever host the request names: they are for this host, and not for containers.
 
-A proxy on this host gives them to whoever comes from loopback, and the relay does. Most are asked for under a name that
-no resolver knows, so the name alone, looked up, tells nothing.
+A proxy on this host gives them to clients from loopback, and the relay is one. Most have a name that no resolver knows,
+so looking the name up does not help.
 Pure. Not known here: pages under a name that somebody has chosen, such as another StatHost of tinyproxy.
 """
 
@@ -11,8 +11,8 @@ import re
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-# Whatever host is asked for: what Squid takes for its own name is a matter of its settings. The cache manager is below,
-# with the URLs that everybody has under way. Squid 5.7 takes this one spelling; others cost nothing to refuse.
+# For any host, because the name that Squid takes for its own depends on its settings. The cache manager is below this
+# path, and shows the URLs of all current requests. Squid 5.7 accepts only this spelling; refusing others costs nothing.
 _PATH: Final = re.compile(rb"/+squid-internal-", re.IGNORECASE)
 _LOOKED_AT: Final = 128  # bytes of a path: of 64 KB, others would wait for that
 _HOSTS: Final = {

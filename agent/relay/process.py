@@ -1,7 +1,7 @@
 """The relay's process, which its unit starts with the sockets that systemd listens at.
 
-systemd keeps them while the relay restarts: who connects meanwhile waits, and is not refused. After SIGTERM nobody new
-is served; what is open may end by itself for ten seconds, or until nothing has come for two.
+systemd keeps them while the relay restarts: new connections wait meanwhile, and are not refused. After SIGTERM no new
+connection is served; open ones have ten seconds to end by themselves, or until nothing has come for two.
 """
 
 from __future__ import annotations

@@ -3,15 +3,16 @@
 Half the CPU of the best that can be done with a buffer (FACTS 71). A direction takes a pipe from the pool only while it
 has bytes on their way, so an idle tunnel holds nothing but its two sockets. What happens when:
 
-- EAGAIN from the source: there is nothing to read, for the pipe is empty whenever we ask. The event loop tells of more.
-- EAGAIN from a source that the event loop has just called readable: an urgent byte (MSG_OOB). splice never gets past
-  it, but a read does, which leaves it out. It would else be called readable, and called again, for ever.
+- EAGAIN from the source: there is nothing to read, because the pipe is empty whenever we ask. The event loop says when
+  there is more.
+- EAGAIN from a source that the event loop has just reported as readable: an urgent byte (MSG_OOB). splice never gets
+  past it, but a read does, and drops it. Otherwise the socket would be reported as readable again and again, forever.
 - EAGAIN to the sink: its reader is slow. The direction reads no more until the sink has taken what is in the pipe, so
   the slow reader holds back the sender, and no memory grows.
 - EOF: what is in the pipe is written first, then the sink's sending half is closed. The other direction goes on, until
   it ends as well, or nothing more comes by it for five minutes.
-- A reset, or an error of either socket: both are reset, at once. Whoever reads up to the end would else take half a
-  file for all of it.
+- A reset, or an error of either socket: both are reset, at once. Otherwise a client that reads up to the end would take
+  half a file for all of it.
 
 TLS to an https proxy cannot be spliced: there, bytes are read and written (`TlsTunnel`), and the client's end of
 sending cannot be passed on.
@@ -40,8 +41,8 @@ _KEPT_PIPES: Final = 32  # empty ones; each is two descriptors
 _FLAGS: Final = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK
 _AT_ONCE: Final = struct.pack("ii", 1, 0)  # struct linger: close with a reset
 _READ: Final = 64 * 1024
-# Whoever has closed its sending half and hears nothing for so long is taken for gone, where the other end cannot be
-# told: else each keeps a seat until what is half closed is given up.
+# A client that has closed its sending half and hears nothing for so long counts as gone, if the other end cannot be
+# told: otherwise each would keep a seat until half-closed connections are given up.
 PARTED_S: Final = 30.0
 _LOOKED_AFTER: Final = 8 * 1024 * 1024  # bytes
 _PAGE: Final = 4096  # there is room for so much in any empty pipe

@@ -1,8 +1,8 @@
 """What a client is answered when it does not get what it asked for.
 
 The reason goes into the status line: it is all that dockerd and curl show of a refused CONNECT (FACTS 230). The body
-says it again, with what to do. There is no 407: whose password an upstream wants is not the client's business, and a
-client that is asked for one asks its user.
+says it again, with what to do. There is no 407: the upstream's password is not the client's business, and a client that
+gets a 407 asks its user.
 """
 
 from __future__ import annotations

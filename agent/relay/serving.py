@@ -38,8 +38,8 @@ from agent.relay.who import End, Untold, Who
 from agent.system.clock import rfc3339
 from agent.values.relay import LogMode, Orders, Source
 
-# How much is accepted in a row, before those who may have their turn. From elsewhere than loopback, the kernel is asked
-# whence each comes, and to refuse one takes longest.
+# How much is accepted in a row, before connections that may be served have their turn. For each one that is not from
+# loopback, the kernel is asked where it comes from, and refusing one takes longest.
 _ACCEPTED: Final = 1024
 _ASKED_FOR: Final = 16
 _REFUSED: Final = 128
@@ -57,7 +57,7 @@ class Patience(msgspec.Struct, frozen=True):
 
     head_s: float = 10.0  # for the head of a request, and for its first byte on a new connection
     next_s: float = 60.0  # for the next request on a connection that has been served
-    # To say what a bridge is: it is woken within a second, or five if it was just before. Clients wait for longer.
+    # For the agent to judge a bridge: it wakes within a second, or five if it just did. Clients wait for longer.
     word_s: float = 8.0
 
 
@@ -178,7 +178,7 @@ class Serving:
         self._loop.add_reader(listening, self._accept, listening)
 
     def stop_listening(self) -> None:
-        """Who was accepted is served; who waits at the socket is the next relay's."""
+        """Accepted connections are served; those that wait at the socket are left to the next relay."""
         for listening in self._listening:
             self._loop.remove_reader(listening)
         for one in self._arrivals.all():
@@ -243,7 +243,7 @@ class Serving:
         return 1 if source is Source.LOOPBACK else _ASKED_FOR
 
     def _let_wait(self, bridge: str, one: _Unjudged) -> None:
-        """For the agent's word: it is woken by that somebody waits. Not a byte is read."""
+        """For the agent's answer: that somebody waits wakes it. Not a byte is read."""
         waiting = self._waiting_at.get(bridge)
         if waiting is None:
             timer = self._loop.call_later(self.patience.word_s, self._let_in, bridge)
@@ -262,7 +262,7 @@ class Serving:
         return others.count(own) >= _MOST_OF_ONE
 
     def _judge(self, bridge: str) -> None:
-        """Once more: there is news. Who has to wait still does so no longer for that."""
+        """Judge again, because there is news. That does not prolong the wait of those who still have to."""
         waiting = self._waiting_at[bridge]
         connections, waiting.connections = waiting.connections, []
         for one in connections:
@@ -341,7 +341,7 @@ class Serving:
             return True
 
     def _end_who_may_not(self) -> None:
-        """By the orders of now: whoever came before they were written."""
+        """By the current orders, also for clients that came before these were written."""
         for one in self._arrivals.all():
             if not self._may(one.peer[0], one.own[0]):
                 self._refuse(one.connected, one.peer[0])
@@ -806,7 +806,7 @@ def _end(address: tuple[Any, ...]) -> End:
 
 
 def _is_gone(one: _Arrived) -> bool:
-    """Also without a reset: who sends no more, and has asked for something, reads the answer."""
+    """Also without a reset: a client that sends no more, and has asked for something, reads the answer."""
     client = Client(one.connected)
     sight = client.sight()
     return sight is Sight.GONE or (sight is Sight.HALF_CLOSED and not client.has_asked)

@@ -1,8 +1,8 @@
 """What h11 lets pass, and a proxy must not.
 
-A server that reads a doubtful request in its own way harms itself. A proxy hands it on: what two readers understand
-differently is a request that only one of them has checked (request smuggling, RFC 9112, 11.2). So nothing is mended
-here; every doubt is an error that says what is wrong.
+A server that misreads an ambiguous request harms only itself. A proxy passes it on, and if two readers understand it
+differently, only one of them has checked the real request (request smuggling, RFC 9112, 11.2). So nothing is corrected
+here; every ambiguity is an error that says what is wrong.
 """
 
 from __future__ import annotations

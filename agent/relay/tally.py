@@ -102,7 +102,7 @@ class Tally:
             self.news += 1
 
     def note_untold(self, bridge: str) -> None:
-        """Somebody comes by it, and the agent has not said yet whether its network leads out."""
+        """Somebody connects through this bridge, and the agent has not said yet whether its network leads out."""
         if bridge not in self._untold and len(self._untold) < MOST_UNTOLD:
             self._untold[bridge] = None
             self.changes += 1
@@ -151,7 +151,7 @@ class Tally:
         return counted
 
     def _forget_one(self) -> None:
-        """The one longest known that nothing is open by: of a policy of old."""
+        """The oldest one without an open connection: it belongs to an earlier policy."""
         for name, one in self._by_upstream.items():
             if not one.open:
                 del self._by_upstream[name]

@@ -18,11 +18,11 @@ _AT_ONCE: Final = 4  # connections that have a turn each time the loop comes rou
 
 
 class Turns:
-    """Who has had enough events waits here: a few go on each time that the loop comes round, whoever waits.
+    """A connection that has had enough events waits here: only a few continue in each round of the event loop.
 
-    So a round takes a millisecond or two, also with hundreds that have something to do all the time. Who has waited
-    seldom goes first: a short request need not wait for those. And among as many as have waited as often, each source
-    has its turn, and root every other one.
+    So a round takes a millisecond or two, even with hundreds of busy connections. Those that have waited least often go
+    first, so a short request does not wait for busy ones. Among those that have waited equally often, the sources take
+    turns, and root has every other turn.
     """
 
     def __init__(self, at_once: int = _AT_ONCE) -> None:
@@ -56,7 +56,7 @@ class Turns:
             self._be_due()
 
     def _next(self, left: int) -> _Line:
-        """The last of a round is for the others: whoever comes anew all the time does not keep them out."""
+        """The last place of a round is for the others: a stream of new connections does not keep them out."""
         return (self._others or self._first) if left == 1 else (self._first or self._others)
 
 

@@ -29,8 +29,8 @@ class Way(msgspec.Struct, frozen=True):
     proxy: ProxyUrl | None = None
     owner: str = ""
     owner_uid: int | None = None
-    is_last_resort: bool = False  # no PAC names it for this host: only if its proxy itself cannot be had
-    is_unknown: bool = False  # a PAC alone has named the proxy: nobody has seen here that it is one
+    is_last_resort: bool = False  # not named by the PAC for this host: only if its proxies cannot be reached
+    is_unknown: bool = False  # only a PAC has named the proxy: nobody here has seen it working
 
 
 class Ways:
@@ -54,10 +54,10 @@ class Ways:
         return found
 
     def note_refused(self, way: Way, source: str = "") -> None:
-        """Its password. One that the agent has seen work there is right, and refused for what was asked for.
+        """Its password was refused. One that the agent has seen working there is right: then the request was refused.
 
-        `source`: whose request for a URL was answered so. That may be the server's doing, and is held against nobody
-        else, nor against a tunnel.
+        `source`: whose request for a URL was refused. That may be the server's answer, so it counts for no other
+        source, and not for tunnels.
         """
         if way.is_unknown and way.proxy is not None and way.proxy.credentials:
             if source:
@@ -66,9 +66,9 @@ class Ways:
                 _put(self._refused, way.proxy)
 
     def is_refused(self, way: Way, source: Callable[[], str] = str) -> bool:
-        """Whether its password is not to be sent again before the agent has seen it work: accounts lock.
+        """Whether its password must not be sent again before the agent has seen it work: accounts lock.
 
-        Other orders are no reason to try: each new network of Docker's brings some. `source`: '' for a tunnel.
+        New orders are no reason to try again: each new Docker network brings some. `source`: '' for a tunnel.
         """
         if not way.is_unknown or way.proxy is None:
             return False
@@ -97,7 +97,7 @@ class Ways:
         return self._with_last_resort([*(way for way in found if way not in behind), *behind][:_TRIED])
 
     def _with_last_resort(self, found: Sequence[Way]) -> tuple[Way, ...]:
-        """A PAC may name for a host, as by chance, what is down: Docker needs more hosts than its registries."""
+        """For a host that is no registry, a PAC may name proxies that are down, for example at random."""
         first = self.orders.upstreams[0] if self.orders.upstreams else None
         if first is None or first.https is None or any(way.proxy in (None, first.https) for way in found):
             return tuple(found)

@@ -1,17 +1,17 @@
 """How much memory of the kernel a connection holds, and what is done when all together hold much.
 
-A tunnel whose end nobody reads holds what the kernel has received and not sent: up to 10 MB by its defaults, and more
-by others. The number of connections bounds that to nothing that the unit's `MemoryMax=` has room for. It counts in
-there, so the process would be killed, and all that Docker does with it. To bound each connection alike would make a
-fast one over a long way slow. So all are weighed:
+A tunnel whose end nobody reads holds what the kernel has received and not sent: up to 10 MB by default, and more with
+other settings. The limit on connections alone would allow far more than the unit's `MemoryMax=`, in which this counts:
+the process would be killed, and Docker's transfers with it. The same limit for each connection would make a fast one
+over a long distance slow. So all are weighed:
 
-    over MUCH      each socket gets buffers of its share, so that no new data come in faster than they are read. The
-                   kernel would let the window of whoever is read a megabyte at a time grow to ten at once; and what
-                   is offered to a sender cannot be taken back (FACTS 239)
-    over MOST      those end that nothing moves through, until the others have room
-    over TOO_MUCH  whatever moves; a reader who takes a byte a second holds as much as one who takes none
+    over MUCH      each socket gets its share as its buffers, so that new data do not come in faster than they are
+                   read. If a megabyte is read at a time, the kernel would grow the window to ten at once; and a window
+                   that was offered to a sender cannot be taken back (FACTS 239)
+    over MOST      connections through which nothing moves are ended, until the others have room
+    over TOO_MUCH  moving ones as well; a reader that takes a byte a second holds as much as one that takes none
 
-First those of containers, and of these the ones of whoever holds most.
+First those of containers, and of these the ones of the container that holds most.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Where a container may not go through the relay: to this host, and to what only this host can see.
 
-From a container's own address, this host's loopback and link are out of reach, and so are other networks of containers:
-Docker isolates them where it forwards. Through the relay they would not be: it connects from here. Nor is it led to
-what a cloud tells each of its machines, passwords among it: that is for this host, and not for whoever it runs.
-Pure; what an address is to this host is asked of the kernel by whoever calls.
-Not known here: names. They are looked up first, and each address is judged by itself.
+From a container's own address, this host's loopback and link are out of reach, and so are other container networks:
+Docker isolates them where it forwards. Through the relay they would be reachable, because it connects from this host. A
+cloud's metadata service, which may contain passwords, is for this host too, and not for its containers.
+Pure; the caller asks the kernel what an address is to this host.
+Not known here: names. They are looked up first, and each address is judged separately.
 """
 
 from __future__ import annotations

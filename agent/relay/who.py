@@ -1,17 +1,17 @@
 """Who may use the relay: this host, and whoever the kernel reaches by a bridge of containers.
 
-A gateway's address answers on every interface (FACTS 211), also to a guest of the same café: so the address that a peer
-spoke to says nothing. A connection exists only once our answers reach the peer; so the way that they take tells where
-it is, whatever it calls itself. Asked at each connection, so that a network that was a container's a moment ago and is
-the café's now is not believed. A network that Docker keeps from the world stays so: which bridge is of one, the agent
-says, and before it has said anything of a bridge, whoever comes by that is not let in (`Untold`). Only what kind of
-interface it is, is kept: a yes for a minute where the name is Docker's, all else for a second.
+A gateway's address answers on every interface (FACTS 211), also to others in the same café: so the address that a peer
+connected to tells nothing. But a connection exists only if our answers reach the peer, so their route tells where it
+is, whatever its own address claims. The route is asked for at each connection, because a network that was a container's
+a moment ago may be the café's now. A network that Docker isolates stays isolated: the agent says which bridges belong
+to one, and until it has said anything about a bridge, nobody is let in from it (`Untold`). Only the kind of an
+interface is kept: a yes for a minute if the name is Docker's, everything else for a second.
 
-Of a container's addresses there may be any number, and it may answer for those of others. So where what there is has to
-be shared, it counts by the port of the bridge that its frames come by (`whose`, FACTS 246).
+A container can have any number of addresses, and can answer for those of others. So when something is scarce, it counts
+by the port of the bridge that its frames come through (`whose`, FACTS 246).
 
-Whoever is not let in may ask as often as he likes, and nothing else is done meanwhile. So it costs the same however
-many containers there are: the kernel is asked for one interface, and for a bridge's ports once in a second.
+Peers that are not let in may try as often as they like, and nothing else is done during the check. So its cost does not
+depend on the number of containers: the kernel is asked about one interface, and about a bridge's ports once a second.
 """
 
 from __future__ import annotations
@@ -110,10 +110,10 @@ class Who:
         self._kept.clear()
 
     def source(self, peer: str, listener: str) -> Source | None:
-        """As whom this address comes, to that address of ours; None: nobody who may. Raises Untold.
+        """Which source this peer is, at that address of ours; None: it may not use the relay. Raises Untold.
 
-        Whoever comes from this host to the bridge's address counts as a container: slirp4netns and pasta make the
-        connections of a rootless container or a virtual machine from here, and keep it from loopback only.
+        A peer on this host that uses the bridge's address counts as a container: slirp4netns and pasta make the
+        connections of a rootless container or a virtual machine from here, and keep it only from loopback.
         """
         if peer == _DOCKERDS == listener:
             return Source.LOOPBACK
@@ -143,8 +143,9 @@ class Who:
     def whose(self, peers: Sequence[str]) -> list[str]:
         """For each address of a container the source that it counts for: the port of the bridge where it is.
 
-        All of a bridge that this is not known of are one: whoever answers for an address with a MAC that never sends
-        is there, too. Only if the kernel cannot be asked, each address is one. This host's own count as one.
+        All addresses of a bridge whose port is not known are one source: this includes a container that answers for an
+        address with a MAC that never sends. Only if the kernel cannot be asked, each address is a source. This host's
+        own addresses are one source.
         """
         now = self._clock()
         kept = {peer: known for peer in peers if (known := self._whose.get(peer)) is not None and now < known[1]}
