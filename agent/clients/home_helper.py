@@ -28,18 +28,9 @@ from typing import Annotated, Final
 
 import msgspec
 
-from agent.system.files import (
-    LARGEST,
-    Changed,
-    FileState,
-    Identity,
-    is_folder,
-    read_file,
-    remove_file,
-    replace_file,
-    sweep,
-)
+from agent.system.files import LARGEST, Changed, FileState, Identity, is_folder, read_file, remove_file, replace_file
 from agent.system.links import Ahead
+from agent.system.sweep import sweep
 from agent.values.errors import TargetFailed
 
 _PRIVATE_FOLDER: Final = 0o700

@@ -30,8 +30,9 @@ from agent.docker.unit import Unit
 from agent.docker.which import beside
 from agent.one_pass.standpoint import Standpoint
 from agent.see.resolver import of_container
-from agent.system.files import Identity, behind_links, identity_of, sweep
+from agent.system.files import Identity, behind_links, identity_of
 from agent.system.process_start import started
+from agent.system.sweep import sweep
 from agent.system.systemd import manager
 from agent.targets.container import Carried
 from agent.targets.refused import TextRefused

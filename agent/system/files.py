@@ -7,36 +7,30 @@ reads again.
 
 If the file cannot be replaced (it is a mount point), it is rewritten in place, after a copy was made beside it.
 
-The steps of a replacement are the methods of `Disk`, in their order; `sweep` removes what a crash between any two of
-them has left. Not known here: what is in the file, and which user this runs as.
+The steps of a replacement are the methods of `Disk`, in their order (`disk.py`); what a crash between any two of them
+has left, `sweep` removes (`sweep.py`). Not known here: what is in the file, and which user this runs as.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
-import fcntl
-import functools
 import os
-import re
-import signal
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
+from agent.system.beside import OLD, new_beside, on_its_way
+from agent.system.disk import LOCAL_DISK, NO_RENAMEAT2, PRIVATE, Disk
 from agent.values.errors import LEFT, AgentError, TargetFailed
 
 LARGEST: Final = 1024 * 1024  # bytes; a daemon.json or config.json has a few hundred
-PRIVATE: Final = 0o600
 _SWAPPED_TRIES: Final = 20  # a swap takes a tenth of this
 _SWAPPED_S: Final = 0.001
-
 _AGAIN: Final = "Fix this, then run: docker-proxy-agent apply"
 
 
@@ -74,35 +68,6 @@ class Changed(AgentError):
         super().__init__(str(path), "another program changed it meanwhile", _AGAIN)
 
 
-class Disk(Protocol):
-    """The steps of a replacement. A crash can come between any two of them, and in the middle of `fill`."""
-
-    def make_directory(self, path: Path, mode: int) -> None: ...
-    def create(self, path: Path) -> int:
-        """A new file, readable by this user alone from the start; its descriptor."""
-        ...
-
-    def fill(self, descriptor: int, data: bytes) -> None:
-        """Make the file exactly these bytes, on the disk."""
-        ...
-
-    def exchange(self, one: Path, other: Path) -> None:
-        """Swap the names of two files in one step."""
-        ...
-
-    def readers_wait(self, descriptor: int) -> AbstractContextManager[None]:
-        """Programs that open this file meanwhile wait until the end, where the file system can do that."""
-        ...
-
-    def rename(self, old: Path, new: Path) -> None: ...
-    def rename_to_free(self, old: Path, new: Path) -> None:
-        """FileExistsError rather than overwrite."""
-        ...
-
-    def remove(self, path: Path) -> None: ...
-    def sync_directory(self, path: Path) -> None: ...
-
-
 def read_file(path: Path) -> FileState | None:
     """A regular file, with what a replacement must keep; None if there is none."""
     try:
@@ -110,7 +75,7 @@ def read_file(path: Path) -> FileState | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise _failed(path, "cannot be read", error) from error
+        raise failed(path, "cannot be read", error) from error
 
 
 def is_folder(path: Path) -> bool:
@@ -201,93 +166,6 @@ def behind_links(path: Path) -> Path:
         return path
 
 
-_NO_REPLACE: Final = 1  # RENAME_NOREPLACE, linux/fs.h
-_EXCHANGE: Final = 2  # RENAME_EXCHANGE
-_HERE: Final = -100  # AT_FDCWD
-# An old kernel; a file system that does not know the flag (NFS).
-_NO_RENAMEAT2: Final = frozenset({errno.ENOSYS, errno.EINVAL, errno.ENOTSUP})
-_NO_DIRECTORY_SYNC: Final = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EACCES})  # FUSE; a folder without r
-
-
-class LocalDisk:
-    """The disk of this machine."""
-
-    def make_directory(self, path: Path, mode: int) -> None:
-        path.mkdir(mode)
-        path.chmod(mode)  # whatever the umask
-
-    def create(self, path: Path) -> int:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, PRIVATE)
-
-    def fill(self, descriptor: int, data: bytes) -> None:
-        written = 0
-        while written < len(data):
-            written += os.pwrite(descriptor, data[written:], written)
-        os.ftruncate(descriptor, len(data))
-        os.fsync(descriptor)
-
-    def exchange(self, one: Path, other: Path) -> None:
-        _renameat2(one, other, _EXCHANGE)
-
-    @contextlib.contextmanager
-    def readers_wait(self, descriptor: int) -> Iterator[None]:
-        # OSError: a network file system, another user's file, or a file that is being read.
-        with contextlib.suppress(OSError):
-            # The kernel announces a waiting program by a signal, which would end this process; SIGURG is ignored.
-            fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
-            fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_WRLCK)
-        try:
-            yield
-        finally:
-            with contextlib.suppress(OSError):
-                fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
-
-    def rename(self, old: Path, new: Path) -> None:
-        old.rename(new)
-
-    def rename_to_free(self, old: Path, new: Path) -> None:
-        try:
-            _renameat2(old, new, _NO_REPLACE)
-        except OSError as error:
-            if error.errno not in _NO_RENAMEAT2:
-                raise
-            new.hardlink_to(old)
-            old.unlink()
-
-    def remove(self, path: Path) -> None:
-        path.unlink()
-
-    def sync_directory(self, path: Path) -> None:
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-        except OSError as error:
-            if error.errno not in _NO_DIRECTORY_SYNC:
-                raise
-
-
-LOCAL_DISK: Final = LocalDisk()
-
-
-def _renameat2(old: Path, new: Path, flags: int) -> None:
-    """rename(2) with flags, which Python does not have."""
-    try:
-        call = _libc().renameat2
-    except AttributeError as error:  # a C library without it
-        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS)) from error
-    if call(_HERE, os.fsencode(old), _HERE, os.fsencode(new), ctypes.c_uint(flags)):
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), str(old), None, str(new))
-
-
-@functools.cache
-def _libc() -> ctypes.CDLL:
-    return ctypes.CDLL(None, use_errno=True)
-
-
 # The file is a mount point (EBUSY), or its owner, label or ACL cannot be given to another file: rewrite it in place.
 _PLACE_CANNOT_BE_TAKEN: Final = frozenset({errno.EBUSY, errno.EXDEV, errno.EPERM, errno.EACCES, errno.ENOTSUP})
 
@@ -316,7 +194,7 @@ def replace_file(  # noqa: PLR0913 - named at every call
     except FileNotFoundError as error:
         raise Changed(path) from error
     except OSError as error:
-        raise _failed(path, "cannot be written", error) from error
+        raise failed(path, "cannot be written", error) from error
 
 
 def check_new(path: Path) -> None:
@@ -347,7 +225,7 @@ def _make(real: Path, data: bytes, mode: int, disk: Disk) -> FileState:
     """A new file. If another program was faster, its file stays."""
     if os.path.lexists(real):
         raise Changed(real)
-    beside = _beside(real)
+    beside = new_beside(real)
     with _create(beside, disk) as descriptor:
         os.fchmod(descriptor, mode)
         disk.fill(descriptor, data)
@@ -363,7 +241,7 @@ def _replace(real: Path, data: bytes, expected: FileState, *, mode: int, disk: D
     """The new file takes the place and attributes of the old one; if it cannot, the old file gets the new bytes."""
     if real != expected.path or not _read(real).is_as(expected):  # a link that leads elsewhere now is a change, too
         raise Changed(real)
-    beside = _beside(real)
+    beside = new_beside(real)
     with _create(beside, disk) as descriptor:
         try:
             # Before the bytes, so that they are never readable by more users than in the end.
@@ -394,7 +272,7 @@ def _take_place(beside: Path, real: Path, expected: FileState, *, descriptor: in
     try:
         disk.exchange(beside, real)
     except OSError as error:
-        if error.errno not in _NO_RENAMEAT2:
+        if error.errno not in NO_RENAMEAT2:
             raise
         if not _read(real).is_as(expected):
             raise Changed(real) from error
@@ -441,9 +319,9 @@ def _give_back(beside: Path, real: Path, ours: int, disk: Disk) -> None:
 def _rewrite_in_place(beside: Path, data: bytes, expected: FileState, *, mode: int, disk: Disk) -> FileState:
     """New bytes in the same file. Until that is done, the old ones are kept beside it, and `sweep` puts them back."""
     real = expected.path
-    descriptor = _open_to_write(real, expected.mode)
+    descriptor = open_to_write(real, expected.mode)
     try:
-        with _create(beside.with_name(beside.name + _OLD), disk) as copy:
+        with _create(beside.with_name(beside.name + OLD), disk) as copy:
             os.fchmod(copy, expected.mode)
             disk.fill(copy, expected.data)
             disk.sync_directory(real.parent)
@@ -455,7 +333,7 @@ def _rewrite_in_place(beside: Path, data: bytes, expected: FileState, *, mode: i
         os.close(descriptor)
 
 
-def _open_to_write(real: Path, mode: int) -> int:
+def open_to_write(real: Path, mode: int) -> int:
     """Also a read-only file of our own: root could write it anyway, and a replacement would not ask, either."""
     flags = os.O_CLOEXEC | os.O_NOFOLLOW
     try:
@@ -490,7 +368,7 @@ def _fill_with_mode(descriptor: int, data: bytes, expected: FileState, *, mode: 
 def remove_file(path: Path, *, expected: FileState, disk: Disk = LOCAL_DISK) -> None:
     """Remove a file, if it is still as it was read."""
     real = behind_links(path)
-    with _on_its_way(_beside(real)) as aside:
+    with on_its_way(new_beside(real)) as aside:
         _remove(path, real, aside, expected=expected, disk=disk)
 
 
@@ -507,24 +385,14 @@ def _remove(path: Path, real: Path, aside: Path, *, expected: FileState, disk: D
     except FileNotFoundError as error:
         raise Changed(path) from error
     except OSError as error:
-        raise _failed(path, "cannot be removed", error) from error
+        raise failed(path, "cannot be removed", error) from error
 
 
 @contextlib.contextmanager
 def _create(path: Path, disk: Disk) -> Iterator[int]:
     """The descriptor of a new file, which is removed at the end unless it has another name by then."""
-    with _on_its_way(path), _open_new(path, disk) as descriptor:
+    with on_its_way(path), _open_new(path, disk) as descriptor:
         yield descriptor
-
-
-@contextlib.contextmanager
-def _on_its_way(path: Path) -> Iterator[Path]:
-    """It is not a leftover of a crash: `sweep` in another thread of this process leaves it alone."""
-    _ON_THEIR_WAY.add(path.name)
-    try:
-        yield path
-    finally:
-        _ON_THEIR_WAY.discard(path.name)
 
 
 @contextlib.contextmanager
@@ -589,79 +457,6 @@ def _attributes(file: Path | int) -> dict[str, bytes]:
         return {}
 
 
-_BESIDE = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}\.docker-proxy-agent(?P<copy>-old)?")
-
-
-def is_leftover(name: str) -> bool:
-    """Whether a file of this name is one of ours: being written, or left by a crash."""
-    return _BESIDE.fullmatch(name) is not None
-
-
-def sweep(directory: Path, disk: Disk = LOCAL_DISK, *, beside: str | None = None) -> tuple[Path, ...]:
-    """Remove what a crash left in a folder, for it may hold a password, and undo a rewriting that it cut short.
-
-    `beside`: only the leftovers of the file of this name. For the holder of the lock. In a folder where others write,
-    too, use `beside`: a replacement that another helper is writing looks the same.
-    """
-    try:
-        found = sorted(path for path in directory.iterdir() if _is_beside(path.name, beside))
-        left = tuple(path for path in found if path.name not in _ON_THEIR_WAY and _is_plain(path))
-        for path in left:
-            _undo(path, disk)
-        for path in left:
-            disk.remove(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return ()
-    except OSError as error:
-        raise _failed(directory, "cannot be cleared of what a crash left", error) from error
-    return left
-
-
-def _is_beside(name: str, file: str | None) -> bool:
-    parts = _BESIDE.fullmatch(name)
-    return parts is not None and file in (None, parts["name"])
-
-
-def _is_plain(path: Path) -> bool:
-    try:
-        return stat.S_ISREG(path.lstat().st_mode)
-    except FileNotFoundError:  # it was being written, and has its final name now
-        return False
-
-
-def _undo(copy: Path, disk: Disk) -> None:
-    """Put the old bytes back, unless another program has written the file."""
-    parts = _BESIDE.fullmatch(copy.name)
-    if parts is None or not parts["copy"]:
-        return
-    old, new = read_file(copy), read_file(copy.with_name(copy.name.removesuffix(_OLD)))
-    torn = read_file(copy.with_name(parts["name"]))
-    if old is None or new is None or torn is None or not _is_mixture(torn.data, old.data, new.data):
-        return
-    descriptor = _open_to_write(torn.path, torn.mode)
-    try:
-        disk.fill(descriptor, old.data)
-        os.fchmod(descriptor, old.mode)
-    finally:
-        os.close(descriptor)
-
-
-def _is_mixture(torn: bytes, old: bytes, new: bytes) -> bool:
-    """Each byte is the old one, the new one, or one that never reached the disk before the power went."""
-    longest = max(len(old), len(new))
-    columns = zip(torn, old.ljust(longest, b"\0"), new.ljust(longest, b"\0"), strict=False)
-    return len(torn) <= longest and all(byte in (was, would_be, 0) for byte, was, would_be in columns)
-
-
-_OLD: Final = "-old"
-_ON_THEIR_WAY: Final = set[str]()  # the names that this process is writing now; each is unique
-
-
-def _beside(real: Path) -> Path:
-    # Not `real.parent / name`: Python 3.12 would keep each such name for ever (FACTS 146).
-    return real.with_name(f".{real.name}.{os.urandom(4).hex()}.docker-proxy-agent")
-
-
 _NOT_PERMITTED: Final = (
     "not permitted",
     "Check who may write there (ls -ld, lsattr -d), then run: docker-proxy-agent apply",
@@ -685,7 +480,7 @@ _NOT_EVEN_TO_ROOT: Final = (
 )
 
 
-def _failed(path: Path, what: str, error: OSError) -> TargetFailed:
+def failed(path: Path, what: str, error: OSError) -> TargetFailed:
     cause, remedy = _WORDS.get(error.errno or 0, (error.strerror or type(error).__name__, _AGAIN))
     if error.errno == errno.EACCES and os.geteuid() == 0:
         cause, remedy = _NOT_EVEN_TO_ROOT

@@ -22,7 +22,7 @@ from typing import Self
 from agent.audit.chain import Entry
 from agent.audit.files import entries
 from agent.audit.verify import Verification, verify
-from agent.system.files import is_leftover
+from agent.system.beside import is_leftover
 from agent.values.paths import Paths
 
 from . import quick_engine

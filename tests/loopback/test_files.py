@@ -18,18 +18,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.system.files import (
-    LARGEST,
-    Changed,
-    Disk,
-    FileState,
-    LocalDisk,
-    is_leftover,
-    read_file,
-    remove_file,
-    replace_file,
-    sweep,
-)
+from agent.system.beside import is_leftover
+from agent.system.disk import Disk, LocalDisk
+from agent.system.files import LARGEST, Changed, FileState, read_file, remove_file, replace_file
+from agent.system.sweep import sweep
 from agent.values.errors import TargetFailed
 
 OLD = b'{"old": "' + b"o" * 40 + b'"}\n'

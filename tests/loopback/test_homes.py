@@ -31,7 +31,8 @@ from agent.clients.helper_process import helper_argv
 from agent.clients.home_helper import Introduction, NoFile, Read, User, Wrote
 from agent.clients.homes import Homes
 from agent.clients.users import Threshold
-from agent.system.files import LARGEST, Changed, Identity, LocalDisk, read_file, replace_file
+from agent.system.disk import LocalDisk
+from agent.system.files import LARGEST, Changed, Identity, read_file, replace_file
 from agent.values.errors import TargetFailed
 from tests.share import fewer
 from tests.waiting import until_awaited
@@ -751,8 +752,9 @@ def test_the_helper_imports_only_what_it_needs() -> None:
     assert "agent.system.files" in modules
     assert not {"site", "asyncio", "ssl", "socket", "subprocess", "inspect", "structlog", "hashlib"} & {*modules}
     assert [name for name in modules if name.startswith("agent")] == [
-        "agent", "agent.clients", "agent.system", "agent.values", "agent.values.remark", "agent.values.errors",
-        "agent.system.files", "agent.system.links", "agent.clients.home_helper",
+        "agent", "agent.clients", "agent.system", "agent.system.beside", "agent.system.disk", "agent.values",
+        "agent.values.remark", "agent.values.errors", "agent.system.files", "agent.system.links", "agent.system.sweep",
+        "agent.clients.home_helper",
     ]  # fmt: skip
 
 

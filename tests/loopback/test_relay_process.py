@@ -42,7 +42,7 @@ from agent.relay.weight import UNREAD, Marks, held_by
 from agent.relay.where import Near
 from agent.relay.who import Who
 from agent.see import netlink
-from agent.system.files import LocalDisk
+from agent.system.disk import LocalDisk
 from agent.values.errors import AgentError
 from agent.values.listening import Backlog
 from agent.values.policy import RegistryUrl, Upstream

@@ -23,7 +23,8 @@ from agent.cli.session import quiet
 from agent.decide.first_policy import Draft, becomes, first_policy, one_more
 from agent.decide.first_policy_text import Nowhere, Written, as_shown, password_file, policy_text, with_network
 from agent.probe.pac_fetch import shown
-from agent.system.files import PRIVATE, is_there, read_file, remove_file, write_new
+from agent.system.disk import PRIVATE
+from agent.system.files import is_there, read_file, remove_file, write_new
 from agent.system.policy_file import Loaded, is_there_any
 from agent.system.text_files import NEW_FILE, read_text, write_text
 from agent.values.errors import AgentError

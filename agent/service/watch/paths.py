@@ -26,7 +26,8 @@ from watchdog.observers.api import BaseObserver, ObservedWatch
 
 from agent.service.watch.brake import REST_S, Brake
 from agent.service.watch.wakeups import Wake
-from agent.system.files import is_folder, is_leftover
+from agent.system.beside import is_leftover
+from agent.system.files import is_folder
 from agent.system.links import Ahead
 from agent.values.reason import Reason
 
