@@ -1,6 +1,6 @@
-"""What Docker uses where nobody names another: registries, the way to this host, DNS servers.
+"""Docker's defaults: registries, the address by which containers reach this host, DNS servers.
 
-By daemon.json and this host. A file that dockerd would refuse counts as if it said nothing: the plan says so.
+From daemon.json and this host. A file that dockerd would refuse counts as empty: the plan reports it.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ def way_to_host(paths: Paths, config_file: ConfigFile, vantage: Vantage) -> Brid
 def container_dns(paths: Paths, config_file: ConfigFile) -> ContainerDns:
     """Where containers look names up: by `dns` in daemon.json, else by what Docker makes of the host's resolver.
 
-    User-defined networks forward to the same servers. Where the bridge is in a network of its own, the name server
-    there asks whom the host asks at that moment (FACTS 141), so what the host knows is known.
+    User-defined networks forward to the same servers. If the bridge is in a separate network namespace, the name server
+    there asks those that the host uses at that moment (FACTS 141), so it knows what the host knows.
     """
     of_host = for_containers(paths)
     if not paths.layout.bridge_is_here:

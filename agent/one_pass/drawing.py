@@ -200,7 +200,7 @@ def _conditions(done: Pass | None, beside: Beside) -> tuple[Condition, ...]:
 
 
 def _grave(done: Pass | None) -> Iterator[Condition]:
-    """All but what is about people's files: any user can bring it about, and Docker is not worse for it."""
+    """All but those about people's files: any user can cause these, and they do not affect Docker."""
     if done is None:
         return
     of_people = frozenset(done.seen.clients.conditions) if done.seen.clients is not None else frozenset()

@@ -1,4 +1,4 @@
-"""The clients' files on this host, whose they are, and what the containers of these clients find."""
+"""The clients' files on this host, their owners, and what these clients' containers can reach."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def local_clients(  # noqa: PLR0913 - named at every call
 ) -> LocalClients:
     """The files of all users that the policy covers.
 
-    `told`: one that was not waited for has come; None: all are waited for. `config_file` and `vantage`: Docker's.
+    `told`: called when a late result is there; None: wait for every result. `config_file` and `vantage`: Docker's.
     """
     system, caller = ThisSystem(paths.root), Caller.this()
     socket = paths.socket(policy.docker.socket)

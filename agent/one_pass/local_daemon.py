@@ -1,4 +1,4 @@
-"""The dockerd of the policy: what a pass asks it, what is known of the last look, and what a plan does to it."""
+"""The dockerd of the policy: what a pass asks it, what the last look found, and what a plan changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which of the upstreams that are probed side by side have one password: those that one PAC names."""
+"""Which of the upstreams that are probed in parallel share a password: those that one PAC names."""
 
 from __future__ import annotations
 

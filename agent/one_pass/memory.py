@@ -1,6 +1,6 @@
 """What the agent remembers of this network, and how it chooses with it. Memory only ever delays a choice or a restart.
 
-The rules are pure and lie in `decide/`; here they meet the clock, the probes, and what a person laid down
+The rules are pure and are in `decide/`; here they get the clock, the probes, and what a person has set
 (`overrides.py`).
 """
 

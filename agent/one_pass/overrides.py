@@ -1,7 +1,7 @@
-"""What a person has laid down, and what it means until it is taken back or its time is over: a pin, a pause.
+"""What a person has set, until it is taken back or expires: a pin, a pause.
 
-They end by the wall clock; what follows is told by the clock of a pass. Not known here: how it is
-kept (`standing_file.py`), what a choice makes of a pin (`decide/`), and who may ask for one (`service/control.py`).
+They expire by the wall clock; a pass gets the same time by its own clock. Not known here: how they are
+kept (`standing_file.py`), what a pin means for a choice (`decide/`), and who may ask for one (`service/control.py`).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Asks the policy's PACs what they stand for, and when: at each network change, and again every `pac_refresh`.
+"""Asks the policy's PACs which upstreams they name: at each network change, and again every `pac_refresh`.
 
-A script is fetched and evaluated beside the pass. One that has it within moments goes on with it; else the pass goes on
-without, and the next one, for which it asks, has it. While a server is down the last good copy of this very place
-serves, and the server is asked again and again.
+A script is fetched and evaluated in parallel to the pass. If the answer comes within moments, the pass uses it;
+otherwise the pass continues without it, and a new pass is requested when it is there. While a server is down, the last
+good copy from the same place is used, and the server is asked again and again.
 Not known here: what an answer means (`decide/pac.py`), and how a script is fetched and evaluated (`probe/`).
 """
 
@@ -98,7 +98,7 @@ class _Pac:
         self.kept_at = 0.0
 
     def due_at(self) -> float:
-        """While it is asked: if that ends as the last time. Otherwise there is news, and a pass for it."""
+        """While it is being asked: if that ends like the last time. Otherwise there is news, and a pass for it."""
         if self.began_at is None:
             return 0.0
         if not self.failures:
@@ -356,14 +356,14 @@ class LocalPacs:
         found = await self._source.fetch(str(asked.upstream.pac), known.script, asked.snapshot.dns_search)
         problem = None
         if isinstance(found, PacFault):
-            # A page in its place is no server that is down: somebody else answers here, or it is not the server's day.
+            # A page instead of the file does not mean that the server is down: somebody else may be answering here.
             if known.script is None or (known.is_copy and found.outcome is Outcome.PORTAL):
                 return _Known(known.script, Said(fault=found), found, is_copy=known.is_copy)
             problem, found = found, known.script
         is_copy = known.is_copy and problem is not None
         answers = await self._source.ask(found, asked.my_ip, asked.questions)
         is_same = known.script is not None and known.script.text == found.text
-        # Where the same script has said something before, what evaluates it has no time, or no memory.
+        # The same script has answered before, so it is the evaluator that fails: it lacks time or memory.
         before = {one.registry: one for one in known.said.answers} if is_same else {}
         each = zip(asked.registries, answers, strict=True)
         found_for = {

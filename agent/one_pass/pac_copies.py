@@ -1,8 +1,8 @@
 """The last good copy of each PAC, by the place where it was fetched: for when its server is down there.
 
-A copy of one place never serves in another. What each of them said is known everywhere, so that Docker's settings are
-recognised after a move and after a restart of the agent. The places are kept as keyed digests, which tell nobody where
-they are. Not known here: when a copy is taken or used (`pac.py`).
+A copy from one place is never used in another. But what each of them said is known everywhere, so that Docker's
+settings are recognised after a move and after a restart of the agent. The places are kept as keyed digests, which do
+not tell where they are. Not known here: when a copy is made or used (`pac.py`).
 """
 
 from __future__ import annotations

@@ -26,9 +26,9 @@ from agent.values.verdict import Outcome
 
 
 def beside_the_policy(pac: PacUrl, paths: Paths) -> Path | None:
-    """A PAC file in the policy's folder, which can be watched as the policy is.
+    """A PAC file in the policy's folder, which can be watched like the policy.
 
-    One elsewhere, or behind a link, may lie on a mount that hangs, and with it whoever looks there.
+    A file elsewhere, or behind a link, may be on a mount that hangs, and would block anything that accesses it.
     """
     file = paths.below(pac.path)
     is_here = bool(pac.path) and file.parent == paths.policy.parent

@@ -22,7 +22,7 @@ def of_the_agent(paths: Paths, systemd: Systemd | None) -> PacEvaluator:
 
 
 def of_a_command(paths: Paths) -> PacEvaluator:
-    """The same for whoever calls a command: who may not ask the unit evaluates with the rights that they have."""
+    """The same for a command: a caller who may not use the unit evaluates with their own rights."""
     return ByEither(paths.pac_socket) if paths.is_the_systems else ByChild()
 
 

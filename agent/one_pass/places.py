@@ -1,8 +1,8 @@
-"""Where the laptop is, as a record has it: two places that match one network of the policy are two in the log.
+"""Where the laptop is, for a record: two places that match the same network of the policy differ in the log.
 
-`audit.places` says how much of that is kept. With "names" nothing in the log tells where a place is, only whether two
-records are of the same one: its digest has a key that never leaves the state directory. It is another one than under
-"full", so that older records do not tell.
+`audit.places` says how much of that is kept. With "names" the log does not tell where a place is, only whether two
+records are from the same one: its digest has a key that never leaves the state directory. The digest differs from the
+one under "full", so that older records do not give the place away.
 """
 
 from __future__ import annotations

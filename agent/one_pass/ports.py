@@ -42,7 +42,7 @@ class Host(Protocol):
 
     async def see(self) -> Snapshot: ...
     def dns_elsewhere(self) -> tuple[str, ...]:
-        """The DNS servers as they are now, without this host; cheaper than a look, and nothing is made of it."""
+        """The current DNS servers, except this host; cheaper than a look, and nothing else follows from it."""
         ...
 
 
@@ -61,7 +61,7 @@ class Prober(Protocol):
 
     @property
     def is_password_out(self) -> bool:
-        """Whether a probe has sent a password, and who asked for the verdict has not heard it yet."""
+        """Whether a probe has sent a password, and its verdict has not been reported yet."""
         ...
 
     async def silence(self, upstream: Upstream) -> str:
@@ -176,8 +176,8 @@ class Relays(Protocol):
         ...
 
     async def tell_at_once(self, network: Network, refused: Verdicts, *, is_paused: bool) -> Relayed:
-        """Where Docker has it and it was told of no upstream yet: what it can do without one; while the agent is
-        paused: the way that it had. Nothing is asked. `refused`: upstreams whose password was.
+        """If Docker has its address and it has no upstream yet: tell it what can go without one; while the agent is
+        paused, the upstreams that it had. Nothing is probed. `refused`: upstreams that refused their password.
         """
         ...
 
@@ -186,7 +186,7 @@ class Relays(Protocol):
         ...
 
     async def tell_of_bridges(self) -> Relayed:
-        """Tell it which of Docker's networks lead nowhere; else what it was told stands."""
+        """Tell it which of Docker's networks are internal; everything else that it was told stays."""
         ...
 
     async def tell_who_waits(self) -> bool:
@@ -208,7 +208,7 @@ class Relays(Protocol):
         ...
 
     def take_failure(self) -> bool:
-        """Whether it says that an upstream could not be opened; each such time once."""
+        """Whether it reports that an upstream could not be opened; each failure once."""
         ...
 
     def state(self) -> RelayState | None:

@@ -63,10 +63,10 @@ from agent.values.verdict import Outcome, Verdict
 
 STILL_AT_LAST_S: Final = 3.0  # a network that never stands still is taken as it is
 
-_DNS_AGAIN_S: Final = 0.02  # nothing but a file tells of DNS, and of that one hears 0.1 s later
+_DNS_AGAIN_S: Final = 0.02  # only a file tells of DNS, and a change of it is reported 0.1 s later
 _DNS_COMES_S: Final = 1.0  # … behind its address and its route, if it does
 _ANSWERED_AGAIN_S: Final = 0.02  # a proxy says within milliseconds whether it takes a password
-_ANSWERED_S: Final = 1.0  # … and one that does not within this may never: a move, or a person, waits no longer
+_ANSWERED_S: Final = 1.0  # … and one that does not within this time may never: a move, or a person, waits no longer
 
 _PAUSED: Final = "the agent is paused: nothing is written"
 _CLIENTS: Final = "the clients' files"
@@ -215,7 +215,7 @@ async def _tell_at_once(
 async def _ask_through(  # noqa: PLR0913 - named at its one call
     relayed: Relayed, reality: Reality, world: World, *, chosen: Chosen, choosing: Choosing, snapshot: Snapshot
 ) -> Relayed:
-    """What Docker has is the relay, and what works is what that leads to, whatever would be chosen now."""
+    """Docker has the relay's address, so what works for it is what the relay uses, whatever would be chosen now."""
     running = effective(reality)
     port = relayed.port_in(running) if running is not None and not relayed.is_broken else None
     if port is None or not goes_by_last_orders(chosen, relayed.upstream, is_paused=choosing.is_paused):
@@ -225,7 +225,7 @@ async def _ask_through(  # noqa: PLR0913 - named at its one call
 
 
 async def _kept_by_a_pause(name: str, chosen: Chosen, policy: Policy, *, choosing: Choosing, snapshot: Snapshot) -> str:
-    """Why the way that it keeps may lead nowhere here; '' if it does not."""
+    """Why the upstreams that it keeps may not work here; '' if they do."""
     upstream, verdict = policy.upstreams[name], chosen.verdicts.get(name)
     if chosen.choice.upstream in (None, name):
         return ""
@@ -618,7 +618,7 @@ async def _look_undisturbed(
         await asyncio.wait({task, disturbed}, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             found = task.result()
-            # The news was taken, and nobody else is told of it.
+            # This has consumed the news, and nobody else is told of it.
             is_elsewhere = unread.is_set() and (await world.host.see()).fingerprint() != snapshot.fingerprint()
             return None if is_elsewhere else found
         await _until_answered(task, snapshot, world)

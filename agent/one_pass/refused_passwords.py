@@ -55,7 +55,7 @@ class RefusedPasswords:
             self._add(one)
 
     def note_taken(self, upstream: Upstream, snapshot: Snapshot) -> None:
-        """What another proxy of its PAC refuses is that one's own matter."""
+        """A refusal by another proxy of its PAC does not count."""
         known = self._all()
         if not known or not _sends_secret(upstream):
             return

@@ -300,7 +300,7 @@ class Registries:
 
 
 def _with_its_way(verdict: Verdict, hosts: Iterable[str], config_file: ConfigFile) -> Verdict:
-    """Explains a verdict where a network of Docker's hides the proxy's: no packet gets there, and no error says so."""
+    """Explains a verdict if a Docker network hides the proxy's: no packet gets there, and no error says so."""
     if verdict.outcome not in _NOT_REACHED:
         return verdict
     for host in hosts:

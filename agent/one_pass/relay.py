@@ -1,7 +1,7 @@
-"""The relay, as the agent keeps it: told where to go as soon as that is chosen, probed, and given to Docker or not.
+"""How the agent manages the relay: gives it each choice at once, probes it, and gives its address to Docker or not.
 
-relay.json is written without any stillness: switching back costs nothing, and Docker is not touched. It stays when
-the agent stops.
+relay.json is written without waiting for a stable network: switching back costs nothing, and Docker is not touched. It
+stays when the agent stops.
 Not known here: the rules (`decide/relay.py`), how systemd runs it (`relay_units.py`), and the relay itself.
 """
 
@@ -178,7 +178,7 @@ class NoRelay:
 
 
 class AsIfItWorked(NoRelay):
-    """For a plan, which serves nothing: a relay that a pass would try first counts as working. Otherwise as it is.
+    """For a plan, which starts nothing: a relay that a pass would try first counts as working. Otherwise as it is.
 
     `is_seen`: another process has seen it work.
     """
@@ -294,7 +294,7 @@ class LocalRelay:
             self._keep_in_mind()
 
     async def serve_paused(self, chosen: Chosen) -> Relayed:
-        """A pause outlives a boot, and relay.json does not: Docker, which has its address, would have no way at all."""
+        """A pause outlives a boot, and relay.json does not: Docker, which has its address, would reach nothing."""
         if self._is_in_docker and self._leads_nowhere and (names := self._names(chosen)):
             await self._tell(names, chosen)
         told = self._orders()
@@ -340,8 +340,8 @@ class LocalRelay:
         return Way(way.network, known) if known[:1] == way.upstreams[:1] else Way()
 
     def _tell_of_no_upstream(self, network: Network | None = None) -> None:
-        """relay.json is gone after a boot, and Docker still has its address. Until something works, that leads nowhere
-        but where no upstream is needed.
+        """relay.json is gone after a boot, and Docker still has its address. Until an upstream works, the relay reaches
+        only what needs none.
         """
         before = self._orders()
         if not self._is_to_be_told or (before is not None and network is None):
@@ -352,7 +352,7 @@ class LocalRelay:
         self._put(before, msgspec.structs.replace(wanted, no_proxy=no_proxy))
 
     async def tell_of_bridges(self) -> Relayed:
-        """Tell it of the bridges alone: clients may still go the way that it was given before."""
+        """Tell it only of the bridges: clients may still use the upstreams that it was given before."""
         await self._tell_of_bridges()
         return self._as_it_stands()
 
@@ -363,8 +363,8 @@ class LocalRelay:
         return state is not None and told is not None and not {*state.untold} <= {*(told.told or ())}
 
     async def leads_out(self, port: int, chosen: Chosen, snapshot: Snapshot) -> Verdict | None:
-        """Asked no more often than an upstream in use. It says which of its upstreams failed, and that is a reason for
-        the next pass: a probe in each would have one pass follow the other.
+        """Probed no more often than an upstream in use. A failure that it reports causes the next pass: with a probe in
+        each pass, one would follow the other forever.
         """
         memory, told, now = self._memory, self._orders(), self._clock.boottime_s()
         if told is None or not told.upstreams or not may_be_asked_through(told, chosen, self._unfolded().upstreams):
@@ -428,7 +428,7 @@ class LocalRelay:
         return msgspec.structs.replace(self._as_it_stands(), comes_up=comes_up)
 
     def _withhold_passwords(self, network: Network) -> None:
-        """It stays as it is where nothing works. But here its proxy's address may be anybody's, as behind a portal."""
+        """It keeps its upstreams if nothing works. But here a proxy's address may be anybody's, as behind a portal."""
         if (before := self._orders()) is not None:
             self._put(before, without_passwords(before, network))
 
@@ -517,10 +517,11 @@ class LocalRelay:
         return (self._bridges.internal, self._bridges.told) != before
 
     def _of_bridges(self, before: Orders | None) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
-        """Those that lead nowhere, and those of which that is known.
+        """The bridges of internal networks, and those of which it is known whether they are.
 
-        As it was told before as long as Docker has said nothing: its containers may run without it. If there is no
-        before, as at boot, who comes by a bridge waits, and by one that led nowhere before the boot nobody comes in.
+        As it was told before until Docker has answered, because containers may run without dockerd. If it was told
+        nothing before, as at boot, connections from a bridge wait, and those from a bridge that was internal before the
+        boot are refused.
         """
         internal, told = (before.internal, before.told) if before is not None else ((), None)
         if self._bridges is None or Listen.BRIDGE not in self._relay.listen:
@@ -566,7 +567,7 @@ class LocalRelay:
             raise AgentError(str(path), f"cannot be written: {error.strerror}") from error
 
     def _give(self) -> None:
-        """Write a file from before its user existed again: the relay does not look twice at the same one."""
+        """Write a file again that is older than the relay's user: the relay does not read the same file twice."""
         path = self._paths.relay_orders
         found = read_file(path)
         if found is not None and (given := self._for_the_relay(path, found)) is not found:
@@ -634,7 +635,7 @@ class LocalRelay:
             raise fault
 
     def _is_elsewhere(self) -> bool:
-        """Whether it could not go to the port of this policy. A probe there would be answered by somebody else."""
+        """Whether it could not move to this policy's port. A probe there would reach somebody else."""
         at_loopback = (f"{LOOPBACK}:{self._relay.port}",)
         return self._memory.relaying.stage is Stage.TRIED and self._units.silent_at(at_loopback) == at_loopback
 
@@ -669,7 +670,7 @@ class LocalRelay:
         )
 
     def _anew(self, wanted: tuple[str, ...], problem: str) -> Anew:
-        """What is one's own is mended before Docker is touched."""
+        """Fix what is the agent's own before Docker is touched."""
         relaying = self._memory.relaying
         if relaying.stage is not Stage.GIVEN:
             return Anew.NOTHING
@@ -689,11 +690,11 @@ class LocalRelay:
         return None
 
     async def _in_a_crowd(self, ask: Callable[[], Awaitable[Verdict]]) -> tuple[Verdict, str]:
-        """What is answered through the relay, and the crowd that may excuse it.
+        """The answer through the relay, and the crowd at its socket that may excuse a failure.
 
-        None does if the relay serves us by itself in spite of it, root's connections first: whoever connects all the
-        time could hide for as long as he likes that it leads nowhere. But the probe itself may have been dropped: only
-        another one, asked once that is known, counts.
+        The crowd is no excuse if the relay still answers us itself, which serves root first: otherwise a user who
+        connects all the time could hide for as long as he likes that it reaches nothing. But the probe itself may have
+        been dropped: only another one, made after that answer, counts.
         """
         before = self._waiting()
         through = await ask()

@@ -1,10 +1,10 @@
 """Which bridges the relay lets nobody in from: Docker made their networks with `--internal`, so that nothing leads out.
 
-Docker is asked only if there is a bridge that it has not told of, so a pass that finds nothing new asks nothing. A
-network cannot become internal, or not internal any more: it is made anew, and so is its bridge. Docker makes the bridge
-before it lists the network, and others have bridges, too: for a while, one that is not listed is asked for again. A
-bridge that Docker has not named may have been there before its network, and get another one: of that it is asked once
-in a while.
+Docker is asked only if there is a bridge that it has not listed yet, so a pass that finds nothing new asks nothing. A
+network cannot become internal, or stop being so: it is recreated, and so is its bridge. Docker makes the bridge before
+it lists the network, and other programs make bridges too: so Docker is asked again for a while about one that it does
+not list. A bridge without a name of Docker's making may be older than its network, and get another one: Docker is
+asked about these once in a while.
 Not known here: how Docker is asked (`docker/networks.py`), and how the relay tells who comes by a bridge.
 """
 

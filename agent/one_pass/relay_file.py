@@ -1,5 +1,5 @@
-"""What a boot must not undo of the relay: that it was given up, where a pause keeps it, which bridges lead nowhere, and
-where containers were given it.
+"""What has to survive a boot: that the relay was given up, its upstreams in a pause, the bridges of internal networks,
+and the addresses of the relay that containers were given.
 
 The next process of the agent must not try again by itself. A pause outlives a boot, which relay.json does not. And
 containers may run before Docker answers, and for years.

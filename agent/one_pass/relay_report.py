@@ -1,7 +1,7 @@
-"""What the relay says of itself, read as a stranger's text: it parses what any container sends.
+"""The relay's report on itself, read as untrusted text: the relay parses what any container sends.
 
-No link is followed, the file must be the relay's own, and what is too long or not as it must be does not count at all.
-Not known here: what follows from it: a look at the upstreams, a record and some numbers for `status`, and nothing else.
+Links are not followed, the file must be the relay's own, and a text that is too long or malformed is ignored.
+Not known here: what follows from it: a probe of the upstreams, a record and some numbers for `status`, nothing else.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Refusals(msgspec.Struct, frozen=True):
         return tuple(new), sum(came[address] for address in new)
 
     def after(self, sources: Iterable[str], now: float) -> Refusals:
-        """Who never stops at new addresses is forgotten, and told of again."""
+        """A source with ever new addresses fills the list: then old ones are forgotten, and reported again."""
         known = self.known | frozenset(sources)
         return Refusals(known if len(known) <= _MOST_KNOWN else frozenset(sources), now)
 

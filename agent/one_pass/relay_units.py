@@ -30,7 +30,7 @@ class Anew(enum.Enum):
     """What of it is begun anew, even if it runs."""
 
     NOTHING = "nothing"
-    SERVICE = "service"  # the sockets stay open, and who connects meanwhile waits
+    SERVICE = "service"  # the sockets stay open, and new connections wait meanwhile
     ALL = "all"
 
 
@@ -84,10 +84,10 @@ class RelayUnits:
     async def bring_up(
         self, where: tuple[str, ...], user_is_there: Callable[[], None], *, anew: Anew = Anew.NOTHING
     ) -> None:
-        """One that is up at other addresses is stopped first, the service, too (FACTS 231).
+        """If it is up at other addresses, the socket and the service are stopped first (FACTS 231).
 
-        What can fail comes before that, as on a full disk, or where a port is taken: until then it goes on where it
-        is. And whatever became of the stop, it is started again: dockerd has its address.
+        What can fail, for example on a full disk or because a port is taken, is done before that, so that the relay
+        continues where it is. Whether or not the stop succeeds, it is started again: dockerd has its address.
         """
         before, wanted = await asyncio.to_thread(read_text, self._drop_in), listening(where)
         if before not in (None, wanted):
@@ -108,7 +108,7 @@ class RelayUnits:
             await self._systemd.call("enable", "--quiet", SOCKET)
 
     def _may_move(self, before: tuple[str, ...], where: tuple[str, ...]) -> None:
-        """One address that is taken fails the whole socket unit, and whoever has the others would be cut off."""
+        """One address that is taken makes the whole socket unit fail, and would cut off users of the others."""
         if len(self.silent_at(before)) == len(before):
             return
         if taken := tuple(end for end in where if end not in before and _is_taken(end)):

@@ -1,7 +1,7 @@
 """Everything as it was before the agent: Docker's files, and the clients'.
 
-The original bytes if nobody else wrote since, else only our keys. What is put back is forgotten, so that a later pass
-adopts it anew; what cannot be put back is reported and kept. Not known here: how Docker is restarted
+The original bytes if nobody else has written since, otherwise only our keys. What is restored is forgotten, so that a
+later pass adopts it anew; what cannot be restored is reported and kept. Not known here: how Docker is restarted
 (`docker/transaction.py`), and the service, which must not run meanwhile.
 """
 

@@ -1,4 +1,4 @@
-"""The restarts that recent network changes caused, kept for the next process of the agent: its restart calms nothing.
+"""The restarts that recent network changes caused, kept for the agent's next process: its restart must not reset them.
 
 Kept in the state directory, with times of CLOCK_BOOTTIME; another boot begins anew. Not known here: what follows from
 it (`decide/unsteady.py`).

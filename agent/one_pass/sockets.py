@@ -1,4 +1,4 @@
-"""Who listens on this host, asked of the kernel; and whose number is whose name.
+"""The listeners on this host, from the kernel; and the names of users by uid.
 
 The sockets are those of the agent's own network namespace, whatever the root. What follows is decided in
 `decide/bridge.py` and `probe/guard.py`.

@@ -19,7 +19,7 @@ _Moment = Annotated[float, msgspec.Meta(ge=0, lt=253402300800)]  # seconds of th
 
 
 class LaidDown(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a person laid down. An end of None: until it is taken back."""
+    """What a person has set. An end of None: until it is taken back."""
 
     pin: str | None = None
     pin_until: _Moment | None = None

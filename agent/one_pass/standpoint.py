@@ -1,8 +1,8 @@
-"""Where dockerd stands, and so where a probe does: on this host, or in a network of dockerd's own.
+"""The network namespace in which dockerd runs, and so a probe does: this host's, or one of dockerd's own.
 
-A dockerd that does not run keeps its vantage, also over a boot, for its next start is most likely like its last one.
-But nobody can stand where it stood. Then a probe stands here: for all but this host's own addresses the ways are the
-same (FACTS 141).
+A dockerd that does not run keeps its vantage, also over a boot, because its next start is most likely like the last
+one. But its namespace is gone then, so a probe runs in this host's: except for this host's own addresses, the routes
+are the same (FACTS 141).
 """
 
 from __future__ import annotations

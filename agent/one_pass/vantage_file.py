@@ -1,4 +1,4 @@
-"""Where dockerd stood last, kept for a boot: the agent starts before Docker, and writes what that then starts with.
+"""dockerd's last vantage, kept over a boot: the agent starts before Docker, and writes what Docker then starts with.
 
 Kept in the state directory, for one unit. Not known here: how it is found out (`docker/vantage.py`).
 """

@@ -1,6 +1,6 @@
 """The real world behind the Protocols of a pass, put together from the policy and the paths; nothing is decided here.
 
-Who answers: `this_host`, `registries`, `local_daemon`, `local_clients`, and the relay and PAC files.
+The parts: `this_host`, `registries`, `local_daemon`, `local_clients`, and the relay and PAC files.
 """
 
 from __future__ import annotations
