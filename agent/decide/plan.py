@@ -19,7 +19,7 @@ import msgspec
 from agent.decide import foreign
 from agent.decide.effective import effective, prospective
 from agent.decide.overruled import overruled, would_get
-from agent.decide.restart import Restarting, When, busy, counts_always, hangs_on_urgency, restarting
+from agent.decide.restart import Busy, Restarting, When, busy, counts_always, hangs_on_urgency, restarting
 from agent.decide.urgent import Urgency, is_another_secret
 from agent.targets import daemon_json, drop_in
 from agent.targets.refused import CannotExpress, NotJson, TextRefused
@@ -145,8 +145,9 @@ def plan(  # noqa: PLR0913 - each is a part of what is compared
     holding: Holding = NOTHING_HOLDS,
 ) -> Plan:
     """Desired against real."""
+    running = effective(reality)
     if (condition := _in_the_way(reality)) is not None:
-        return Plan(desired, effective=effective(reality), condition=condition)
+        return Plan(desired, effective=running, condition=condition)
     try:
         now = prospective(reality)
         is_in_its_way = _is_in_its_way(reality, owned)
@@ -156,20 +157,11 @@ def plan(  # noqa: PLR0913 - each is a part of what is compared
             return Plan(desired, condition=_of_file(reality.daemon_json_fault, holding.foreign, reality))
         theirs = without_ours(reality, owned)
         refused = holding.foreign or foreign.refusal(theirs, reality)
-        is_elsewhere = _is_elsewhere(method, reality, owned)
-        is_right = now == desired and not is_in_its_way and not is_elsewhere
+        is_right = now == desired and not is_in_its_way and not _is_elsewhere(method, reality, owned)
         edits = () if is_right else _edits(method, desired, reality, owned)
-        if refused is not None and any(
-            edit.path == reality.daemon_json_path and edit.after != theirs for edit in edits
-        ):
+        if refused is not None and _writes_into_daemon_json(edits, reality, theirs):
             edits = ()  # nothing of ours goes into a refused file, so what stands in the other place has to stay
-        met = busy(
-            reality,
-            holding.not_taken,
-            ends=holding.ends,
-            believes_transfer=holding.believes_transfer or counts_always(policy.restart, reality.transfer),
-            take_along=policy.take_along,
-        )
+        met = _meets(reality, policy, holding)
     except TextRefused as error:
         return _beside(desired, reality, policy, owned, error=error)
     except Inexpressible as error:
@@ -177,29 +169,18 @@ def plan(  # noqa: PLR0913 - each is a part of what is compared
         return Plan(
             desired,
             prospective=now,
-            effective=effective(reality),
+            effective=running,
             edits=edits,
             starts_docker=starts_docker,
             condition=error.condition,
         )
     wrong = reality.daemon_json_fault or refused
     of_its_file = _of_file(wrong, refused, reality) if wrong is not None else None
-    running, restart, otherwise = effective(reality), None, None
-    if reality.engine is not None and running is not None and not agrees(running, desired):
-        restart = restarting(
-            policy.restart, met, holding.urgency, is_asked_now=is_asked_now, can_restart=reality.can_restart
-        )
-        if restart.when is When.NOW and reality.daemon_json_fault is not None and not reality.validates:
-            restart = Restarting(When.LATER, _not_onto(reality.daemon_json_fault))
-        elif restart.when is When.NOW and refused is not None:
-            restart = Restarting(When.LATER, foreign.condition(refused).text)
-        restart = foreign.held(restart, reality, is_asked_now=is_asked_now)
-        # Where its turn has not come, urgency is not asked: containers would be named for a reason, and may be none.
-        is_open = holding.urgency is None and hangs_on_urgency(policy.restart, met, is_asked_now=is_asked_now)
-        if (restart.when is When.NOW or is_open) and holding.waits and not is_asked_now:
-            restart = Restarting(When.LATER, holding.waits)
-        otherwise = None if is_asked_now else holding.otherwise(desired)
-        restart = None if otherwise is not None else restart
+    is_due = reality.engine is not None and running is not None and not agrees(running, desired)
+    otherwise = holding.otherwise(desired) if is_due and not is_asked_now else None
+    restart = None
+    if is_due and otherwise is None:
+        restart = _restart(met, reality, policy, refused, is_asked_now=is_asked_now, holding=holding)
     return Plan(
         desired,
         method,
@@ -215,6 +196,41 @@ def plan(  # noqa: PLR0913 - each is a part of what is compared
     )
 
 
+def _writes_into_daemon_json(edits: tuple[Edit, ...], reality: Reality, theirs: str | None) -> bool:
+    """Whether more than what others wrote would stand there."""
+    return any(edit.path == reality.daemon_json_path and edit.after != theirs for edit in edits)
+
+
+def _meets(reality: Reality, policy: Docker, holding: Holding) -> Busy:
+    """What a restart would meet. Raises TextRefused."""
+    return busy(
+        reality,
+        holding.not_taken,
+        ends=holding.ends,
+        believes_transfer=holding.believes_transfer or counts_always(policy.restart, reality.transfer),
+        take_along=policy.take_along,
+    )
+
+
+def _restart(  # noqa: PLR0913 - each is a part of what is weighed
+    met: Busy, reality: Reality, policy: Docker, refused: FileFault | None, *, is_asked_now: bool, holding: Holding
+) -> Restarting:
+    """When Docker is restarted, which runs with other settings than it should."""
+    restart = restarting(
+        policy.restart, met, holding.urgency, is_asked_now=is_asked_now, can_restart=reality.can_restart
+    )
+    if restart.when is When.NOW and reality.daemon_json_fault is not None and not reality.validates:
+        restart = Restarting(When.LATER, _not_onto(reality.daemon_json_fault))
+    elif restart.when is When.NOW and refused is not None:
+        restart = Restarting(When.LATER, foreign.condition(refused).text)
+    restart = foreign.held(restart, reality, is_asked_now=is_asked_now)
+    # Where its turn has not come, urgency is not asked: containers would be named for a reason, and may be none.
+    is_open = holding.urgency is None and hangs_on_urgency(policy.restart, met, is_asked_now=is_asked_now)
+    if (restart.when is When.NOW or is_open) and holding.waits and not is_asked_now:
+        return Restarting(When.LATER, holding.waits)
+    return restart
+
+
 def put_off(planned: Plan) -> Plan:
     """The same plan during the probation of the last restart: a roll-back needs the files as they were before it."""
     return msgspec.structs.replace(planned, edits=(), needs_daemon_reload=False, put_off=_ON_TRIAL)
@@ -223,9 +239,8 @@ def put_off(planned: Plan) -> Plan:
 def _beside(desired: Settings, reality: Reality, policy: Docker, owned: OwnedDaemonJson, *, error: TextRefused) -> Plan:
     """The plan if daemon.json is not understood: the drop-in is still written, and nothing is restarted."""
     broken = _broken(error, reality)
-    holding = Holding(
-        foreign=broken if isinstance(error, NotJson) else None
-    )  # no JSON reader takes it, dockerd included
+    # What is no JSON is taken by no reader, dockerd included.
+    holding = Holding(foreign=broken if isinstance(error, NotJson) else None)
     if reality.daemon_json is None:  # the fault is not in the file
         return Plan(desired, condition=_of_file(broken, holding.foreign, reality))
     without = msgspec.structs.replace(reality, daemon_json=None, daemon_json_fault=broken)
