@@ -17,6 +17,7 @@ from agent.relay.chunks import Chunks
 from agent.relay.conversation import AnswerHead, Piece, Request
 from agent.relay.headers import Headers, end_to_end, passed_on_by, tokens, without
 from agent.relay.strict import HTTP_PORT
+from agent.relay.veil import TooMuchShown, Veil, veiled
 
 _PREFIX: Final = b"HTTP/"
 
@@ -75,6 +76,8 @@ class Outward:
         self._is_last = False  # the other end closes after it
         self._left = 0  # of a body with a length
         self._is_poured = False  # what was left of it went by us
+        self._has_all = False  # of the answer, and only the end is to be told
+        self._veil: Veil | None = None  # over a page that may be the proxy's own, if it has a password of ours
 
     # What is sent.
 
@@ -130,7 +133,7 @@ class Outward:
         """None: nothing before more bytes come."""
         if self._is_over:
             return None
-        if self._is_poured:
+        if self._is_poured or self._has_all:
             self._is_over = True
             return AnswerEnd()
         # h11 would wait for the end of a head even if this is not HTTP (FACTS 36).
@@ -139,20 +142,11 @@ class Outward:
         if not self._has_head and (wrong := self._hand_over_head()):
             return self._failed(wrong)
         try:
-            event = (self._chunks or self._http).next_event()
+            return self._meant((self._chunks or self._http).next_event())
         except h11.RemoteProtocolError as error:
             return self._failed(self._broken(error))
-        if isinstance(event, h11.InformationalResponse | h11.Response):
-            return self._answered(event)
-        if isinstance(event, h11.Data):
-            self._left -= len(event.data)
-            return Piece(bytes(event.data))
-        if isinstance(event, h11.EndOfMessage):
-            self._is_over = True
-            return AnswerEnd()
-        if isinstance(event, h11.ConnectionClosed):
-            return self._failed("closed without an answer")
-        return None
+        except TooMuchShown:
+            return self._failed("answers with too much of what the proxy was asked")
 
     @property
     def left(self) -> int:
@@ -193,6 +187,27 @@ class Outward:
         if self._has_ended and not self._head:
             self._http.receive_data(b"")
 
+    def _meant(self, event: object) -> OutwardEvent | None:
+        """Of h11's. Raises TooMuchShown."""
+        if isinstance(event, h11.InformationalResponse | h11.Response):
+            return self._answered(event)
+        if isinstance(event, h11.Data):
+            self._left -= len(event.data)
+            return Piece(bytes(event.data) if self._veil is None else self._veil.some(event.data))
+        if isinstance(event, h11.EndOfMessage):
+            return self._ended()
+        if isinstance(event, h11.ConnectionClosed):
+            return self._failed("closed without an answer")
+        return None
+
+    def _ended(self) -> OutwardEvent:
+        veil, self._veil = self._veil, None
+        if veil is not None and (rest := veil.rest()):
+            self._has_all = True
+            return Piece(rest)
+        self._is_over = True
+        return AnswerEnd()
+
     def _answered(self, event: h11.InformationalResponse | h11.Response) -> OutwardEvent:
         came = event.headers.raw_items()
         headers = passed_on_by(end_to_end(came), self._form.name, event.http_version)
@@ -209,7 +224,10 @@ class Outward:
             failed = self._failed(auth_wanted(HttpAnswer(407, tuple(event.headers))))
             # Without that it is no proxy's (RFC 9110, 15.5.8): they take it out of what a server says.
             return msgspec.structs.replace(failed, wants_password=b"proxy-authenticate" in names)
-        head = AnswerHead(event.status_code, bytes(event.reason), headers)
+        reason = bytes(event.reason)
+        if self._form.authorization:
+            reason, headers = veiled(reason), tuple((name, veiled(value)) for name, value in headers)
+        head = AnswerHead(event.status_code, reason, headers)
         if not isinstance(event, h11.Response):
             return Provisional(head)
         self._has_head = True
@@ -224,6 +242,8 @@ class Outward:
             self._hand_over(len(self._head))
         self._is_last = event.http_version == b"1.0" or b"close" in tokens(came, b"connection")
         self._left = self._length(event, names)
+        if self._form.authorization and (not 200 <= event.status_code < 300 or b"x-squid-error" in names):
+            self._veil, self._left = Veil(), 0
         return head
 
     def _length(self, event: h11.Response, names: set[bytes]) -> int:

@@ -118,6 +118,59 @@ def test_options_of_the_whole_server() -> None:
     assert Exchange(asked, OFFICE).sent.startswith(b"OPTIONS http://a.test HTTP/1.1\r\n")
 
 
+SHOWN = b"GET /x HTTP/1.1\r\nProxy-Authorization: Basic b3BlbjpzZXNhbWU=\r\n"
+VEILED = SHOWN.replace(b"b3BlbjpzZXNhbWU=", b"*" * 16)
+
+
+@pytest.mark.parametrize(
+    ("head", "has_it"),
+    [
+        pytest.param(b"503 x\r\nContent-Length: %d\r\n", False, id="a-page-of-the-proxys"),
+        pytest.param(b"302 x\r\nContent-Length: %d\r\n", False, id="a-redirect"),
+        pytest.param(b"200 x\r\nX-Squid-Error: ERR_X 0\r\nContent-Length: %d\r\n", False, id="with-another-status"),
+        pytest.param(b"404 x\r\nTransfer-Encoding: chunked\r\n", False, id="in-chunks"),
+        pytest.param(b"200 x\r\nContent-Length: %d\r\n", True, id="a-servers"),
+    ],
+)
+def test_a_page_in_which_a_proxy_shows_what_it_was_asked_has_no_password_of_ours(head: bytes, *, has_it: bool) -> None:
+    """Squid before 7.2 does with each error, and any container may ask for what is an error."""
+    is_chunked = b"chunked" in head
+    head = b"HTTP/1.1 " + (head if is_chunked else head % len(SHOWN)) + b"\r\n"
+    body = b"%x\r\n%s\r\n%x\r\n%s\r\n0\r\n\r\n" % (60, SHOWN[:60], len(SHOWN) - 60, SHOWN[60:]) if is_chunked else SHOWN
+    exchange = Exchange(GET, OFFICE).answer(head, body)
+
+    pieces = b"".join(event.data for event in exchange.seen if isinstance(event, Piece))
+    assert pieces == (SHOWN if has_it else VEILED)
+    assert exchange.seen[-1] == AnswerEnd()
+    assert (exchange.outward.is_reusable, exchange.client.phase) == (True, Phase.IDLE)
+    assert Exchange(GET).answer(head, body).said.count(b"b3BlbjpzZXNhbWU=") == 1  # no proxy, and none of ours
+
+
+def test_of_such_a_page_nothing_goes_by_without_a_look() -> None:
+    head = b"HTTP/1.1 %d x\r\nContent-Length: 1000000\r\n\r\n"
+
+    assert Exchange(GET, OFFICE).answer(head % 503).outward.left == 0
+    assert (
+        Exchange(GET, OFFICE).answer(head % 200).outward.left == Exchange(GET).answer(head % 503).outward.left == 10**6
+    )
+
+
+def test_nor_has_a_header_or_a_reason_the_password() -> None:
+    line = SHOWN.replace(b"\r\n", b" ")
+    answer = b"HTTP/1.1 200 " + line + b"\r\nX-Asked: " + line + b"\r\nContent-Length: 0\r\n\r\n"
+
+    said = Exchange(GET, OFFICE).answer(answer).said
+
+    assert (said.count(b"b3BlbjpzZXNhbWU="), said.count(b"Basic ****************")) == (0, 2)
+
+
+def test_a_page_of_nothing_but_passwords_is_not_passed_on() -> None:
+    exchange = Exchange(GET, OFFICE).answer(b"HTTP/1.1 503 x\r\nContent-Length: 100000\r\n\r\n", SHOWN * 1000)
+
+    assert exchange.seen[-1] == Failed("answers with too much of what the proxy was asked")
+    assert exchange.is_reset
+
+
 @pytest.mark.parametrize(
     "lost",
     [
