@@ -273,9 +273,8 @@ def carry_out(request: HelperRequest, inside: str | None = None) -> HelperAnswer
                 return Engines(_has_other(path.parent / "contexts" / "meta", inside, known))
             case Sweep():
                 real = Path(os.path.realpath(path))
-                return Swept(
-                    len(sweep(real.parent, beside=real.name))
-                )  # other users' helpers may work in the same folder
+                # Of this file alone: other users' helpers may work in the same folder.
+                return Swept(len(sweep(real.parent, beside=real.name)))
     except Changed:
         return SomebodyWrote()
     except TargetFailed as failure:

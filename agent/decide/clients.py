@@ -81,9 +81,8 @@ class Around(msgspec.Struct, frozen=True):
 
     drops_all: str = ""  # the version of a docker client without allProxy; '' if it has it
     addresses: Mapping[str, str] = msgspec.field(default_factory=dict)  # of hosts of the upstream, as they resolve here
-    unknown: Mapping[str, str] = msgspec.field(
-        default_factory=dict
-    )  # by host that containers' DNS does not know: that DNS
+    # By host that containers' DNS does not know: that DNS.
+    unknown: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
 def for_clients(

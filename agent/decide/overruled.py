@@ -30,9 +30,8 @@ def overruled(desired: Settings, reality: Reality) -> Condition | None:
     """What keeps these settings from dockerd, and where; None: nothing does."""
     found = reality.overruling
     alone = [entry for entry in dict.fromkeys(found.unset) if "=" not in entry]  # as a person finds them there
-    if (
-        alone and not desired.is_direct
-    ):  # the unit's author means to keep the proxy from dockerd, whatever the other spelling would do
+    # The unit's author means to keep the proxy from dockerd, whatever the other spelling would do.
+    if alone and not desired.is_direct:
         text = f"UnsetEnvironment={' '.join(alone)} removes what {reality.drop_in_path} sets"
         return Condition(Code.NOT_EFFECTIVE, text, _remove(reality), found.unset_in or reality.unit_name)
     if would_get(desired, reality).meaning() == desired:

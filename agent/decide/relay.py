@@ -460,9 +460,8 @@ def bridge_of(where: Sequence[str]) -> str | None:
 # What the relay is told.
 
 _NO_VERDICTS: Final[Mapping[str, Verdict]] = {}
-_NOT_TRIED: Final = frozenset(
-    {Outcome.PROXY_AUTH, Outcome.PORTAL}
-)  # an account may be locked; a portal answers anything
+# An account may be locked; a portal answers anything.
+_NOT_TRIED: Final = frozenset({Outcome.PROXY_AUTH, Outcome.PORTAL})
 
 
 def ways_out(network: Network, choice: Choice, verdicts: Mapping[str, Verdict]) -> tuple[str, ...]:

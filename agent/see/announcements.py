@@ -64,9 +64,8 @@ class Announcements:
                     self._kernel.recv(1)
                 except BlockingIOError:
                     raise
-                except (
-                    OSError
-                ):  # ENOBUFS: some did not fit (FACTS 22); for any other error, looking again is right, too
+                except OSError:
+                    # ENOBUFS: some did not fit (FACTS 22). For any other error, looking again is right, too.
                     anything = True
                     continue
                 anything = True

@@ -22,9 +22,8 @@ from agent.values.errors import AgentError
 _HEADER: Final = struct.Struct("=IHHII")  # struct nlmsghdr: length, type, flags, sequence, port
 _ATTRIBUTE: Final = struct.Struct("=HH")  # struct rtattr: length, type
 _LINK: Final = struct.Struct("=BxHiII")  # struct ifinfomsg: family, hardware, index, flags, change
-_ROUTE: Final = struct.Struct(
-    "=8BI"
-)  # struct rtmsg: family, dst_len, src_len, tos, table, protocol, scope, type, flags
+# struct rtmsg: family, dst_len, src_len, tos, table, protocol, scope, type, flags
+_ROUTE: Final = struct.Struct("=8BI")
 _HOP: Final = struct.Struct("=HBBi")  # struct rtnexthop: length, flags, weight, interface
 _ADDRESS: Final = struct.Struct("=4BI")  # struct ifaddrmsg: family, prefix length, flags, scope, interface
 _NEIGHBOUR: Final = struct.Struct("=BxxxiHBB")  # struct ndmsg: family, interface, state, flags, type

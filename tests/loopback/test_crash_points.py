@@ -58,9 +58,8 @@ class Death:
         """None: never, and all steps are counted."""
         if not self._is_told:
             self._is_told = True
-            sys.addaudithook(
-                self._heard
-            )  # for the life of the process, which it slows down; it listens only within this
+            # For the life of the process, which it slows down; it listens only within this.
+            sys.addaudithook(self._heard)
         self._counted = counted
         self.steps, self._at = [], sys.maxsize if step is None else step
         self._instead = instead

@@ -184,6 +184,5 @@ def test_it_is_printed_on_a4_in_the_colours_of_the_day(chromium: Browser, pages:
     assert boxes == {(0, 0, 595, 842)}
     chromium.window(A4, 900, is_dark=True, media="print")
     assert chromium.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
-    assert (
-        chromium.evaluate("document.querySelector('.timeline').getBoundingClientRect().bottom") < 900
-    )  # the first sheet
+    end = chromium.evaluate("document.querySelector('.timeline').getBoundingClientRect().bottom")
+    assert end < 900  # the first sheet

@@ -395,9 +395,8 @@ def test_what_is_around_chunks_is_bounded(body: bytes, refusal: Refusal) -> None
     _, events = heard(IN_CHUNKS + body)
     _, in_pieces = heard(IN_CHUNKS, *(body[at : at + 997] for at in range(0, len(body), 997)))
 
-    assert (
-        time.process_time() - began < 1
-    )  # second of this process alone; h11's patterns need more, for 60,000 blanks 20
+    # Seconds of this process alone: h11's patterns need more, for 60,000 blanks 20.
+    assert time.process_time() - began < 1
     assert events[-1] == in_pieces[-1] == refusal
 
 

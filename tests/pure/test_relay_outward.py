@@ -754,9 +754,8 @@ def test_blanks_that_end_wrongly_keep_nobody_waiting(answer: bytes) -> None:
     began = time.process_time()
     last = Exchange(GET).answer(answer).seen[-1]
 
-    assert (
-        time.process_time() - began < 1
-    )  # second of this process alone; h11's patterns need more, for 60,000 blanks 20
+    # Seconds of this process alone: h11's patterns need more, for 60,000 blanks 20.
+    assert time.process_time() - began < 1
     assert last == Failed("answers with broken HTTP")
 
 

@@ -16,9 +16,8 @@ from agent.audit.report.values import Row
 from agent.values.events import FACTS, Event, sentence
 
 _SETTINGS: Final = ("http", "https", "all", "no_proxy")
-_FOUND: Final = frozenset(
-    {Event.ADOPTED.value, Event.DRIFT_CORRECTED.value}
-)  # what is replaced; by what: `apply-started`
+# What is replaced; by what: `apply-started`.
+_FOUND: Final = frozenset({Event.ADOPTED.value, Event.DRIFT_CORRECTED.value})
 _EVENTS: Final = frozenset(event.value for event in Event)
 
 

@@ -152,9 +152,8 @@ async def _run(root: Path) -> None:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stopped.set)
-    loop.add_reader(
-        sys.stdin.fileno(), stopped.set
-    )  # nothing is written to it, so it becomes readable when the parent ends
+    # Nothing is written to it, so it becomes readable when the parent ends.
+    loop.add_reader(sys.stdin.fileno(), stopped.set)
     engine.socket.unlink(missing_ok=True)
     server = await asyncio.start_unix_server(engine.serve, engine.socket)
     print("listening", flush=True)

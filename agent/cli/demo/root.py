@@ -15,9 +15,8 @@ from agent.values.paths import Paths
 from agent.values.secret import Secret
 
 USER: Final = "alice"
-PASSWORD: Final = Secret(
-    "office #1: 50% more@work"
-)  # with characters that need quoting in a URL, in JSON and in a unit file
+# With characters that need quoting in a URL, in JSON and in a unit file.
+PASSWORD: Final = Secret("office #1: 50% more@work")
 DAEMON_JSON: Final = '{\n    "log-driver": "local"\n}\n'
 
 _LONGEST_SOCKET: Final = 107  # bytes of a path in sockaddr_un: unix(7)

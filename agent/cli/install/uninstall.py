@@ -46,9 +46,8 @@ async def uninstall(
             await service.systemctl("daemon-reload")
             say(f"removed      {unit}")
         known = notes(paths).load()
-        _end_the_log(
-            paths.layout.user
-        )  # before the state with its last anchor is removed; a person may delete the log later
+        # Before the state with its last anchor is removed; a person may delete the log later.
+        _end_the_log(paths.layout.user)
         _remove(paths.state, say, but=paths.audit_log.parent)
         _remove(paths.runtime, say)
     _forget(paths, known.folders if known else (), say, is_purged=is_purged)
