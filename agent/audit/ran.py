@@ -53,7 +53,7 @@ class RanWith:
         if head.event in (Event.AGENT_STARTED.value, Event.UPSTREAM_CHOSEN.value):
             self._palette.chosen = str(head.facts_of_today().get("upstream", ""))
         elif head.event == Event.APPLY_STARTED.value:
-            self._palette.applies(head.facts_of_today().get("settings"))
+            self._palette.applies(head.facts_of_today())
         elif head.event == Event.RELAY_ENABLED.value:
             self._palette.relays(head.facts_of_today().get("listens"))
 

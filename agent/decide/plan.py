@@ -90,8 +90,12 @@ class Plan(msgspec.Struct, frozen=True):
     @property
     def writes_ahead(self) -> bool:
         """Whether it writes for a later start only: Docker goes on with other settings, or they are unknown."""
-        is_with_it = self.effective is not None and agrees(self.effective, self.desired)
-        return self.acts and not self.restarts and not self.starts_docker and not is_with_it
+        return self.acts and not self.restarts and not self.starts_docker and not self.is_in_force
+
+    @property
+    def is_in_force(self) -> bool:
+        """Whether Docker runs with what is wanted; False if that is not known."""
+        return self.effective is not None and agrees(self.effective, self.desired)
 
 
 def _difference(running: Settings | None, desired: Settings) -> str:

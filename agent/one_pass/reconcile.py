@@ -689,20 +689,23 @@ async def _dns_comes(snapshot: Snapshot, host: Host, choosing: Choosing) -> None
 
 
 def _intent(seen: Seen) -> ApplyStarted:
-    """What the audit log has on disk before the first write."""
+    """What the log has on disk before the first write; of Docker's settings if they are written or put in force."""
     plan, clients = seen.plan if isinstance(seen, Planned) else None, seen.clients
+    dockers = plan if plan is not None and plan.acts else None
     daemon_targets = tuple(edit.path for edit in plan.edits) if plan else ()
     client_targets = tuple(file.path for file in clients.edits) if clients else ()
+    is_given = clients is not None and clients.wanted.intent is not Intent.LEAVE  # else they get back what was theirs
     restart = plan.restart if plan else None
     is_now = restart is not None and restart.when is When.NOW
     return ApplyStarted(
-        settings=_known(plan.desired if plan else None),
+        settings=_known(dockers.desired if dockers else None),
         effective=_known(plan.effective if plan else None),
         prospective=_known(plan.prospective if plan else None),
-        changes=_known(_hidden_change(plan) if plan else None),
-        method=_known(plan.method if plan else None),
-        method_because=_known((plan.why_method if plan else None) or None),
-        client_settings=_known(clients.wanted.settings if client_targets and clients else None),
+        in_force=True if plan and not dockers and plan.is_in_force else UNSET,
+        changes=_known(_hidden_change(dockers) if dockers else None),
+        method=_known(dockers.method if dockers else None),
+        method_because=_known((dockers.why_method if dockers else None) or None),
+        client_settings=_known(clients.wanted.settings if client_targets and clients and is_given else None),
         targets=(*daemon_targets, *client_targets),
         restart=restart.when.value if restart else UNSET,
         due=plan.due if plan and restart else UNSET,

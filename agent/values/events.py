@@ -312,12 +312,13 @@ class ApplyStarted(Facts, frozen=True, kw_only=True):
 
     event = Event.APPLY_STARTED
     sentence = (
-        "Applying[: {settings}][ ({changes})][, to be written to {targets}]"
+        "Applying[: {settings}][ ({changes})][, for clients: {client_settings}][, to be written to {targets}]"
         "[; Docker is restarted: {allowed}][; a restart waits: {waits}][: {because}]"
     )
-    settings: Settings | UnsetType = UNSET  # of Docker
+    settings: Settings | UnsetType = UNSET  # of Docker, if these are to be written or put in force
     effective: Settings | UnsetType = UNSET
     prospective: Settings | UnsetType = UNSET
+    in_force: bool | UnsetType = UNSET  # Docker runs with what is chosen already: nothing is done to it
     changes: str | UnsetType = UNSET
     method: Method | UnsetType = UNSET
     method_because: str | UnsetType = UNSET

@@ -540,6 +540,26 @@ async def test_of_dockers_half_and_the_clients_each_is_begun_in_the_log(dockerd:
     ]
 
 
+@pytest.mark.parametrize("waits", [False, True])
+async def test_of_dockers_settings_nothing_is_begun_in_the_log_where_only_clients_are_written(
+    dockerd: Dockerd, alice: Alice, waits: bool
+) -> None:
+    place = Place(at("10.10.0.1"), dockerd, office="ok", direct="ok")
+    place.policy = policy(f'[docker]\nrestart = "when-idle"\n{POLICY}')
+    dockerd.containers = 1 if waits else 0
+    await place.passed()
+    place.clients = alice
+
+    await place.passed()
+
+    first, then = [each["facts"] for each in dockerd.records() if each["event"] == "apply-started"]
+    assert first["settings"]["http"] == then["client_settings"]["http"] == "http://office:3128"
+    assert not {"settings", "changes", "method", "method_because"} & {*then}
+    assert [Path(target).name for target in then["targets"]] == ["config.json"]
+    assert (then.get("in_force"), then.get("restart")) == ((None, "later") if waits else (True, None))
+    assert ("direct" if waits else "http") in then["effective"]
+
+
 class BusySystemd(Dockerd):
     async def daemon_reload(self) -> None:
         raise UnitFailed("systemctl daemon-reload", "timed out")

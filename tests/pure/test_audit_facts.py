@@ -137,6 +137,12 @@ def test_a_text_loses_what_stands_before_the_host_of_a_url(text: str, shown: str
             id="list",
         ),
         pytest.param(
+            Event.APPLY_STARTED,
+            {"effective": {"direct": True}, "client_settings": {"http": "http://proxy:3128"}, "targets": ["alice"]},
+            "Applying, for clients: http://proxy:3128, to be written to alice",
+            id="clients-alone",
+        ),
+        pytest.param(
             Event.ROLLED_BACK,
             {"because": "dockerd did not come up", "failed_settings": {"https": "http://proxy:3128"}},
             "Rolled back (http://proxy:3128): dockerd did not come up",

@@ -165,6 +165,20 @@ def test_docker_has_the_name_and_colour_of_the_upstream_whose_settings_it_runs_w
     assert [(key.name, key.means) for key in found.keys if key.tone is docker.tone] == [("corp", CORP)]
 
 
+@pytest.mark.parametrize(("in_force", "label"), [(True, "corp"), (None, CORP)])
+def test_where_only_clients_were_written_docker_has_the_name_of_the_upstream_if_it_ran_with_that_already(
+    in_force: bool | None, label: str
+) -> None:
+    """Not where something else sets Docker's proxy, which is then not the chosen one."""
+    log = begun(effective=OFFICE)
+    said: dict[str, Any] = {} if in_force is None else {"in_force": in_force}
+    log.write("09:30:00", Event.UPSTREAM_CHOSEN, upstream="corp", network="office", because="first")
+    log.write("09:30:01", Event.APPLY_STARTED, effective=OFFICE, client_settings=OFFICE, targets=[], **said)
+    log.write("10:00:00", Event.DOCKER_STARTED, cause="others", effective=OFFICE, invocation="i2")
+
+    assert band(reported(log), "What Docker ran with").bars[-1].label == label
+
+
 def test_settings_that_several_upstreams_mean_go_by_their_address() -> None:
     log = begun(effective=DIRECT)
     for minute, upstream in ((30, "corp"), (40, "corp-by-another-name")):

@@ -6,7 +6,7 @@ the chosen upstream, so it has that one's name and colour: `apply-started` says 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from agent.audit.report.values import HUES, Key, Tone
@@ -37,8 +37,9 @@ class Palette:
         self._names: dict[str, str] = {}  # of upstreams, by the proxies in Docker's settings; '': of several
         self._relay: set[str] = set()  # where it listens
 
-    def applies(self, settings: Any) -> None:
-        """Docker is to run with this, for what is chosen now."""
+    def applies(self, intent: Mapping[str, Any]) -> None:
+        """Docker is to run with this, for what is chosen now, or does already."""
+        settings = intent.get("effective" if intent.get("in_force") is True else "settings")
         if self.chosen and isinstance(settings, dict):
             proxies = _proxies(settings)
             self._names[proxies] = self.chosen if self._names.get(proxies, self.chosen) == self.chosen else ""

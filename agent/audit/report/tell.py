@@ -147,7 +147,7 @@ class _Telling:
             case Event.UPSTREAM_CHOSEN.value:
                 self._palette.chosen = str(facts.get("upstream", ""))
             case Event.APPLY_STARTED.value:
-                self._palette.applies(facts.get("settings"))
+                self._palette.applies(facts)
             case Event.RELAY_ENABLED.value:
                 self._palette.relays(facts.get("listens"))
 
