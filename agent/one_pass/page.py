@@ -146,7 +146,7 @@ def not_written_lines(picture: Picture) -> Iterator[str]:
 
 
 def help_lines(picture: Picture) -> Iterator[str]:
-    """Who knows more, where something is wrong that a person has to mend."""
+    """Where to get help, if something is wrong that a person has to fix."""
     is_unreachable = any(condition.code is Code.UNREACHABLE for condition in picture.conditions)
     if picture.state is State.FAILED or is_unreachable:
         yield line("help", HELP)

@@ -103,7 +103,7 @@ class RelayShown(msgspec.Struct, frozen=True, kw_only=True):
     generation: int  # of what it was told; 0: nothing yet
     problem: str  # why probes through it fail, or why it does not go by what it was told; '': neither
     in_use: bool = False  # whether Docker runs with its address
-    taken: int | None = None  # the generation that it goes by; None: it does not run, or says nothing that counts
+    taken: int | None = None  # the generation that it uses; None: it does not run, or says nothing that counts
     connections: int | None = None  # open when it last said so
     bytes: int | None = None  # in both directions since it started
     turned_away: int | None = None  # connections beyond its limits
@@ -168,7 +168,7 @@ class BeatenShown(msgspec.Struct, frozen=True, kw_only=True):
     """A file of another program that says something else. Ours wins."""
 
     path: str
-    says: SettingsShown | None  # None: not for everybody
+    says: SettingsShown | None  # None: not shown to everybody
 
 
 class PlanShown(msgspec.Struct, frozen=True, kw_only=True):
@@ -265,7 +265,7 @@ class StaleListShown(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def public(picture: Picture) -> Picture:
-    """Without what stands in files that may be private: people's config.json, and those of others that are beaten.
+    """Without the content of files that may be private: people's config.json, and files of others that are overridden.
 
     What Docker runs with, or would after a start, is told to everybody, whatever file it comes from.
     """

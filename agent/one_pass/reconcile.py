@@ -205,7 +205,7 @@ async def _tell_at_once(
     world: World, relayed: Relayed, network: Network, snapshot: Snapshot, *, choosing: Choosing
 ) -> Relayed:
     refused, pinned = choosing.refused(snapshot), choosing.pinned
-    # Offline nobody is there to be told one. Whoever pauses, or pins, has said what is to be used everywhere.
+    # Offline nobody could get to know one. With a pause or a pin, a person has said what to use everywhere.
     if not (snapshot.is_offline or choosing.is_paused):
         used_here = network if pinned is None else msgspec.structs.replace(network, use=(*network.use, pinned))
         relayed = await _served(world.relay.withhold_passwords(used_here), relayed)

@@ -134,7 +134,7 @@ class Registries:
         return asked.said
 
     async def _awaited(self, asked: _Beside) -> tuple[Condition, ...]:
-        """Another arrival ends it, and not who waits for it: nothing is known then."""
+        """Another arrival cancels the probe, but not those that wait for it: they get no result."""
         try:
             await asyncio.wait((asked.task,))
         finally:

@@ -93,7 +93,7 @@ from agent.values.verdict import Outcome, Verdict
 GROUP: Final = "docker-proxy-relay"  # who may read relay.json
 _ORDERS_MODE: Final = 0o640
 _IPV6_LOOPBACK: Final = "0" * 31 + "1"  # as /proc/net/if_inet6 has ::1
-_MOST_NEWS: Final = 100  # of one look that begins anew and anew
+_MOST_NEWS: Final = 100  # within one look, which starts again each time
 _NOT_ASKED_FOR: Final = "the policy does not enable it"
 
 
@@ -129,7 +129,7 @@ class RelayMemory:
         self.had_on_disk: frozenset[str] | None = None  # None: not read yet
         self.network = ""  # where the orders were chosen
         self.way: Way | None = None  # that a pause keeps, as it is on disk; None: not known yet
-        self.internal: tuple[str, ...] | None = None  # bridges that lead nowhere, as on disk; None: not known yet
+        self.internal: tuple[str, ...] | None = None  # bridges of internal networks, as on disk; None: not known yet
         self.unsaved = ""  # why it was given up, as long as that is not kept
         self.led: _Led | None = None  # by its last orders
 
@@ -598,7 +598,7 @@ class LocalRelay:
     # Whether it works.
 
     async def _keep(self, upstream: Upstream, known: Verdict | None, works: Callable[[], Awaitable[Verdict]]) -> None:
-        """`known`: the verdict on the upstream without the relay; `works`: one of now."""
+        """`known`: the verdict on the upstream without the relay; `works`: a current one."""
         memory, relaying, wanted = self._memory, self._memory.relaying, self._wanted()
         now = self._clock.boottime_s()
         problem = deaf(self._orders(), memory.told_at, memory.state, now)
@@ -818,7 +818,7 @@ class LocalRelay:
         return min((at for at in times if at is not None), default=None)
 
     def _is_taken(self) -> bool:
-        """Whether it goes by what it was told, by what it says."""
+        """Whether it reports that it uses what it was told."""
         state, told = self._memory.state, self._orders()
         return state is None or told is None or state.generation == told.generation
 

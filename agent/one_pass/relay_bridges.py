@@ -5,7 +5,7 @@ network cannot become internal, or stop being so: it is recreated, and so is its
 it lists the network, and other programs make bridges too: so Docker is asked again for a while about one that it does
 not list. A bridge without a name of Docker's making may be older than its network, and get another one: Docker is
 asked about these once in a while.
-Not known here: how Docker is asked (`docker/networks.py`), and how the relay tells who comes by a bridge.
+Not known here: how Docker is asked (`docker/networks.py`), and how the relay knows which bridge a peer is behind.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Bridges:
     def told(self) -> tuple[str, ...] | None:
         """Those of which it is known whether they lead out, as `bridge_of` names them; None: not known yet.
 
-        Who is not listed after a while is none of Docker's.
+        A bridge that is not listed after a while is not Docker's.
         """
         if self._known is None:
             return None

@@ -89,14 +89,14 @@ class Way(msgspec.Struct, frozen=True):
 
 
 class WayFile(_Kept[Way]):
-    """That way. Without any upstream, it is chosen anew."""
+    """The upstreams that are kept. Without any, the agent chooses again."""
 
     def __init__(self, state: Path) -> None:
         super().__init__(state / "relay-way.json", Way, Way())
 
 
 class InternalFile(_Kept[tuple[str, ...]]):
-    """The bridges of networks that lead nowhere, by name: Docker's networks outlive a boot, and so do their names."""
+    """The bridges of internal networks, by name: Docker's networks outlive a boot, and so do their names."""
 
     def __init__(self, state: Path) -> None:
         super().__init__(state / "relay-internal.json", tuple[str, ...], ())

@@ -22,7 +22,7 @@ from agent.values.paths import Paths
 from agent.values.relay import LARGEST_STATE, Orders, RelayState, state_in
 
 USER: Final = "docker-proxy-relay"
-TOLD_AGAIN_S: Final = 60.0  # one record a minute, whoever knocks
+TOLD_AGAIN_S: Final = 60.0  # one record a minute, however many sources
 FELL_BACK_AGAIN_S: Final = 600.0  # one record in ten minutes for each upstream
 _MOST_KNOWN: Final = 1000  # sources that were told of
 _MOST_TOLD: Final = 20  # in one record

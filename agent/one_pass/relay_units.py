@@ -1,7 +1,7 @@
 """The relay's socket and service, as systemd runs them: started at the addresses wanted, and stopped.
 
-systemd holds the sockets, so nothing is refused while the relay itself is started anew. Not known here: whether it
-works, and who is told its address.
+systemd holds the sockets, so nothing is refused while the relay itself restarts. Not known here: whether it works, and
+who is told its address.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _MODE: Final = 0o644
 
 
 class Anew(enum.Enum):
-    """What of it is begun anew, even if it runs."""
+    """What is restarted, even if it runs."""
 
     NOTHING = "nothing"
     SERVICE = "service"  # the sockets stay open, and new connections wait meanwhile

@@ -218,7 +218,7 @@ def _to_be_tried_again(line: str) -> str:
 
 
 def _texts(paths: Iterable[str]) -> tuple[dict[str, str | None], dict[str, str]]:
-    """What stands in the files, and why others cannot be read."""
+    """The content of the files, and why others cannot be read."""
     texts: dict[str, str | None] = {}
     unread: dict[str, str] = {}
     for path in paths:

@@ -77,7 +77,7 @@ class Standpoint:
         return await self.now.ground.resolve(host, port)
 
     def leave(self) -> None:
-        """End what stands there."""
+        """End the process that probes from there."""
         if self._inside is not None:
             self._inside.end()
             self._inside = None

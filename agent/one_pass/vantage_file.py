@@ -21,7 +21,7 @@ class _Kept(msgspec.Struct, frozen=True):
 
 
 class VantageFile:
-    """That of the Docker of one unit. Without it, or if it cannot be read, Docker stands on this host."""
+    """That of the Docker of one unit. Without it, or if it cannot be read, it is this host."""
 
     def __init__(self, state: Path, unit: str) -> None:
         self._file = StateFile(state / "vantage.json", _Kept, 1)

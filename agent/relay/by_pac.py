@@ -92,7 +92,7 @@ class _Line:
         return self._turn.locked()
 
     async def aclose(self) -> None:
-        """Whoever waits goes as the orders say."""
+        """Those that wait use the upstreams of the orders."""
         self._is_over = True
         await self._asker.aclose()
 

@@ -43,7 +43,7 @@ _REPEATABLE: Final = frozenset({b"GET", b"HEAD", b"OPTIONS"})
 
 
 class Opener(Protocol):
-    """How the end is reached, by the orders of now."""
+    """How the end is reached, by the current orders."""
 
     async def open(self, request: Request) -> Opened:
         """Raises NotOpened."""

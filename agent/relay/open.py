@@ -167,7 +167,7 @@ class Opened:
 
 
 class Failures(Protocol):
-    """Who wants to know of upstreams that fail."""
+    """Is told of upstreams that fail."""
 
     def note_failed(self, upstream: str, failure: StreamFailed, used: str = "", /) -> None: ...
 
@@ -321,12 +321,12 @@ class Opening:
 
     async def _by_proxy(self, asked: Asked, way: Way, proxy: ProxyUrl, *, ways: Ways, watch: Stopwatch) -> Opened:
         async def resolve(host: str, port: int) -> Sequence[Address]:
-            if way.is_unknown:  # its name may follow from what was asked for: on behalf of whoever asks
+            if way.is_unknown:  # its name may depend on the request: looked up on behalf of the client
                 return _few(await self._looked_up(asked, host, port))
             return _few(await self._names.of("", host, port))  # the relay's own: no container keeps it from that
 
         async def connect(family: int, address: tuple[Any, ...]) -> socket.socket:
-            if self._is_itself(address):  # which says something of the way: another one may do
+            if self._is_itself(address):  # the fault is the way's: another one may work
                 raise StreamFailed(Outcome.REFUSED, _ITSELF, Step.CONNECT, watch.timings())
             self._check_unknown(asked, way, str(address[0]))
             await self._check_name(asked, str(address[0]))
@@ -369,7 +369,7 @@ class Opening:
         return self._trust[1].context()
 
     def _whose_url(self, asked: Asked) -> str:
-        """Who asks a proxy for a URL; '' if it is asked for a tunnel, of which nobody else answers."""
+        """The source of a request for a URL; '' for a tunnel, where only the proxy itself answers."""
         if asked.is_tunnel or asked.is_switch:
             return ""
         return self._whose([asked.peer])[0] if asked.source is Source.CONTAINERS else _THIS_HOST
@@ -489,7 +489,7 @@ class Opening:
 
 
 def _few(found: Sequence[Address]) -> Sequence[Address]:
-    """Of both families, so that one that leads nowhere is not all that is left."""
+    """Of both families, in case one of them has no route."""
     seen = collections.Counter[int]()
     few: list[Address] = []
     for one in found:

@@ -2,7 +2,7 @@
 
 A file that cannot be parsed changes nothing: the last good orders stay in use, and why is said. One that is gone
 does not, either: the agent leaves it when it stops, so somebody else has removed it. One that cannot be read now is
-looked at again, for no event tells when it can: the agent may be in the middle of its swap (FACTS 232).
+looked at again, because no event tells when it can: the agent may be in the middle of its swap (FACTS 232).
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ def given(environment: Mapping[str, str], pid: int) -> list[socket.socket]:
 
 
 def listening(ends: Sequence[str]) -> list[socket.socket]:
-    """The same by `ADDRESS:PORT`, for a relay that no systemd starts."""
+    """The same by `ADDRESS:PORT`, for a relay that systemd does not start."""
     found = []
     for end in ends:
         host, _, port = end.rpartition(":")

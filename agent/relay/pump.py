@@ -79,7 +79,7 @@ class Pipe:
 
 
 class Pipes:
-    """Empty pipes, for whoever has bytes on their way."""
+    """Empty pipes, for directions that have bytes on their way."""
 
     def __init__(self, size: int = CHUNK, look: Callable[[], None] = lambda: None) -> None:
         """`look`: called whenever much has been read, before more is; it may end tunnels."""
@@ -149,7 +149,7 @@ class Tunnel:
         self.pipes = pipes
         self.touched = self.loop.time()
         self.ended: asyncio.Future[Ended] = self.loop.create_future()
-        self.is_over = False  # `ended` is done also if whoever awaits it is cancelled
+        self.is_over = False  # `ended` is also done if the task that awaits it is cancelled
         self.up = Direction(self, client.fileno(), end)
         self.down = Direction(self, end.fileno(), client)
 

@@ -1,4 +1,4 @@
-"""Serve whoever connects: let in or not, asked what it wants, connected there, and written to the log.
+"""Serve each connection: let it in or not, read its request, connect it there, and write it to the log.
 
 Each connection is a task of its own. This is the shell: who may, where to, how it is opened and what the bytes mean is
 decided elsewhere in this folder.
@@ -303,7 +303,7 @@ class Serving:
         return [one.source is Source.LOOPBACK and next(of_here) for one in new]
 
     def _whose(self, new: Sequence[_Arrived]) -> Sequence[str]:
-        """Whoever is on this host has all addresses of loopback."""
+        """A client on this host may use any loopback address, so these are one source."""
         of_containers = iter(self._who.whose([one.peer[0] for one in new if one.source is Source.CONTAINERS]))
         return [next(of_containers) if one.source is Source.CONTAINERS else THIS_HOST for one in new]
 
@@ -329,7 +329,7 @@ class Serving:
         task.add_done_callback(self._leave, context=self._context)
 
     def _source_of(self, peer: str, own: str) -> Source | None:
-        """None: nobody who may. Raises Untold."""
+        """None: it may not use the relay. Raises Untold."""
         source = self._who.source(peer, own)
         return source if source in self._sources else None
 
@@ -448,7 +448,7 @@ class _Carried(Opened):
     )  # fmt: skip
 
     def __init__(self, serving: Serving, client: socket.socket, opened: Opened, *, is_here: bool) -> None:
-        """`is_here`: the client is on this host; whoever ends there, the kernel says so."""
+        """`is_here`: the client is on this host; if it ends there, the kernel says so."""
         super().__init__(opened.way, *opened.taken(), is_to_proxy=opened.is_to_proxy)
         self._is_here = is_here
         self.client = client

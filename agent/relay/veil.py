@@ -1,9 +1,9 @@
-"""Our password for a proxy, taken out of what that says.
+"""Our password for a proxy, overwritten in that proxy's answers.
 
-A proxy may show in a page of its own all that it was asked with, as Squid before 7.2 does in each error (FACTS 250):
-whoever may use the relay would read the password there. So it is overwritten, to the same length.
+A proxy may show the whole request in a page of its own, as Squid before 7.2 does in each error (FACTS 250): everybody
+who may use the relay could read the password there. So it is overwritten, keeping the length.
 
-Pure. It is found by the header's name, and not by what is in it: else whoever writes a page could try passwords, and
+Pure. It is found by the header's name, and not by its value: otherwise the author of a page could try passwords, and
 see which of them is overwritten.
 """
 

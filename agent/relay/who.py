@@ -1,4 +1,4 @@
-"""Who may use the relay: this host, and whoever the kernel reaches by a bridge of containers.
+"""Who may use the relay: this host, and peers that the kernel reaches through a bridge of containers.
 
 A gateway's address answers on every interface (FACTS 211), also to others in the same café: so the address that a peer
 connected to tells nothing. But a connection exists only if our answers reach the peer, so their route tells where it
@@ -207,7 +207,7 @@ class Who:
         looked = _Looked(is_of_containers=is_let_in, is_of_guests=True, untold=self._untold(link) if is_let_in else "")
         if not kinds:  # the first container may come at any moment, and nobody else comes from there
             return looked, 0.0
-        # Of another one its routes decide, and they may be gone for a moment, as while DHCP asks anew.
+        # For other bridges the routes decide, and these may be gone for a moment, for example while DHCP renews.
         return looked, KEPT_S if looked.is_of_containers and is_named_by_docker(link.name) else NO_KEPT_S
 
     def _untold(self, link: Link) -> str:
