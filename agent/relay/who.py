@@ -26,7 +26,7 @@ import msgspec
 
 from agent.see import netlink
 from agent.see.netlink import NetlinkFailed, Reached
-from agent.see.netlink_messages import Link, Route
+from agent.see.netlink_messages import RT_TABLE_MAIN, Hop, Link, Route
 from agent.values.listening import IpAddress, unmapped
 from agent.values.relay import Source, bridge_of, is_named_by_docker
 
@@ -69,11 +69,16 @@ class _Looked(msgspec.Struct, frozen=True):
 
     is_of_containers: bool  # a bridge that only containers are on, and that leads out
     is_of_guests: bool  # only guests of this host are behind it: containers, virtual machines
+    is_way_out: bool = False  # also to routers that are none of these: those at its own link are
     untold: str = ""  # the bridge, if it is of containers and of an unknown network
+
+    def is_guests(self, hop: Hop) -> bool:
+        return self.is_of_guests and (hop.gateway is None or not self.is_way_out)
 
 
 _NEITHER: Final = _Looked(is_of_containers=False, is_of_guests=False)
 _A_GUESTS: Final = _Looked(is_of_containers=False, is_of_guests=True)
+_GUESTS_AND_A_WAY_OUT: Final = _Looked(is_of_containers=False, is_of_guests=True, is_way_out=True)
 
 
 class _Kept(msgspec.Struct, frozen=True):
@@ -169,7 +174,7 @@ class Who:
     def is_guest(self, address: str) -> bool:
         """Whether the kernel's way there leads to guests of this host. Raises NetlinkFailed."""
         way = self._kernel.way_to(address)
-        return way is not None and any(self._of(hop.interface).is_of_guests for hop in way.hops)
+        return way is not None and any(self._of(hop.interface).is_guests(hop) for hop in way.hops)
 
     def _by_its_way(self, peer: str, from_here: Source) -> Source | None:
         if self._kernel.leads_here(peer):  # from elsewhere, the kernel drops what claims to come from here
@@ -201,8 +206,10 @@ class Who:
         if link is None or link.kind != _BRIDGE:
             return _NEITHER, NO_KEPT_S
         kinds = {port.kind for port in self._kernel.ports_of(interface)}
-        if not kinds <= {_VETH, _TUN} or self._leads_out(link):
+        if not kinds <= {_VETH, _TUN}:
             return _NEITHER, NO_KEPT_S
+        if self._leads_out(link):  # then it is in doubt: nobody comes in by it, and nobody is led to who may be there
+            return _GUESTS_AND_A_WAY_OUT if self._is_dockers(link) else _NEITHER, NO_KEPT_S
         is_let_in = kinds == {_VETH} and link.name not in self._internal
         looked = _Looked(is_of_containers=is_let_in, is_of_guests=True, untold=self._untold(link) if is_let_in else "")
         if not kinds:  # the first container may come at any moment, and nobody else comes from there
@@ -214,6 +221,9 @@ class Who:
         bridge = bridge_of(link.index, link.name)
         return "" if self._told is None or bridge in self._told or bridge in self._let_in else bridge
 
+    def _is_dockers(self, link: Link) -> bool:
+        return is_named_by_docker(link.name) or bridge_of(link.index, link.name) in (self._told or ())
+
     def _is_a_guests(self, link: Link) -> bool:
         """As Calico and systemd-nspawn give one: no bridge, but a route of its own. Its users are none of Docker's.
 
@@ -224,11 +234,14 @@ class Who:
     def _leads_out(self, bridge: Link) -> bool:
         """In an LXC guest the uplink is a veth, too, and may be a port of a bridge: routers are behind that one.
 
-        Behind one of Docker's there may be a container that is a router, to which somebody has made a route.
+        Behind one of Docker's there may be a container that is a router, to which somebody has made a route, or a table
+        of its own with a default route.
         """
-        if any(hop.interface == bridge.index for route in self._kernel.default_routes() for hop in route.hops):
+        is_named = is_named_by_docker(bridge.name)
+        defaults = (one for one in self._kernel.default_routes() if one.table == RT_TABLE_MAIN or not is_named)
+        if any(hop.interface == bridge.index for route in defaults for hop in route.hops):
             return True
-        return not is_named_by_docker(bridge.name) and self._kernel.routers_are_behind(bridge.index)
+        return not is_named and self._kernel.routers_are_behind(bridge.index)
 
 
 def _address(text: str) -> IpAddress:

@@ -47,6 +47,7 @@ _ARPHRD_ETHER: Final = 1
 _RTEXT_FILTER_SKIP_STATS: Final = 0x8
 _IFF_UP, _IFF_LOOPBACK, _IFF_POINTOPOINT, _IFF_NOARP, _IFF_LOWER_UP = 0x1, 0x8, 0x10, 0x80, 0x10000
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PREFSRC, _RTA_MULTIPATH, _RTA_TABLE, _RTA_VIA = 1, 4, 5, 7, 9, 15, 18
+RT_TABLE_MAIN: Final = 254  # linux/rtnetlink.h
 _RTM_F_LOOKUP_TABLE: Final = 0x1000  # without it the answer always says table 254 (FACTS 29)
 _RTN_UNICAST: Final = 1  # the other types deliver locally, or refuse
 _RTN_HERE: Final = frozenset({2, 3, 4})  # LOCAL, BROADCAST, ANYCAST: this host takes it, alone or with others

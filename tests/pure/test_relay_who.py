@@ -15,7 +15,7 @@ from agent.see.netlink_messages import Hop, Link, Route
 from agent.values.relay import Source, bridge_of
 
 WLAN, BRIDGE, LAN_BRIDGE, EMPTY, UPLINK, MACHINES, OWN_VETH, LXC, PAIR = 2, 3, 4, 5, 6, 7, 8, 9, 18
-LXC_BRIDGE, DOCKERS = 19, 21
+LXC_BRIDGE, DOCKERS, TUNNELLING = 19, 21, 23
 BRIDGES = "172.17.0.1"  # what is listened at
 
 
@@ -35,6 +35,7 @@ LINKS: Final = (
     _link(PAIR, "veth"),
     _link(LXC_BRIDGE, "bridge"), _link(20, "veth", LXC_BRIDGE),
     msgspec.structs.replace(_link(DOCKERS, "bridge"), name="br-0123456789ab"), _link(22, "veth", DOCKERS),
+    msgspec.structs.replace(_link(TUNNELLING, "bridge"), name="br-00112233aabb"), _link(24, "veth", TUNNELLING),
 )  # fmt: skip
 
 
@@ -56,11 +57,14 @@ class Host:
             "10.2.0.2": Route((Hop(PAIR),), 254),
             "10.1.0.2": Route((Hop(LXC_BRIDGE),), 254),
             "172.18.0.2": Route((Hop(DOCKERS),), 254),
+            "172.19.0.2": Route((Hop(TUNNELLING),), 254),
+            "198.51.100.7": Route((Hop(TUNNELLING, "172.19.0.5"),), 254),
             "fe80::1%3": Route((Hop(BRIDGE),), 254),
             "169.254.7.7": Route((Hop(BRIDGE),), 254),
         }
         self.links_now: Sequence[Link] = LINKS
         self.is_silent = False
+        self.defaults = [Route((Hop(WLAN, "10.0.0.1"),), 254), Route((Hop(UPLINK, "10.7.0.1"),), 254)]
         self.with_routers = {WLAN, LXC, LXC_BRIDGE, DOCKERS}
         self.owner: int | None = None
         self.asked: list[int] = []
@@ -105,7 +109,7 @@ class Host:
         return interface in self.with_routers
 
     def default_routes(self) -> Sequence[Route]:
-        return [Route((Hop(WLAN, "10.0.0.1"),), 254), Route((Hop(UPLINK, "10.7.0.1"),), 254)]
+        return self.defaults
 
 
 @pytest.mark.parametrize(
@@ -164,6 +168,33 @@ def test_this_host_is_whoever_comes_from_it_to_loopback(peer: str, listener: str
 )
 def test_who_is_a_guest_of_this_host(address: str, is_guest: bool) -> None:
     assert Who(Host()).is_guest(address) is is_guest
+
+
+@pytest.mark.parametrize(
+    ("table", "source"),
+    [pytest.param(200, Source.CONTAINERS, id="of-some"), pytest.param(254, None, id="of-all")],
+)
+def test_a_container_that_is_a_way_out_opens_its_network_to_nobody(table: int, source: Source | None) -> None:
+    """A VPN in a container, by which the traffic of this host goes. Its network may be an uplink, or not."""
+    host = Host()
+    host.defaults.append(Route((Hop(TUNNELLING, "172.19.0.5"),), table))
+    who = Who(host)
+
+    assert who.source("172.19.0.2", BRIDGES) is source
+    assert who.is_guest("172.19.0.2")
+    assert who.is_guest("198.51.100.7") is (source is not None)  # if the world is there, it is no guest
+
+
+def test_nor_one_behind_which_a_router_is_in_a_network_of_dockers_whatever_its_bridge_is_called() -> None:
+    """As with `com.docker.network.bridge.name`: the agent says which these are."""
+    host = Host()
+    who = Who(host, lambda: 0.0)
+    assert not who.is_guest("10.1.0.2")
+
+    who.keep_out([], told=[bridge_of(LXC_BRIDGE, f"if{LXC_BRIDGE}")])
+
+    assert who.is_guest("10.1.0.2")
+    assert who.source("10.1.0.2", BRIDGES) is None
 
 
 def test_who_is_kept_from_the_world_is_not_let_in_from_the_moment_on_when_that_is_said() -> None:
