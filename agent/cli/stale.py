@@ -18,7 +18,7 @@ from agent.cli.policy_of import loaded
 from agent.cli.printing import LONGEST, page, print_json, say
 from agent.cli.session import quiet
 from agent.decide.clients import DEFAULT_SOCKET
-from agent.decide.stale import Expected, expected
+from agent.decide.stale import Expected, expected, leads_to
 from agent.decide.stale_things import Kind, Stale, stale_things
 from agent.one_pass.drawing import MOST, shown_settings
 from agent.one_pass.memory import only_looking
@@ -28,12 +28,11 @@ from agent.one_pass.reconcile import look
 from agent.one_pass.screen import line
 from agent.one_pass.seen import Offline, Planned, Seen
 from agent.one_pass.world import TheWorld
-from agent.probe.exchange import authority
 from agent.values.errors import AgentError
 from agent.values.paths import Paths
 from agent.values.policy import Policy
 from agent.values.secret import HIDDEN, escaped
-from agent.values.settings import ProxyUrl, Settings
+from agent.values.settings import Settings
 from agent.values.shown import BOUNDS
 
 SOME = 2
@@ -88,12 +87,7 @@ async def made_with(ends: Sequence[str], paths: Paths, policy: Policy) -> tuple[
     if found is None:
         return None
     things = stale_things(found, Expected(Settings(), is_given=False), (), _client(paths, policy))
-    return tuple(_shown(one) for one in things if _has(one.carries, ends))[:MOST]
-
-
-def _has(carries: Settings, ends: Sequence[str]) -> bool:
-    urls = (one for one in (carries.http, carries.https, carries.all) if isinstance(one, ProxyUrl))
-    return any(authority(one.host, one.port) in ends for one in urls)
+    return tuple(_shown(one) for one in things if leads_to(one.carries, ends))[:MOST]
 
 
 def _expected(seen: Seen) -> tuple[str, Expected]:

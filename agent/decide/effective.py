@@ -21,6 +21,14 @@ def prospective(reality: Reality) -> Settings:
     return reality.flags.proxies.over(daemon_json.texts(reality.daemon_json)).over(reality.environment).meaning()
 
 
+def in_daemon_json(reality: Reality) -> Texts:
+    """The proxies of the file; none where it cannot be read, as the plan says."""
+    try:
+        return daemon_json.texts(reality.daemon_json)
+    except TextRefused:
+        return Texts()
+
+
 def effective(reality: Reality) -> Settings | None:
     """What dockerd reports, with the credentials that it was started with where they are known; None: unknown."""
     if reality.engine is None:

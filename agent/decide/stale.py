@@ -117,12 +117,12 @@ def condition(carried: Sequence[Carried], expects: Expected | None, ends: Ends =
 
 def _having(carried: Iterable[Carried], ends: Collection[str]) -> int:
     """How many have one of these addresses for a proxy."""
-    return sum(any(end in ends for end in _ends(one.meaning())) for one in carried) if ends else 0
+    return sum(leads_to(one.meaning(), ends) for one in carried) if ends else 0
 
 
-def _ends(said: Settings) -> Iterable[str]:
-    urls = (one for one in (said.http, said.https, said.all) if isinstance(one, ProxyUrl))
-    return (f"[{url.host}]:{url.port}" if ":" in url.host else f"{url.host}:{url.port}" for url in urls)
+def leads_to(said: Settings, ends: Collection[str]) -> bool:
+    """Whether one of the proxies is at one of these addresses (`host:port`)."""
+    return any(isinstance(one, ProxyUrl) and one.authority in ends for one in (said.http, said.https, said.all))
 
 
 def _made(count: int) -> str:

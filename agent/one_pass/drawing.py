@@ -13,7 +13,7 @@ import msgspec
 
 from agent.clients.clients import ClientFile, ClientsSeen
 from agent.decide.choose import Choice
-from agent.decide.effective import effective
+from agent.decide.effective import effective, in_daemon_json
 from agent.decide.pac import PacSeen, candidate_names
 from agent.decide.plan import Plan
 from agent.decide.recognise import Recognised
@@ -43,8 +43,7 @@ from agent.one_pass.picture import (
 )
 from agent.one_pass.seen import Offline, Pass, Planned, Undecided
 from agent.system.clock import rfc3339
-from agent.targets import daemon_json, drop_in, environment
-from agent.targets.refused import TextRefused
+from agent.targets import drop_in, environment
 from agent.values.condition import Code, Condition
 from agent.values.dockerd import Reality
 from agent.values.policy import Method
@@ -318,18 +317,11 @@ def _standing_in(reality: Reality | None) -> tuple[TargetShown, ...]:
     if reality.environment_file is not None:
         path, name, texts = reality.environment_file_path, _drop_in_of(reality), drop_in.read(reality.environment_file)
     else:
-        path, name, texts = reality.daemon_json_path, _DAEMON_JSON, _in_daemon_json(reality)
+        path, name, texts = reality.daemon_json_path, _DAEMON_JSON, in_daemon_json(reality)
         if texts == Texts():
             return ()
     says = shown_settings(texts.meaning())
     return (TargetShown(path=path, name=name, role=Role.DAEMON, state=TargetState.KEPT, says=says),)
-
-
-def _in_daemon_json(reality: Reality) -> Texts:
-    try:
-        return daemon_json.texts(reality.daemon_json)
-    except TextRefused:  # only a plan would write there, and it says so
-        return Texts()
 
 
 def _drop_in_of(reality: Reality) -> str:

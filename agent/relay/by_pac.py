@@ -20,7 +20,7 @@ import msgspec
 
 from agent.probe.pac import Opened, PacAsker, PacEvaluator
 from agent.relay.limits import Whose
-from agent.values.pac import PacAnswer, PacFault, PacQuestion, PacScript, Way
+from agent.values.pac import PacAnswer, PacFault, PacScript, Way, question
 from agent.values.relay import RelayPac
 
 KEPT_S: Final = 60.0
@@ -28,7 +28,6 @@ MOST_KEPT: Final = 1024  # hosts
 _WITHIN_S: Final = 2.0  # for a turn, and then for the answer; it takes milliseconds
 _AGAIN_S: Final = 10.0  # after it has not answered
 _MOST_SILENT: Final = 1024
-_PORTS: Final = {"http": 80, "https": 443}
 
 
 class _Whose(enum.Enum):
@@ -112,10 +111,7 @@ class _Line:
                 self._turns[source] = own, wanted - 1
 
     async def _ask(self, source: str, key: _Key) -> tuple[Way, ...] | None:
-        scheme = "https" if key.is_tunnel else "http"
-        name = f"[{key.host}]" if ":" in key.host else key.host
-        at = "" if key.port == _PORTS[scheme] else f":{key.port}"
-        answer = await self._asker.answer(PacQuestion(f"{scheme}://{name}{at}/", key.host), _WITHIN_S)
+        answer = await self._asker.answer(question(key.host, key.port, is_https=key.is_tunnel), _WITHIN_S)
         if self._is_over:
             await self._asker.aclose()
         if isinstance(answer, PacFault):

@@ -15,6 +15,8 @@ from typing import Final
 
 import msgspec
 
+from agent.system.libc import LIBC, checked
+
 # linux/inotify.h
 _MODIFY: Final = 0x2
 _ATTRIB: Final = 0x4
@@ -44,8 +46,7 @@ class Inotify:
     """A queue of the events of some directories. OSError if a limit of inotify(7) is reached."""
 
     def __init__(self) -> None:
-        self._libc = ctypes.CDLL(None, use_errno=True)
-        self.descriptor = self._checked(self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
+        self.descriptor = checked(LIBC.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
 
     def add(self, directory: int, *, and_files: bool) -> int:
         """Watch a directory by a descriptor, which may be closed afterwards. Returns the number of the watch.
@@ -55,7 +56,7 @@ class Inotify:
         # This name leads to the held directory itself; no other name is looked up.
         path = f"/proc/self/fd/{directory}/.".encode()
         mask = ctypes.c_uint32(_FILES if and_files else _NAMES)
-        return self._checked(self._libc.inotify_add_watch(self.descriptor, path, mask))
+        return checked(LIBC.inotify_add_watch(self.descriptor, path, mask))
 
     def read(self) -> Iterator[InotifyEvent]:
         """The queued events."""
@@ -73,9 +74,3 @@ class Inotify:
 
     def close(self) -> None:
         os.close(self.descriptor)
-
-    def _checked(self, result: int) -> int:
-        if result < 0:
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number))
-        return result

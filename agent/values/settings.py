@@ -93,9 +93,13 @@ class ProxyUrl(msgspec.Struct, frozen=True):
             raise TypeError("masked credentials cannot be written")
         return f"{self.credentials.encoded()}@" if self.credentials else ""
 
+    @property
+    def authority(self) -> str:
+        """`host:port`, as in CONNECT."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
     def _spelled(self, scheme: Scheme, userinfo: str) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{scheme.value}://{userinfo}{host}:{self.port}"
+        return f"{scheme.value}://{userinfo}{self.authority}"
 
 
 class Unparsable(msgspec.Struct, frozen=True):

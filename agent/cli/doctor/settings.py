@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from agent.cli.doctor.finding import Finding, Sign
+from agent.decide.effective import in_daemon_json
 from agent.targets import daemon_json
 from agent.targets.refused import TextRefused
 from agent.values.dockerd import Reality
@@ -66,7 +67,7 @@ def _foreign(reality: Reality) -> Iterator[Finding]:
             else "Docker uses this proxy in every network until the agent writes a drop-in, which overrides it",
             command=f"Remove it there if nothing else needs it: systemctl cat {reality.unit_name}",
         )
-    if is_beaten and _in_file(reality) != Texts():
+    if is_beaten and in_daemon_json(reality) != Texts():
         yield Finding(
             code=Sign.PLACES_DIFFER,
             is_broken=False,
@@ -93,13 +94,6 @@ def _top_level(reality: Reality) -> Iterator[Finding]:
             why='dockerd reads proxies only inside "proxies", and does not say that it ignores these',
             command="Put the proxy into the policy as the url of an upstream, and remove these keys",
         )
-
-
-def _in_file(reality: Reality) -> Texts:
-    try:
-        return daemon_json.texts(reality.daemon_json)
-    except TextRefused:  # a condition of the pass says so
-        return Texts()
 
 
 def _unread(written: Written, reality: Reality) -> Iterator[Finding]:

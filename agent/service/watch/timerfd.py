@@ -11,6 +11,8 @@ import sys
 import time
 from typing import Final
 
+from agent.system.libc import LIBC, checked
+
 _NS: Final = 1_000_000_000
 _FLAGS_OF_CREATE: Final = os.O_NONBLOCK | os.O_CLOEXEC  # TFD_NONBLOCK and TFD_CLOEXEC are these
 _ABSTIME, _CANCEL_ON_SET = 1, 2
@@ -35,20 +37,12 @@ else:
             ("ns", ctypes.c_long),
         )
 
-    _LIBC: Final = ctypes.CDLL(None, use_errno=True)
-
     def _create(clock: int) -> int:
-        return _checked(_LIBC.timerfd_create(clock, _FLAGS_OF_CREATE))
+        return checked(LIBC.timerfd_create(clock, _FLAGS_OF_CREATE))
 
     def _set(descriptor: int, flags: int, at_ns: int) -> None:
         at = _Itimerspec(0, 0, at_ns // _NS, at_ns % _NS)
-        _checked(_LIBC.timerfd_settime(descriptor, flags, ctypes.byref(at), None))
-
-    def _checked(result: int) -> int:
-        if result < 0:
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number))
-        return result
+        checked(LIBC.timerfd_settime(descriptor, flags, ctypes.byref(at), None))
 
 
 def boottime_timer() -> int:
