@@ -597,21 +597,31 @@ def _way_out(upstream: Upstream, owners: Mapping[str, int | None], verdict: Verd
     )
 
 
-def without_passwords(told: Orders, network: Network) -> Orders:
-    """The same, but what this network does not use gets no password here, as in a probe (`may_be_asked`)."""
+def without_passwords(told: Orders, network: Network, refused: Collection[ProxyUrl] = ()) -> Orders:
+    """The same, but what this network does not use gets no password here, as in a probe (`may_be_asked`).
+
+    `refused`: what else gets none, with the password that it has.
+    """
 
     def bare(upstream: RelayUpstream) -> RelayUpstream:
-        if upstream.name in network.use:
+        if upstream.name in network.use and refused_here.isdisjoint((upstream.http, upstream.https)):
             return upstream
         http, https = (
             url.without_credentials() if url is not None else None for url in (upstream.http, upstream.https)
         )
         return msgspec.structs.replace(upstream, http=http, https=https)
 
-    pac = told.pac
+    refused_here, pac = {*refused}, told.pac
     if pac is not None:
         pac = msgspec.structs.replace(pac, known=tuple(map(bare, pac.known)))
     return msgspec.structs.replace(told, upstreams=tuple(map(bare, told.upstreams)), pac=pac)
+
+
+def refused_ways(upstreams: Mapping[str, Upstream], verdicts: Mapping[str, Verdict]) -> frozenset[ProxyUrl]:
+    """The proxies, with the passwords of the policy, that the relay is not given by these verdicts."""
+    known = (upstreams[name] for name, verdict in verdicts.items() if name in upstreams and _is_out(verdict))
+    ways = (way for one in known for way in (one.http_with_credentials, one.https_with_credentials))
+    return frozenset(way for way in ways if way is not None and way.credentials)
 
 
 def with_what_pacs_named(network: Network, told: Orders) -> Network:

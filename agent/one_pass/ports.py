@@ -181,8 +181,8 @@ class Relays(Protocol):
         """
         ...
 
-    async def withhold_passwords(self, network: Network) -> Relayed:
-        """What it was told stands, but for the passwords of what this network does not use."""
+    async def withhold_passwords(self, network: Network, refused: Verdicts) -> Relayed:
+        """What it was told stands, but for the passwords of what this network does not use, and those refused."""
         ...
 
     async def tell_of_bridges(self) -> Relayed:

@@ -208,7 +208,7 @@ async def _tell_at_once(
     # Offline nobody could get to know one. With a pause or a pin, a person has said what to use everywhere.
     if not (snapshot.is_offline or choosing.is_paused):
         used_here = network if pinned is None else msgspec.structs.replace(network, use=(*network.use, pinned))
-        relayed = await _served(world.relay.withhold_passwords(used_here), relayed)
+        relayed = await _served(world.relay.withhold_passwords(used_here, refused), relayed)
     return await _served(world.relay.tell_at_once(network, refused, is_paused=choosing.is_paused), relayed)
 
 

@@ -52,6 +52,7 @@ from agent.decide.relay import (
     pac_in_force,
     port_had,
     ports_of,
+    refused_ways,
     relay_pac,
     settled_in,
     ways_out,
@@ -152,7 +153,7 @@ class NoRelay:
     async def tell_at_once(self, _: Network, __: Mapping[str, Verdict], *, is_paused: bool) -> Relayed:  # noqa: ARG002 - a Protocol's
         return Relayed()
 
-    async def withhold_passwords(self, _: Network) -> Relayed:
+    async def withhold_passwords(self, _: Network, __: Mapping[str, Verdict]) -> Relayed:
         return Relayed()
 
     async def tell_of_bridges(self) -> Relayed:
@@ -317,10 +318,10 @@ class LocalRelay:
                 self._tell_of_no_upstream(network)
         return self._as_it_stands()
 
-    async def withhold_passwords(self, network: Network) -> Relayed:
+    async def withhold_passwords(self, network: Network, refused: Mapping[str, Verdict]) -> Relayed:
         """Before anything is asked: what this network does not use may be anybody here, and choosing may take long."""
         if (told := self._orders()) is not None:
-            self._withhold_passwords(with_what_pacs_named(network, told))
+            self._withhold_passwords(with_what_pacs_named(network, told), refused)
         return self._as_it_stands()
 
     def _keep_way(self, way: Way) -> None:
@@ -414,7 +415,7 @@ class LocalRelay:
                 await self._end()
             return self._as_it_stands()
         if not (names := self._names(chosen)):
-            self._withhold_passwords(chosen.network)
+            self._withhold_passwords(chosen.network, chosen.verdicts)
             return await self.tell_of_bridges()
         await self._tell(names, chosen)
         if await self._learn_bridges():  # which must not keep a switch waiting
@@ -427,10 +428,11 @@ class LocalRelay:
         comes_up = is_next and bool(self._units.silent_at(self._wanted()))
         return msgspec.structs.replace(self._as_it_stands(), comes_up=comes_up)
 
-    def _withhold_passwords(self, network: Network) -> None:
+    def _withhold_passwords(self, network: Network, verdicts: Mapping[str, Verdict]) -> None:
         """It keeps its upstreams if nothing works. But here a proxy's address may be anybody's, as behind a portal."""
         if (before := self._orders()) is not None:
-            self._put(before, without_passwords(before, network))
+            refused = refused_ways(self._unfolded().upstreams, verdicts)
+            self._put(before, without_passwords(before, network, refused))
 
     def _as_it_stands(self) -> Relayed:
         memory, told = self._memory, self._orders()

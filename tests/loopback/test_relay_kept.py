@@ -749,14 +749,14 @@ async def test_where_nothing_is_chosen_it_goes_on_as_it_was(laptop: Relayed, out
         assert (laptop.orders, laptop.dockerd.runs_with) == (before, RELAY)
 
 
-def with_a_password(laptop: Relayed) -> None:
+def with_a_password(laptop: Relayed, more: str = "") -> None:
     """Of the office's proxy."""
     secret = laptop.paths.policy.parent / "office.password"
     laptop.paths.policy.parent.mkdir(parents=True, exist_ok=True)
     secret.write_text("s3cr3t")
     secret.chmod(0o600)
     named = f'username = "alice"\npassword_file = "/{secret.relative_to(laptop.paths.root)}"\n'
-    laptop.policy(WITH_RELAY.replace("[[network]]", f"{named}\n[[network]]", 1))
+    laptop.policy(WITH_RELAY.replace("[[network]]", f"{named}\n[[network]]", 1) + more)
 
 
 @pytest.mark.parametrize(("before", "has_it"), [("nothing", False), ("pin", True), ("pause", True)])
@@ -804,6 +804,26 @@ async def test_where_nothing_works_a_proxy_of_another_network_gets_no_password(l
         assert b"s3cr3t" in laptop.paths.relay_orders.read_bytes()
         told = [one for one in laptop.events() if one == "relay-switched"]
         assert len(told) == 1
+
+
+async def test_where_nothing_works_a_refused_password_is_not_in_relay_json(laptop: Relayed) -> None:
+    """Any container could have it sent until the account is locked."""
+    with_a_password(laptop, "[probe]\nfailures = 1\n")
+    async with laptop.running() as hand:
+        at_work = laptop.orders
+        for number, outcome in enumerate(("refused", "proxy-auth", "proxy-auth"), start=1):
+            laptop.place.becomes(office=outcome, direct="dns", relay="error")
+            generation = laptop.orders.generation
+            says(
+                laptop, RelayState(generation, failed=UpstreamFailed(number, "office", outcome, generation=generation))
+            )
+            await hand.wake(Reason.RELAY)
+        assert (names(laptop.orders), laptop.status()["state"]) == (names(at_work), "waiting")
+        assert b"s3cr3t" not in laptop.paths.relay_orders.read_bytes()
+
+        laptop.place.becomes(office="ok")
+        await laptop.asks(Command.RELOAD)
+        assert b"s3cr3t" in laptop.paths.relay_orders.read_bytes()
 
 
 async def test_relay_json_stays_when_the_agent_stops_and_the_next_one_goes_on_from_there(laptop: Relayed) -> None:
