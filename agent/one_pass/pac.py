@@ -1,8 +1,9 @@
 """Asks the policy's PACs which upstreams they name: at each network change, and again every `pac_refresh`.
 
 A script is fetched and evaluated in parallel to the pass. If the answer comes within moments, the pass uses it;
-otherwise the pass continues without it, and a new pass is requested when it is there. While a server is down, the last
-good copy from the same place is used, and the server is asked again and again.
+otherwise the pass continues without it, and a new pass is requested when it is there. A person who asks for a pass is
+told what came of it, so that pass waits for the answer. While a server is down, the last good copy from the same place
+is used, and the server is asked again and again.
 Not known here: what an answer means (`decide/pac.py`), and how a script is fetched and evaluated (`probe/`).
 """
 
@@ -90,7 +91,7 @@ class _Pac:
         self.known = _Known()
         self.task: asyncio.Task[_Known] | None = None
         self.is_awaited = False  # by a pass, right now
-        self.is_waited_for = False  # by any pass: nothing is known yet, and nothing has changed in the network
+        self.is_waited_for = False  # by any pass: a person asked, or nothing is known yet and the network is the same
         self.began_at: float | None = None  # to be asked, CLOCK_BOOTTIME; None: not yet here
         self.mark: object = None  # of the file, when it was asked
         self.failures = 0
@@ -145,7 +146,7 @@ class NoPacs:
     def seen(self) -> tuple[PacSeen, ...]:
         return ()
 
-    def ask_anew(self) -> None:
+    def ask_anew(self, *, is_awaited: bool = False) -> None:
         """There is nobody to ask."""
 
     def keep(self) -> None:
@@ -182,6 +183,7 @@ class LocalPacs:
             self._memory.pacs.pop(name).end()
         self._unfolded: tuple[object, Policy] | None = None
         self._has_left = False
+        self._is_awaited = False  # by a person, who wants to know what comes of it
         self._is_here = False  # the last pass was in a network that uses one
 
     # What they say.
@@ -200,7 +202,8 @@ class LocalPacs:
         used = self._used(network, pinned)
         self._is_here = bool(used)
         self._enter(used, snapshot)
-        await self._ask_those_due(waits=waits)
+        is_awaited, self._is_awaited = self._is_awaited, False
+        await self._ask_those_due(waits=waits, is_awaited=is_awaited)
         said = {name: pac.known.said for name, pac in self._memory.pacs.items()}
         basis = (network, said, len(self._memory.before))
         if self._unfolded is None or self._unfolded[0] != basis:
@@ -213,7 +216,7 @@ class LocalPacs:
             await self._source.leave()
 
     def rest(self) -> None:
-        self._is_here = False
+        self._is_here = self._is_awaited = False
 
     def script_of(self, name: str) -> tuple[str, str] | None:
         """The script of one that is used here, and the address that it is told; None: there is none."""
@@ -225,8 +228,11 @@ class LocalPacs:
     def seen(self) -> tuple[PacSeen, ...]:
         return tuple(_seen(pac.asked.upstream, pac.known) for pac in self._memory.pacs.values() if self._is_here)
 
-    def ask_anew(self) -> None:
+    def ask_anew(self, *, is_awaited: bool = False) -> None:
+        self._is_awaited = is_awaited
         for pac in self._memory.pacs.values():
+            if is_awaited:  # what is under way may have begun before the file was changed
+                pac.end()
             if pac.task is None:
                 pac.began_at = None
 
@@ -293,12 +299,12 @@ class LocalPacs:
             pac.known = _Known(script, Said(kept, None if kept else _NOT_YET), _NOT_YET, is_copy=True)
         return pac
 
-    async def _ask_those_due(self, *, waits: bool) -> None:
+    async def _ask_those_due(self, *, waits: bool, is_awaited: bool) -> None:
         now, pacs = self._clock.boottime_s(), self._memory.pacs.values()
         for pac in pacs:
             is_due = now >= pac.due_at() - _EARLY_S or pac.mark != self._source.mark(pac.asked.upstream.pac)
             if pac.task is None and is_due:
-                pac.is_waited_for = waits and pac.known.said.fault is _NOT_YET
+                pac.is_waited_for = is_awaited or (waits and pac.known.said.fault is _NOT_YET)
                 self._begin(pac)
         awaited = [pac for pac in pacs if pac.task is not None]
         tasks = [pac.task for pac in awaited if pac.task is not None]

@@ -247,8 +247,11 @@ class Pacs(Protocol):
         """What each said in the network that was unfolded last."""
         ...
 
-    def ask_anew(self) -> None:
-        """A person asked: the next time all of them are."""
+    def ask_anew(self, *, is_awaited: bool = False) -> None:
+        """A person asked: the next time all of them are.
+
+        `is_awaited`: that pass waits for the answers, as long as they may take.
+        """
         ...
 
     def keep(self) -> None:

@@ -36,6 +36,7 @@ class Passes:
         self._failures = failures
         self._unfinished = unfinished
         self._asks_pacs = False  # a person asked
+        self._awaits_pacs = False  # … to be told what comes of it
 
     def lay_down(
         self, requests: Sequence[Request], policy: Policy | None, record: Record, *, is_reload: bool = False
@@ -56,6 +57,8 @@ class Passes:
         if forgives or requests:
             self._memory.ask_anew()
             self._asks_pacs = True
+        # One that was obeyed before, and waits for something else, does not delay another pass.
+        self._awaits_pacs |= any(one.wish.asks_what_is_so and not one.pass_id for one in requests)
         for request in requests:
             if not request.pass_id:  # else it was met before, and waits for its answer
                 request.pass_id = record.pass_id
@@ -79,8 +82,8 @@ class Passes:
     ) -> Pass:
         """Raises AgentError, or an unexpected exception, if the pass fails."""
         if self._asks_pacs:
-            self._asks_pacs = False
-            in_use.world.pacs.ask_anew()
+            in_use.world.pacs.ask_anew(is_awaited=self._awaits_pacs)
+            self._asks_pacs = self._awaits_pacs = False
         done = await reconcile(
             in_use.policy,
             in_use.world,

@@ -57,6 +57,11 @@ class Wish(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.is_now or self.command is Command.RELOAD
 
     @property
+    def asks_what_is_so(self) -> bool:
+        """Whether it is for looking at everything again, and for being told what came of it."""
+        return self.command in (Command.APPLY, Command.RELOAD)
+
+    @property
     def needs_no_policy(self) -> bool:
         """Whether it works without a policy: a wrong policy is when a person needs these most."""
         return self.command in (Command.PAUSE, Command.RESUME, Command.UNPIN)

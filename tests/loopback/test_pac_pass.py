@@ -17,10 +17,12 @@ from agent.one_pass.pac_source import HostPacs
 from agent.one_pass.reconcile import reconcile
 from agent.one_pass.seen import Pass, Planned, Undecided
 from agent.probe.dial import HERE
+from agent.service.requests import Command
 from agent.system.state_file import StateFile
 from agent.values.pac import PacAnswer, PacFault, PacQuestion, PacScript, read_answer
 from agent.values.paths import Paths
 from agent.values.policy import PacUrl, Policy, RegistryUrl
+from agent.values.reason import Reason
 from agent.values.settings import DIRECT, settings
 from agent.values.snapshot import Snapshot
 from agent.values.verdict import Outcome
@@ -30,6 +32,7 @@ from .servers import HOST
 from .test_pac_fetch import Wpad, answer
 from .test_reconcile import ALONE, Place, Settled, at, policy
 from .test_reconcile import POLICY as OF_A_PROXY
+from .test_service import Laptop
 
 HUB, OWN = map(RegistryUrl.parse, ("https://registry-1.docker.io", "https://registry.corp.example"))
 POLICY = """
@@ -63,14 +66,17 @@ class Server:
         self.is_broken = False
         self.silent_for = ""  # a host
         self.marked = ""  # what a file looks like
+        self.is_read_before = False  # before it answers
 
     def mark(self, pac: PacUrl) -> object:
         return self.marked
 
     async def fetch(self, pac: str, earlier: PacScript | None, search: Sequence[str]) -> PacScript | PacFault:
         self.fetched += 1
+        before = self.text
         await asyncio.wait_for(self.answers.wait(), 30)
-        return self.text if isinstance(self.text, PacFault) else PacScript(self.text, pac, 1.7e9 + self.fetched)
+        text = before if self.is_read_before else self.text
+        return text if isinstance(text, PacFault) else PacScript(text, pac, 1.7e9 + self.fetched)
 
     async def ask(
         self, script: PacScript, my_ip: str, questions: Sequence[PacQuestion]
@@ -245,6 +251,73 @@ async def test_it_is_asked_again_in_another_network_and_when_a_person_asks(docke
     await office.passed()
 
     assert office.server.fetched == 4
+
+
+class Agent(Laptop):
+    """Its policy has a PAC."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.server, self.pacs = Server("PROXY a:8080"), PacMemory()
+        self.place.becomes(**{A: "ok", B: "ok", "corp": "error"})
+
+    def world(self, _paths: Paths, policy: Policy) -> Place:
+        place = super().world(_paths, policy)
+        place.pacs = LocalPacs(
+            policy,
+            self.paths.state,
+            self.server,
+            registries=lambda: (HUB,),
+            told=self.hand.request,
+            memory=self.pacs,
+        )
+        return place
+
+
+@pytest.mark.parametrize("command", [Command.RELOAD, Command.APPLY])
+async def test_whoever_has_a_pac_read_again_is_told_what_came_of_it(tmp_path: Path, command: Command) -> None:
+    """However long it takes: he was told what was chosen by the one of before, and the pass that read it came later."""
+    laptop = Agent(tmp_path)
+    laptop.policy('[docker]\nmin_interval = "0s"\n' + POLICY)
+    async with laptop.running():
+        assert laptop.status()["upstream"]["name"] == A
+        laptop.server.text = "PROXY b:8080"
+        laptop.server.answers.clear()
+        asyncio.get_running_loop().call_later(1.0, laptop.server.answers.set)
+
+        answer = await laptop.asks(command)
+
+        assert answer.facts["upstream"]["name"] == B
+        assert laptop.server.fetched == 2
+
+
+async def test_whoever_has_a_pac_read_again_is_not_told_of_a_reading_that_began_before(tmp_path: Path) -> None:
+    laptop = Agent(tmp_path)
+    laptop.policy(POLICY)
+    async with laptop.running() as hand:
+        server = laptop.server
+        server.answers.clear()
+        server.text, server.marked, server.is_read_before = "PROXY a:8080; PROXY b:8080", "changed", True
+        await hand.wake(Reason.FILES)
+        server.text = "PROXY b:8080"
+        asyncio.get_running_loop().call_later(0.5, server.answers.set)
+
+        answer = await laptop.asks(Command.RELOAD)
+
+        assert answer.facts["upstream"]["name"] == B
+
+
+async def test_a_pause_waits_for_no_pac(tmp_path: Path) -> None:
+    laptop = Agent(tmp_path)
+    laptop.policy(POLICY)
+    async with laptop.running():
+        laptop.server.answers.clear()
+
+        answer = await laptop.asks(Command.PAUSE)
+
+        assert answer.exit == 0
+        assert not laptop.server.answers.is_set()
+        laptop.server.answers.set()
 
 
 @pytest.mark.waits
