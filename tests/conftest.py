@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import signal
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
@@ -102,6 +105,34 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def tmp_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Pytest's own has the test's name in it: too long for sockets below it, whose paths end at 107 bytes."""
     return tmp_path_factory.mktemp("t")
+
+
+@pytest.fixture
+def logging_as_before() -> Iterator[None]:
+    """A test may configure it in any way."""
+    root = logging.getLogger()
+    handlers, level, before = root.handlers[:], root.level, structlog.get_config()
+    root.handlers.clear()
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.configure(**before)
+
+
+@pytest.fixture
+def zone() -> Iterator[Callable[[str], None]]:
+    """Sets the time zone of this process; UTC hides what is forgotten."""
+    before = os.environ.get("TZ")
+
+    def become(name: str | None) -> None:
+        if name is None:
+            os.environ.pop("TZ", None)
+        else:
+            os.environ["TZ"] = name
+        time.tzset()
+
+    yield become
+    become(before)
 
 
 @pytest.fixture(autouse=True)

@@ -6,8 +6,7 @@ import argparse
 import datetime as dt
 import json
 import shutil
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -64,12 +63,9 @@ class Host:
 
 
 @pytest.fixture
-def host(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
-    monkeypatch.setenv("TZ", "Asia/Kolkata")
-    time.tzset()
-    yield Host(tmp_path, capsys)
-    monkeypatch.undo()
-    time.tzset()
+def host(tmp_path: Path, capsys: pytest.CaptureFixture[str], zone: Callable[[str], None]) -> Host:
+    zone("Asia/Kolkata")  # half an hour beside the others
+    return Host(tmp_path, capsys)
 
 
 @pytest.fixture

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import stat
-import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,12 +17,9 @@ from .test_audit_command import Host
 
 
 @pytest.fixture
-def host(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
-    monkeypatch.setenv("TZ", "Asia/Kolkata")
-    time.tzset()
-    yield Host(tmp_path, capsys)
-    monkeypatch.undo()
-    time.tzset()
+def host(tmp_path: Path, capsys: pytest.CaptureFixture[str], zone: Callable[[str], None]) -> Host:
+    zone("Asia/Kolkata")  # half an hour beside the others
+    return Host(tmp_path, capsys)
 
 
 @pytest.fixture

@@ -9,19 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from .nobody import AS_NOBODY
 from .runs import shared
 
 PASSWORD = "p\"a'ss %$`\\"
-NOBODY = 65534
-AS_NOBODY = f"""
-import os, sys
-from agent.cli import main
-if os.geteuid() == 0:
-    os.setgroups([])
-    os.setresgid({NOBODY}, {NOBODY}, {NOBODY})
-    os.setresuid({NOBODY}, {NOBODY}, {NOBODY})
-sys.exit(main(sys.argv[1:]))
-"""
 URL = ("--url", "http://proxy.test:3128")
 WINDOWS = b'\xef\xbb\xbf{\r\n    "debug": false\r\n}\r\n'
 MERGED = (

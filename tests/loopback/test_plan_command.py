@@ -6,22 +6,13 @@ import os
 import subprocess
 import sys
 
-NOBODY = 65534
-# Of the imports others may read nothing: they come before the user changes.
-AS_NOBODY = f"""
-import os, sys
-import agent.cli.plan
-from agent.cli import main
-if os.geteuid() == 0:
-    os.setgroups([])
-    os.setresgid({NOBODY}, {NOBODY}, {NOBODY})
-    os.setresuid({NOBODY}, {NOBODY}, {NOBODY})
-sys.exit(main(sys.argv[1:]))
-"""
+from .nobody import AS_NOBODY
 
 
 def plan(*words: str) -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, "-W", "error", "-c", AS_NOBODY, *words, "plan"]
+    # What nobody may read of it comes before the user changes.
+    code = f"import agent.cli.plan\n{AS_NOBODY}"
+    argv = [sys.executable, "-W", "error", "-c", code, *words, "plan"]
     return subprocess.run(argv, check=False, capture_output=True, text=True, cwd=os.sep, timeout=60)
 
 

@@ -38,13 +38,24 @@ def dockerd(tmp_path: Path) -> Dockerd:
     return Dockerd(tmp_path / "docker")
 
 
-class Left:
-    """A machine as an agent left it that ended at this stage, with this Docker."""
+class Machine:
+    """An agent has ended on it."""
 
-    def __init__(self, root: Path, stage: Stage, phase: Phase) -> None:
+    def __init__(self, root: Path) -> None:
         self.file = root / "etc/dockerd.env"
         self.dockerd = Dockerd(root)
         self.journal = Journal(root / "state")
+
+    def in_another_boot(self) -> None:
+        file = StateFile(self.dockerd.root / "state/journal.json", UnderWay, 1)
+        file.save(msgspec.structs.replace(self.journal.under_way(), boot="another"))
+
+
+class Left(Machine):
+    """A machine as an agent left it that ended at this stage, with this Docker."""
+
+    def __init__(self, root: Path, stage: Stage, phase: Phase) -> None:
+        super().__init__(root)
         self.file.write_text(drop_in.edit(OFFICE))
         self.journal.note(str(self.file), drop_in.edit(DIRECT), drop_in.edit(OFFICE), 0o600)
         self.journal.enter(stage)
@@ -57,10 +68,6 @@ class Left:
         await recover(
             dockerd, dockerd, state, dockerd.record(), is_systemd=is_systemd, may_restart=may_restart, unit=unit
         )
-
-    def in_another_boot(self) -> None:
-        file = StateFile(self.dockerd.root / "state/journal.json", UnderWay, 1)
-        file.save(msgspec.structs.replace(self.journal.under_way(), boot="another"))
 
     @property
     def is_put_back(self) -> bool:
@@ -281,13 +288,8 @@ async def test_how_long_docker_was_down_before_a_roll_back_is_in_the_log(
 # A restart that is not believed yet.
 
 
-class Tried:
-    """A Docker that was restarted with the office's settings a moment ago."""
-
-    def __init__(self, root: Path) -> None:
-        self.file = root / "etc/dockerd.env"
-        self.dockerd = Dockerd(root)
-        self.journal = Journal(root / "state")
+class Tried(Machine):
+    """Its Docker was restarted with the office's settings a moment ago."""
 
     async def restarted(self) -> None:
         reality = await self.dockerd.reality(OFFICE)
@@ -303,10 +305,6 @@ class Tried:
 
     async def looked_at(self) -> None:
         await self.dockerd.recover(self.dockerd.record(), may_restart=True)
-
-    def in_another_boot(self) -> None:
-        file = StateFile(self.dockerd.root / "state/journal.json", UnderWay, 1)
-        file.save(msgspec.structs.replace(self.journal.under_way(), boot="another"))
 
     def over(self) -> None:
         """The minute."""

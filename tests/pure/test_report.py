@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
-import os
-import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from html.parser import HTMLParser
 from typing import Any, Final
 
@@ -31,17 +29,8 @@ CORP: Final = "http://proxy:3128"
 
 
 @pytest.fixture(autouse=True)
-def berlin() -> Iterator[None]:
-    """A zone whose clocks change; UTC hides what is forgotten."""
-    before = os.environ.get("TZ")
-    os.environ["TZ"] = "Europe/Berlin"
-    time.tzset()
-    yield
-    if before is None:
-        del os.environ["TZ"]
-    else:
-        os.environ["TZ"] = before
-    time.tzset()
+def _in_berlin(zone: Callable[[str], None]) -> None:
+    zone("Europe/Berlin")  # whose clocks change
 
 
 class Read(HTMLParser):
@@ -517,9 +506,8 @@ def test_a_record_of_a_newer_agent_has_a_row() -> None:
 
 @pytest.mark.parametrize("ts", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "1969-07-20T20:17:40Z"])
 @pytest.mark.parametrize("zone_of_reader", ["America/Los_Angeles", "Asia/Tokyo"])
-def test_a_time_that_cannot_be_stops_nobody(ts: str, zone_of_reader: str) -> None:
-    os.environ["TZ"] = zone_of_reader
-    time.tzset()
+def test_a_time_that_cannot_be_stops_nobody(ts: str, zone_of_reader: str, zone: Callable[[str], None]) -> None:
+    zone(zone_of_reader)
     log = begun(effective=DIRECT, interfaces=[{"gateways": "x", "name": 1}, "y"])
     log.heads.insert(0, msgspec.structs.replace(log.heads[0], ts=ts))
     log.write("10:00:00", Event.UNREACHABLE_BEGAN, network="office", since=ts, because="x", verdicts=[])
