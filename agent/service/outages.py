@@ -49,7 +49,8 @@ class Outages:
         """
         works = reaches(done)
         if not works and self._open is not None and (other := _other(done, self._open, is_judged=works is False)):
-            yield from self.end(other, now)
+            # Nothing is mended by that, and whoever reads that an outage ended would take it so.
+            yield from self.end(f"{other}; Docker still reaches no registry" if works is False else other, now)
         if works is None:
             return
         if works is False:

@@ -179,6 +179,10 @@ def _in_brackets(text: str) -> str:
     return f" ({text})" if text else ""
 
 
+def _is_pinned_in_vain(status: Status) -> bool:
+    return any(condition.code is Code.PINNED_BUT_FAILING for condition in status.conditions)
+
+
 def _docker(status: Status, docker: DockerShown, now: dt.datetime) -> str:
     chosen = status.upstream.name if status.upstream is not None else None
     parts = []
@@ -188,7 +192,9 @@ def _docker(status: Status, docker: DockerShown, now: dt.datetime) -> str:
         is_relayed = status.relay is not None and status.relay.in_use
         is_said = said_first(status) is None and status.state in _NAMING
         with_it = "it" if is_said else _running(docker)
-        parts = [f"{docker.version} runs with {'the relay' if is_relayed else with_it}"]
+        # The verdict is in the headline.
+        fails = ", which does not work here" if _is_pinned_in_vain(status) else ""
+        parts = [f"{docker.version} runs with {'the relay' if is_relayed else with_it}{fails}"]
     elif status.state is not State.DEFERRED:  # the headline says it
         parts = [f"{docker.version} runs with {_used_here(status, docker)}"]
     if docker.restarts and docker.last_restart is not None:

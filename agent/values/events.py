@@ -300,7 +300,7 @@ class UnreachableBegan(Facts, frozen=True, kw_only=True):
 class UnreachableEnded(Facts, frozen=True, kw_only=True):
     event = Event.UNREACHABLE_ENDED
     sentence = "The outage ended[, after {lasted_s}][: {because}][; Docker uses {upstream}]"
-    brief = "an outage ended[, after {lasted_s}]"
+    brief = "an outage ended[, after {lasted_s}][: {because}]"
     severity = Severity.NOTICE
     lasted_s: float  # by a clock that runs while the machine is suspended
     upstream: str | UnsetType = UNSET

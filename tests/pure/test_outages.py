@@ -193,4 +193,19 @@ def test_a_network_and_its_verdicts_are_of_the_look_that_it_counts_from() -> Non
 
     began = [(facts.network, facts.since) for facts in said if isinstance(facts, UnreachableBegan)]
     assert began == [("home", "1"), ("office", "3")]
-    assert [facts.because for facts in said if isinstance(facts, UnreachableEnded)] == ["the network changed: office"]
+    ended = "the network changed: office; Docker still reaches no registry"
+    assert [facts.because for facts in said if isinstance(facts, UnreachableEnded)] == [ended]
+
+
+def test_with_another_upstream_that_fails_too_nothing_is_said_to_work() -> None:
+    """As after `pin` of one that does not work here: the record must not read as if pulls worked again."""
+    outages = Outages()
+    said = [
+        facts
+        for at, done in enumerate((BAD, BAD, DIRECT_IS_BAD))
+        for facts in outages.note(probed_anew(done), float(at), str(at))
+    ]
+
+    assert isinstance(said[-1], UnreachableEnded)
+    assert said[-1].because == "Docker runs with direct now; Docker still reaches no registry"
+    assert said[-1].upstream is msgspec.UNSET
