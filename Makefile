@@ -110,6 +110,10 @@ release: $(READY)
 # Run, not looked at: after an upgrade of the system's Python its files are all there, and none of them is found.
 # -I: nothing of the checkout is imported instead.
 WORKS  := $(OPT)/bin/python -I -c 'import pip, agent.service.service' 2>/dev/null
+# Of PYTHON: what Debian has without its package for venv has no ensurepip.
+USABLE  = $(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	echo 'make: $(PYTHON) is not Python 3.11 or newer with its venv module. Name one: make $(MAKECMDGOALS) PYTHON=/usr/bin/python3.11' >&2; \
+	echo 'Debian and Ubuntu have the module in a package of its own: sudo apt install python3-venv' >&2; exit 1; }
 # For everybody, whatever root keeps to itself: the relay runs as a user of its own, and `status` as whoever asks.
 OPEN   := umask 022
 ANEW   := { $(OPEN) && $(PYTHON) -m venv --clear $(OPT); }
@@ -131,8 +135,8 @@ FILL    = $(OPEN) && copy=$$(mktemp -d) && trap 'rm -rf "$$copy"' EXIT && \
 		$(GET) --no-compile --target "$$copy/tools" --requirement requirements/build.txt && export PYTHONPATH="$$copy/tools" && \
 		$(GET) --no-compile --target "$$copy/pages" --requirement requirements/pages.txt && \
 		$(GET) --requirement requirements/run.txt || { \
-			echo 'make: pip could not get what is needed. Behind a proxy: sudo --preserve-env=https_proxy make install' >&2; \
-			echo 'Without a network: make wheelhouse on another machine, then make install WHEELHOUSE=FOLDER' >&2; exit 1; }; } && \
+			echo 'make $@: pip could not get what is needed. Behind a proxy: sudo --preserve-env=https_proxy make $@' >&2; \
+			echo 'Without a network: make wheelhouse on another machine, then make $@ WHEELHOUSE=FOLDER' >&2; false; }; } && \
 	$(PIP) --no-index --no-deps --no-build-isolation "$$copy" && \
 	cd "$$copy" && export PYTHONPATH="$$copy/pages" && $(OPT)/bin/python -m generate.man share && $(OPT)/bin/python -m generate.completions share && \
 	mkdir -p $(SHARED) && cp -R share/. $(SHARED)
@@ -162,6 +166,7 @@ install:
 	@$(NO_DEB)
 	@test -z '$(WHEELHOUSE)' || test -d '$(WHEELHOUSE)' || { \
 		echo 'make install: $(WHEELHOUSE): no such folder. To fill it, on a machine with a network: make wheelhouse' >&2; exit 1; }
+	@$(USABLE)
 	@$(PYTHON) -B -m agent.system.no_exec systemd/docker-proxy-agent.service
 	@echo 'environment  $(OPT), with what requirements/ pins'
 	@$(WORKS) || $(ANEW)
@@ -200,8 +205,11 @@ uninstall:
 
 # The tests' packages are pinned, too: what somebody releases tonight fails nobody's tests tomorrow.
 $(READY): pyproject.toml requirements/build.txt requirements/dev.txt
+	@$(USABLE)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --require-hashes --requirement requirements/build.txt --requirement requirements/dev.txt
+	@$(BIN)/pip install --quiet --require-hashes --requirement requirements/build.txt --requirement requirements/dev.txt || { \
+		echo 'make: pip could not get what is needed. Behind a proxy, name it: https_proxy=http://proxy.example:3128 make $(MAKECMDGOALS)' >&2; \
+		exit 1; }
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
