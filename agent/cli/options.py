@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import re
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -259,7 +260,8 @@ def url_without_password(text: str) -> Any:
             "holds a user or password, and every user of this host can read a command line: leave it out, and write"
             " username and password_file into the policy"
         )
-    return _url(text)
+    # As Docker takes what has no scheme. Without a port it may be any word.
+    return _url(f"http://{text}" if re.fullmatch(r"[\w.-]+:[0-9]+", text) else text)
 
 
 def _url(text: str) -> Any:

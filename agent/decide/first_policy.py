@@ -116,9 +116,9 @@ def _drafted(found: Found) -> Draft:
         )
     elif (dead := _dead(far, found.dead)) and not pacs:
         remarks.append(
-            f"no proxy on another host answers from here ({dead}), so this is not the place that needs one, and the "
-            "policy describes no place: a proxy is used wherever it works. Run init where the proxy is needed, or "
-            "there: init --add-network NAME"
+            f"no proxy on another host answers from here ({dead}), so this is not the place that needs one, or the "
+            "URL is misspelt. The policy describes no place: a proxy is used wherever it works. Run init where the "
+            "proxy is needed, or there: init --add-network NAME"
         )
         return Draft(upstreams, (last,), tuple(remarks))
     if place is None:

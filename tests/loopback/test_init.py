@@ -171,8 +171,9 @@ TYPED: Final = """
 import os
 ours, theirs = os.openpty()
 os.dup2(theirs, 0)
-os.write(ours, b"http://10.10.0.9:8080\\nyes\\n")
+os.write(ours, b"10.10.0.9:8080\\nyes\\n")
 """
+MISTYPED: Final = TYPED.replace("10.10.0.9:8080", "htp//proxy")
 
 
 # Called by sudo, which drops the variables that it was called with.
@@ -213,12 +214,24 @@ def test_a_proxy_that_nothing_here_knows_is_named_at_the_prompt(laptop: Laptop, 
     ]
 
 
+def test_an_answer_that_is_neither_a_yes_nor_a_proxy_is_no_silent_no(laptop: Laptop, root: Path) -> None:
+    plug(laptop)
+
+    shown = laptop.python(
+        f"import sys\nsys.stderr = sys.stdout\n{MISTYPED}{INIT.replace('sys.exit(main(words))', 'main(words)')}",
+        *("", "--root", str(root), "init"),
+    )
+
+    assert "your answer: is neither yes nor no, and as a URL it is not a proxy's URL" in shown
+    assert not (root / POLICY).exists()
+
+
 @pytest.mark.parametrize(
     ("url", "wrong"),
     [
         ("http://alice:s3cret@proxy.test:3128", "holds a user or password, and every user of this host can read"),
         ("http://proxy.test:88888", "has a port that does not exist: write 1 to 65535"),
-        ("proxy.test:3128", "is not a proxy's URL"),
+        ("proxy.test", "is not a proxy's URL"),
     ],
 )
 def test_what_cannot_be_a_proxy_is_refused_and_not_repeated(root: Path, url: str, wrong: str) -> None:

@@ -23,6 +23,7 @@ from agent.cli.session import quiet
 from agent.decide.first_policy import Draft, becomes, first_policy, one_more
 from agent.decide.first_policy_text import Nowhere, Written, as_shown, password_file, policy_text, with_network
 from agent.probe.pac_fetch import shown
+from agent.service.status_file import is_agent_running
 from agent.system.disk import PRIVATE
 from agent.system.files import is_there, read_file, remove_file, write_new
 from agent.system.policy_file import Loaded, is_there_any
@@ -32,6 +33,7 @@ from agent.values.found import Found
 from agent.values.paths import Paths
 
 _YES: Final = frozenset({"y", "yes"})
+_NO: Final = frozenset({"", "n", "no"})
 _NAMED: Final = "docker-proxy-agent init --proxy http://proxy.example:3128"
 
 
@@ -81,9 +83,9 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
         answer = "yes" if args.write else _asked(policy)
         if answer.lower() in _YES:
             beside.keep(before, _mode(draft))
-            complain(f"{policy}: written. The service uses it at once. Without the service: docker-proxy-agent apply")
+            complain(f"{policy}: written{_what_now(args, paths)}")
             return 0
-    if "://" in answer:
+    if answer.lower() not in _NO:
         return _with_proxy(args, paths, answer)
     named = "".join(f" --proxy {url}" for url in args.proxy)
     complain(f"{policy}: not written. To write it: docker-proxy-agent init{named} --write")
@@ -95,8 +97,20 @@ def _with_proxy(args: argparse.Namespace, paths: Paths, answer: str) -> int:
     try:
         told = url_without_password(answer)
     except argparse.ArgumentTypeError as error:
-        raise AgentError("your answer", f"{error}; nothing was written") from error
+        raise AgentError(
+            "your answer", f"is neither yes nor no, and as a URL it {error}; nothing was written"
+        ) from error
     return run(argparse.Namespace(**{**vars(args), "proxy": [*args.proxy, told]}), paths)
+
+
+def _what_now(args: argparse.Namespace, paths: Paths) -> str:
+    """What follows, as far as it is known: a service may read another file than this one."""
+    if args.policy not in (None, paths.policy):
+        return ""
+    if is_agent_running(paths.status):
+        return ". The service uses it at once"
+    start = ". Start the service: systemctl enable --now docker-proxy-agent" if paths.is_real else ""
+    return f"{start}. Without a service: docker-proxy-agent apply"
 
 
 def _written(given: Loaded, text: str | None) -> Written:
