@@ -89,7 +89,9 @@ def _held(part: PolicyPart) -> str:
 
 def _counted(policy: Policy) -> str:
     upstreams, networks = len(policy.upstreams) - 1, len(policy.networks)
+    # The built-in last one is never reached behind one that fits everywhere.
+    elsewhere = "" if any(network.match.is_empty for network in policy.networks) else " and elsewhere"
     return (
         f"{upstreams} upstream{'' if upstreams == 1 else 's'} and direct, "
-        f"{networks} network{'' if networks == 1 else 's'} and elsewhere"
+        f"{networks} network{'' if networks == 1 else 's'}{elsewhere}"
     )

@@ -24,7 +24,12 @@ def loaded(args: argparse.Namespace, paths: Paths, *, refuses_unsafe: bool) -> L
     reading = load_safely if refuses_unsafe else load
     found = reading(args.policy or paths.policy, owners(paths), os.environ, paths)
     found = msgspec.structs.replace(
-        found, warnings=(*found.warnings, *_unknown_owners(found.policy, paths, found.origins))
+        found,
+        warnings=(
+            *found.warnings,
+            *_unknown_owners(found.policy, paths, found.origins),
+            *_unknown_users(found.policy, paths, found.origins),
+        ),
     )
     warn(found.path, (*found.warnings, *map(Remark, found.unsafe)))
     return found
@@ -48,6 +53,20 @@ def _unknown_owners(policy: Policy, paths: Paths, origins: Origins) -> list[Rema
         except AgentError as unknown:
             text = f'upstream.{name}.owner: cannot look up user "{upstream.owner}": {unknown}'
             found.append(Remark(text, origins.upstreams.get(name, "")))
+    return found
+
+
+def _unknown_users(policy: Policy, paths: Paths, origins: Origins) -> list[Remark]:
+    """The same of `clients.users`."""
+    system, found = ThisSystem(paths.root), []
+    for name in policy.clients.users if policy.clients.users != "auto" and paths.is_real else ():
+        try:
+            if system.login(name) is None:
+                text = f'clients.users: there is no user "{name}" here, so no file is written for it'
+                found.append(Remark(text, origins.tables.get("clients", "")))
+        except AgentError as unknown:
+            text = f'clients.users: cannot look up user "{name}": {unknown}'
+            found.append(Remark(text, origins.tables.get("clients", "")))
     return found
 
 

@@ -79,7 +79,9 @@ def _read(part: Part) -> dict[str, Any] | Remark:
         document = tomllib.loads(part.text)
         has_nul = "\0" in str(document) or "\\x00" in str(document)
     except tomllib.TOMLDecodeError as error:
-        return Remark(f"not TOML: {error}", part.file)
+        # Not the line itself: it may hold a password, and everybody may read `status`.
+        hint = "; a text stands in quotes, and true and false have no capitals" if "Invalid value" in str(error) else ""
+        return Remark(f"not TOML: {error}{hint}", part.file)
     except ValueError:  # a number of thousands of digits
         return Remark("not a policy: it contains a number that is too long", part.file)
     except RecursionError:

@@ -425,13 +425,20 @@ def _worded(label: str, raw: object, fault: _Fault, kind: type) -> str:
         known = [field.name for field in msgspec.structs.fields(_kind_at(kind, path))]
         if kind is NetworkTable and not path and fault.unknown in Match.__struct_fields__:
             return f"{where}.{fault.unknown}: unknown; did you mean match.{fault.unknown}?"
+        if fault.unknown in _KNOWN_TABLES and fault.unknown not in known:
+            # As of a line such as `relay.enable = true` that was added at the end of the file.
+            return (
+                f"{where}.{fault.unknown}: unknown; what stands below [{where}] belongs to it: write a table"
+                f" [{fault.unknown}], or move the line above the first [ ]"
+            )
         return f"{where}.{fault.unknown}: {_unknown(fault.unknown, known)}"
     if fault.missing is not None:
         return f"{where}.{fault.missing}: is missing"
     value = _shown(_at(raw, path))
     if expected := _EXPECTED.fullmatch(what):
         wanted = " or ".join(_IN_WORDS.get(name.strip(), name.strip()) for name in expected["wanted"].split("|"))
-        return f"{where}: {value} is not {wanted}"
+        as_list = f": write [{value}]" if wanted == "a list" and isinstance(_at(raw, path), str) else ""
+        return f"{where}: {value} is not {wanted}{as_list}"
     if what.startswith("Invalid enum value"):
         options = _options_at(kind, path)
         return f"{where}: {value} is not one of {', '.join(options)}{_or_a_list(kind, path)}"

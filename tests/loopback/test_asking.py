@@ -178,7 +178,7 @@ def test_a_check_says_in_which_file_everything_stands(tmp_path: Path) -> None:
         f"{corp}: upstreams corp",
     ]
     assert done.stdout.splitlines() == [
-        f"{own}: valid: 1 upstream and direct, 2 networks and elsewhere",
+        f"{own}: valid: 1 upstream and direct, 2 networks",
         f"{corp}: upstreams corp · networks lab",
         f"{own}: networks network 2 · tables probe",
     ]
