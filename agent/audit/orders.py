@@ -15,6 +15,7 @@ from agent.audit.facts import plain
 from agent.audit.heads import Head
 from agent.audit.report.words import length
 from agent.audit.spans import Lane, Order, Outage, Span, Told
+from agent.values.asker import Via
 from agent.values.events import Event, brief
 
 # What an order brings about; the rest of its pass is on the way there.
@@ -102,6 +103,8 @@ def _nothing(order: Order, head: Head | None) -> str:
     if head.event == Event.AGENT_STOPPED.value:
         return f"nothing is recorded; the agent stopped {_lasted(order.at, at)} later"
     if head.event == Event.AGENT_STARTED.value:
+        if order.by.get("via") == Via.COMMAND.value:  # a command acts itself only where no agent runs
+            return "nothing is recorded: no agent ran"
         return "nothing is recorded; the agent ended without a word"
     return "nothing is recorded: there was nothing to do"
 

@@ -123,8 +123,9 @@ def complain(*lines: str) -> None:
 
 
 def headline(text: str, *, is_bold: bool) -> None:
-    """A heading, below an empty line."""
-    shown = folded([_shown(text)], width(), 3)
+    """A heading, below an empty line, with a rule to the edge."""
+    room = width() - len(_shown(text)) - 1
+    shown = folded([_shown(f"{text} {'─' * room}" if room > 0 else text)], width(), 3)
     print("", *(f"\x1b[1m{line}\x1b[0m" if is_bold else line for line in shown), sep="\n")
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import shlex
+from pathlib import Path
 
 from agent.audit.log import AuditLog
 from agent.audit.logs import configure
@@ -30,6 +32,14 @@ def record_for(command: str, paths: Paths, policy: Policy) -> Record:
 def myself() -> Asker:
     """Who runs this command."""
     return Asker(Via.COMMAND, uid=os.getuid(), login_uid=login_uid(os.getpid()), claimed=claimed())
+
+
+def private_file(file: Path, what_next: str) -> str:
+    """Says that there is a new file that one account alone can read. What root by sudo has made is not its person's."""
+    if os.geteuid() == 0 and claimed():
+        mine = f'sudo chown "$USER" {shlex.quote(str(file))}'
+        return f"{file}: written, readable only by root. Make it yours, then {what_next}: {mine}"
+    return f"{file}: written, readable only by you. {what_next[0].upper()}{what_next[1:]}"
 
 
 def claimed() -> str:

@@ -86,7 +86,7 @@ def _show_short(found: StatusFound | None, args: argparse.Namespace, paths: Path
 
 def not_running(status: Status | None) -> str:
     was = f"; this is what the last one knew {_age(status)} ago" if status is not None else ""
-    return f"no agent is running here{was}; to start it: systemctl start docker-proxy-agent"
+    return f"no agent is running here{was}; to start it: systemctl enable --now docker-proxy-agent"
 
 
 def unreadable(found: StatusFound) -> str:

@@ -106,7 +106,10 @@ def _difference(running: Settings | None, desired: Settings) -> str:
         return f"Docker runs with {before}, but should run with {after}"
     if is_another_secret(running, desired):
         return "Docker runs with another user or password"
-    return f"Docker runs with {before}, and with other settings as well"
+    is_as_wanted = running.lines()
+    others = [name for name, value in desired.lines() if (name, value) not in is_as_wanted]
+    gone = [name for name, _ in is_as_wanted if name not in dict(desired.lines())]
+    return f"Docker runs with {before}, but not with the right {' and '.join((*others, *gone))}"
 
 
 class Holding(msgspec.Struct, frozen=True):

@@ -41,6 +41,20 @@ def test_the_page_is_one_file_for_whoever_asked_alone(diary: Host, tmp_path: Pat
     assert page.read_text().rstrip().endswith("</html>")
 
 
+@pytest.mark.needs_root
+def test_a_page_of_roots_says_how_its_person_can_open_it(
+    diary: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A browser of alice's may not read what root has made."""
+    monkeypatch.setenv("SUDO_USER", "alice")
+    page = tmp_path / "my page.html"
+
+    _, _, err = diary.audit("report", "-o", str(page))
+
+    made = f"{page}: written, readable only by root. Make it yours, then open it in a browser"
+    assert err[0] == f"{made}: sudo chown \"$USER\" '{page}'"
+
+
 @pytest.mark.parametrize("kind", ["file", "link", "dead-link", "folder"])
 def test_what_is_there_stays(diary: Host, tmp_path: Path, kind: str) -> None:
     page, other = tmp_path / "page.html", tmp_path / "other"

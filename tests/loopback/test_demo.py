@@ -117,6 +117,18 @@ def test_every_place_is_seen_and_nothing_stays_behind(directory: Path) -> None:
     assert processes_below(directory) == []
 
 
+def test_a_heading_is_one_line_also_where_its_command_gets_a_sudo(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SUDO_USER", "alice")
+
+    _, out, _ = Run(directory).ended()
+
+    [last] = [line for line in out.splitlines() if line.startswith("── afterwards")]
+    assert last.startswith("── afterwards ── sudo docker-proxy-agent audit --network office; audit verify ─")
+    assert len(last) == 100
+
+
 def test_a_kept_root_holds_what_was_written(directory: Path) -> None:
     status, out, err = Run(directory, "--keep").ended()
 

@@ -269,7 +269,7 @@ def test_a_bundle_is_a_new_private_file_with_all_its_parts_and_no_secret(tmp_pat
 
         again = machine.ran("doctor", "--bundle", str(bundle))
     assert ran.returncode == 0, ran
-    assert ran.stderr.endswith(f"{bundle}: written. Read it before you send it\n")
+    assert ran.stderr.endswith(f"{bundle}: written, readable only by you. Read it before you send it\n")
     assert bundle.stat().st_mode & 0o777 == 0o600
     text = bundle.read_text()
     found = json.loads(text)

@@ -493,7 +493,7 @@ async def test_without_an_agent_the_last_one_speaks(tmp_path: Path, capsys: pyte
     said = re.sub(r"\d+ s", "AGE", err.splitlines(keepends=True)[-1])
     assert said == (
         "no agent is running here; this is what the last one knew AGE ago; "
-        "to start it: systemctl start docker-proxy-agent\n"
+        "to start it: systemctl enable --now docker-proxy-agent\n"
     )
 
 
@@ -511,7 +511,8 @@ def test_what_another_version_wrote_is_not_shown_and_that_is_said(
     )
     assert capsys.readouterr() == (
         "",
-        f"no agent is running here; to start it: systemctl start docker-proxy-agent\n{said} docker-proxy-agent\n",
+        "no agent is running here; to start it: systemctl enable --now docker-proxy-agent\n"
+        f"{said} docker-proxy-agent\n",
     )
 
 
@@ -539,4 +540,7 @@ def test_a_page_without_a_line_is_not_an_empty_line(capsys: pytest.CaptureFixtur
 
 def test_where_none_has_ever_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--root", str(tmp_path), "status"]) == NOT_RUNNING
-    assert capsys.readouterr() == ("", "no agent is running here; to start it: systemctl start docker-proxy-agent\n")
+    assert capsys.readouterr() == (
+        "",
+        "no agent is running here; to start it: systemctl enable --now docker-proxy-agent\n",
+    )

@@ -134,7 +134,8 @@ def test_it_is_drawn_in_place_and_follows_what_changes(tmp_path: Path) -> None:
 def test_it_survives_a_restart_of_the_service(tmp_path: Path) -> None:
     with watching(tmp_path, environment={"NO_COLOR": "1"}) as terminal:
         before = terminal.until(r"\x1b\[J")
-        assert "no agent is running here; to start it: systemctl start" in " ".join(lines_of(before))
+        shown = " ".join(" ".join(lines_of(before)).split())
+        assert "no agent is running here; to start it: systemctl enable --now docker-proxy-agent" in shown
 
         show(tmp_path)
         steady = terminal.until(r"STEADY.*?\x1b\[J")

@@ -584,6 +584,14 @@ def test_what_came_of_an_order_is_always_said() -> None:
     ]
 
 
+def test_of_a_command_without_an_agent_it_is_not_said_that_one_ended() -> None:
+    log = in_pass(begun().write("10:00:00", Event.AGENT_STOPPED, because="told to stop"), "1")
+    in_pass(log.write("10:10:00", Event.RESUMED, {**ALICE, "via": "command"}, because="requested"), "2")
+    log.write("10:20:00", Event.AGENT_STARTED, version="2")
+
+    assert answered(log) == [["nothing is recorded: no agent ran"]]
+
+
 def test_a_pause_says_how_long_it_held_and_what_it_prevented() -> None:
     log = in_pass(begun().write("09:50:00", Event.PAUSED, ALICE, until=None), "1")
     log = out(log)

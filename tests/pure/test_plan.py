@@ -109,6 +109,15 @@ def test_written_but_not_restarted_is_a_restart_alone() -> None:
     assert made.acts
 
 
+def test_of_a_restart_for_other_exclusions_alone_the_reason_names_them() -> None:
+    more = settings("http://office:3128", "http://office:3128", "localhost,.corp.example")
+
+    made = planned(more, with_drop_in(OFFICE))
+
+    assert made.restart is not None
+    assert made.due == "Docker runs with http://office:3128, but not with the right no_proxy"
+
+
 def test_somebody_elses_edit_is_put_right_without_a_restart() -> None:
     drifted = msgspec.structs.replace(
         with_drop_in(OFFICE), environment=Texts(http=FOREIGN), environment_file='HTTP_PROXY="http://foreign:1"\n'

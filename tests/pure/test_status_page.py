@@ -313,6 +313,31 @@ def test_a_screen_is_folded_between_words() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("said", "command"),
+    [
+        ("To end it: sudo docker-proxy-agent unpin", "sudo docker-proxy-agent unpin"),
+        (
+            "To start it: sudo systemctl enable --now docker-proxy-agent",
+            "sudo systemctl enable --now docker-proxy-agent",
+        ),
+        ("Run: docker-proxy-agent init. Or write one", "docker-proxy-agent init."),
+    ],
+)
+def test_a_command_is_never_broken_in_two(said: str, command: str) -> None:
+    for columns in range(60, 100):
+        lines_of = [*folded([f"  note         corp is pinned, but fails here. {said}"], columns)]
+
+        assert any(command in one for one in lines_of), (columns, lines_of)
+
+
+def test_what_is_pinned_and_fails_is_said_to_fail() -> None:
+    pin = Condition(Code.PINNED_BUT_FAILING, "corp-proxy is pinned, but fails here: dns", "To end it: unpin")
+    shown = "\n".join(lines(msgspec.structs.replace(AT_THE_OFFICE, conditions=(pin,)), NOW))
+
+    assert "26.1.5 runs with it, which does not work here; restarted" in shown
+
+
 def test_nothing_seen_and_offline() -> None:
     bare = Status(version="1", pid=7, started=1, state=State.OFFLINE, policy=POLICY)
 

@@ -123,7 +123,7 @@ def _report(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="FILE",
-        help="write the page to this new file, readable only by you; - is stdout",
+        help="write the page to this new file, readable only by you, or by root with sudo; - is stdout",
     )
     parser.add_argument(
         "--full", action="store_true", help="also where the laptop was: SSIDs, addresses, what a portal said"

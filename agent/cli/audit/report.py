@@ -22,6 +22,7 @@ from agent.cli.audit import when
 from agent.cli.audit.verifying import what_root_can
 from agent.cli.misused import Misused
 from agent.cli.printing import complain, exact_bytes
+from agent.cli.session import private_file
 from agent.service.status_file import is_agent_running
 from agent.system.files import check_new, write_new
 from agent.values.errors import AgentError
@@ -63,7 +64,7 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
         exact_bytes(text)
     else:
         write_new(args.output, text)
-        complain(f"{args.output}: written, readable only by you. Open it in a browser")
+        complain(private_file(args.output, "open it in a browser"))
     if not found.is_whole:
         complain(f"{paths.audit_log}: {found.broken}. See: docker-proxy-agent audit verify")
     return 0

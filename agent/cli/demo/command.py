@@ -111,8 +111,7 @@ class _Screen:
     def head(self, title: str, about: str) -> None:
         text = f"── {title} ── {about}"
         self.text += f"{text}\n"
-        room = self._width - len(text) - 1
-        headline(f"{text} {'─' * room}" if room > 0 else text, is_bold=self._is_bold)
+        headline(text, is_bold=self._is_bold)
 
 
 def _opening(paths: Paths, *, is_kept: bool) -> Iterator[str]:

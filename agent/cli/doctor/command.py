@@ -20,7 +20,7 @@ from agent.cli.doctor.look import looked
 from agent.cli.misused import Misused
 from agent.cli.policy_of import loaded
 from agent.cli.printing import complain, page, print_json
-from agent.cli.session import quiet
+from agent.cli.session import private_file, quiet
 from agent.system.files import check_new, write_new
 from agent.values.condition import Code, Condition
 from agent.values.errors import NoPolicy, PolicyRefused
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
         bundle = asyncio.run(gathered(paths, policy=policy, facts=facts, found=found, is_full=args.full))
         text = json.dumps(made(bundle, is_full=args.full), indent=2, ensure_ascii=False) + "\n"
         write_new(args.bundle, text.encode())
-        complain(f"{args.bundle}: written. Read it before you send it")
+        complain(private_file(args.bundle, "read it before you send it"))
     if args.json:
         print_json(msgspec.to_builtins(found))
     else:
