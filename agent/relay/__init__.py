@@ -12,7 +12,9 @@ only what is below it: `audit/`, `probe/`, `see/`, `system/` and `values/`.
     client           the client's socket
     forward          requests for whole URLs on one client's connection, and their answers
     process          what the unit starts: the sockets that it is given, signals, the end
-    serving          whoever connects, from the first byte to the line in the log
+    serving          whoever connects: let in or not, and given a task
+    visit            one client's connection, from its first byte to the line in the log
+    carried          a way that is open for it: counted, and ended if it must be
     arrivals         who is served first when many come at once                                                pure
     orders_file      what the agent says, read again when it changes
     who              who may use it

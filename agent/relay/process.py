@@ -26,9 +26,10 @@ from agent.relay.draining import Draining
 from agent.relay.noted import Kind, Noted
 from agent.relay.open import Opening
 from agent.relay.orders_file import OrdersFile
-from agent.relay.serving import PATIENCE, Patience, Serving, Told
+from agent.relay.serving import Serving, Told
 from agent.relay.state_file import StateFile
 from agent.relay.tally import Tally
+from agent.relay.visit import PATIENCE, Patience
 from agent.relay.where import Near
 from agent.relay.who import Who
 from agent.see import netlink

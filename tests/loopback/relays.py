@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from agent.relay.process import Running
-from agent.relay.serving import PATIENCE, Patience
+from agent.relay.visit import PATIENCE, Patience
 from agent.system.files import read_file, replace_file
 from agent.values.paths import Paths
 from agent.values.relay import Orders, RelayState, RelayUpstream, orders_file, state_in

@@ -30,14 +30,16 @@ from agent.decide.relay import is_full
 from agent.probe.dial import Address, Resolve
 from agent.probe.probe import Question, probe
 from agent.relay.arrivals import SERVED, Turn
+from agent.relay.carried import Carried
 from agent.relay.draining import Draining
 from agent.relay.noted import Noted
 from agent.relay.open import Opening
 from agent.relay.process import given, listening
 from agent.relay.pump import Ended
-from agent.relay.serving import PATIENCE, Patience, Serving, Told, _Arrived, _Carried
+from agent.relay.serving import Serving, Told, _Arrived
 from agent.relay.tally import Tally
 from agent.relay.turns import FEW
+from agent.relay.visit import PATIENCE, Patience
 from agent.relay.weight import UNREAD, Marks, held_by
 from agent.relay.where import Near
 from agent.relay.who import Who
@@ -133,7 +135,7 @@ async def test_a_tunnel_after_a_request_on_the_same_connection(tmp_path: Path) -
         client.close()
 
 
-def all_kept(live: Iterable[_Carried]) -> bool:
+def all_kept(live: Iterable[Carried]) -> bool:
     return all(carried.is_kept for carried in live)
 
 

@@ -17,8 +17,9 @@ from agent.relay.names import MOST, MOST_OF_ONE
 from agent.relay.noted import NOTED_EVERY_S
 from agent.relay.open import WITHIN_S
 from agent.relay.process import DRAINS_S
-from agent.relay.serving import _MOST_AT_A_BRIDGE, _MOST_OF_ONE, PATIENCE
+from agent.relay.serving import _MOST_AT_A_BRIDGE, _MOST_OF_ONE
 from agent.relay.state_file import GROWN_WITHIN_S, NEWS_WITHIN_S
+from agent.relay.visit import PATIENCE
 from agent.relay.weight import MARKS
 from agent.relay.who import KEPT_S, NO_KEPT_S
 from agent.service.watch.relay import APART_S
