@@ -1,7 +1,8 @@
 """The clients' files of this machine: whose they are, what they say, and how they are changed.
 
 Each file is a target of its own: a failure in one is reported and does not stop the others. All work below a home is
-done by `homes.py`; what a file must say is decided in `decide/clients.py`, from what `from_containers.py` finds out.
+done by `homes.py`; what a file must say is decided in `decide/clients.py`, from what `from_containers.py` finds out,
+and what must change in it in `decide/client_file.py`.
 """
 
 from __future__ import annotations
@@ -24,21 +25,8 @@ from agent.clients.homes import HomeClosed, HomeFile, HomeLocked, Written
 from agent.clients.originals import CLIENTS, client_originals
 from agent.clients.users import NOBODYS, Account, FoundBy, Skipped, Who, is_gone
 from agent.decide.bridge import Bridge
-from agent.decide.clients import (
-    BACK,
-    Around,
-    Change,
-    FileEdit,
-    OwnedConfig,
-    Wanted,
-    Was,
-    beaten_by,
-    entries_for,
-    for_clients,
-    is_made_by_us,
-    plan,
-    told_apart,
-)
+from agent.decide.client_file import Change, FileEdit, OwnedConfig, Was, beaten_by, is_made_by_us, plan, told_apart
+from agent.decide.clients import BACK, Around, Wanted, entries_for, for_clients
 from agent.decide.drift import WITHIN_S
 from agent.decide.relay import exclusions_of_clients
 from agent.system.clock import SYSTEM_CLOCK

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from agent.decide.clients import OwnedConfig, Was
+from agent.decide.client_file import OwnedConfig, Was
 from agent.system.kept import Kept
 from agent.system.keyed import keyed
 from agent.system.state_file import StateFile

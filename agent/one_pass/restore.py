@@ -20,8 +20,8 @@ from agent.audit.unexpected import unexpected
 from agent.clients.clients import Files
 from agent.clients.originals import client_originals
 from agent.clients.users import Account, is_gone
-from agent.decide.clients import OwnedConfig
-from agent.decide.clients import put_back as before_us
+from agent.decide.client_file import OwnedConfig
+from agent.decide.client_file import put_back as before_us
 from agent.decide.plan import OwnedDaemonJson, Plan
 from agent.decide.put_back import PutBack, put_back
 from agent.docker.journal import Journal

@@ -14,7 +14,7 @@ from msgspec import UNSET, UnsetType
 from agent.audit.drift_digests import drift_digests
 from agent.audit.record import Record
 from agent.clients.clients import ClientFile, ClientsSeen
-from agent.decide.clients import Change
+from agent.decide.client_file import Change
 from agent.decide.drift import Correcting, Correction, Drifts, drifted
 from agent.decide.plan import Plan
 from agent.one_pass.seen import AnySeen, Pass, Planned

@@ -22,7 +22,7 @@ from agent.clients.homes import HomeFile, HomeOwner, Homes, Written
 from agent.clients.originals import client_originals
 from agent.clients.users import Account, FoundBy, Skipped, ThisSystem, Threshold, Who
 from agent.decide.bridge import Bridge
-from agent.decide.clients import Change, OwnedConfig
+from agent.decide.client_file import Change, OwnedConfig
 from agent.one_pass.sockets import LocalSockets
 from agent.probe.dial import Address
 from agent.see.name_servers import ContainerDns

@@ -11,26 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.decide.bridge import Bridge
-from agent.decide.clients import (
-    PRIVATE_NETWORKS,
-    SECRET_MODE,
-    Around,
-    Change,
-    FileEdit,
-    Intent,
-    OwnedConfig,
-    Wanted,
-    Was,
-    beaten_by,
-    entries_for,
-    for_clients,
-    gives_socks,
-    plan,
-    plan_file,
-)
-from agent.decide.clients import (
-    put_back as all_put_back,
-)
+from agent.decide.client_file import SECRET_MODE, Change, FileEdit, OwnedConfig, Was, beaten_by, plan, plan_file
+from agent.decide.client_file import put_back as all_put_back
+from agent.decide.clients import PRIVATE_NETWORKS, Around, Intent, Wanted, entries_for, for_clients, gives_socks
 from agent.targets.client_config import ClientTexts, put_back, texts
 from agent.targets.refused import TextRefused
 from agent.values.condition import Code

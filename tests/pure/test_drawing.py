@@ -9,7 +9,8 @@ import pytest
 
 from agent.clients.clients import ClientFile, ClientsSeen
 from agent.clients.users import Account, FoundBy
-from agent.decide.clients import Change, FileEdit, Intent, Wanted
+from agent.decide.client_file import Change, FileEdit
+from agent.decide.clients import Intent, Wanted
 from agent.docker.transaction import Applied
 from agent.one_pass.drawing import MOST, Beside, picture_of
 from agent.one_pass.page import pass_lines
