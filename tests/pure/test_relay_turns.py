@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from agent.relay.limits import ROOTS, counts_for
@@ -86,3 +87,37 @@ def test_of_this_host_root_is_a_source_of_its_own_and_a_container_is_never_root(
     assert counted(is_container=False, is_roots=True) == ROOTS
     assert counted(is_container=False, is_roots=False) == "this host"
     assert counted(is_container=True, is_roots=True) == "port of 172.17.0.2"
+
+
+async def in_each_round(tasks: Sequence[asyncio.Task[None]]) -> list[int]:
+    """How many of them went on each time that the loop came round, as often as any did."""
+    done = [0]
+    async with asyncio.timeout(PATIENCE_S):
+        while done[-1] < len(tasks):
+            await asyncio.sleep(0)
+            done.append(sum(task.done() for task in tasks))
+    return [after - before for before, after in itertools.pairwise(done) if after > before]
+
+
+async def test_who_has_waited_seldom_goes_first_and_one_in_each_round_who_has_waited_often() -> None:
+    turns, went = Turns(4), list[str]()
+
+    async def wait(who: str) -> None:
+        await turns.next(is_first=who == "seldom")
+        went.append(who)
+
+    waiting = [asyncio.create_task(wait(who)) for who in ["often"] * 10 + ["seldom"] * 7]
+
+    assert await in_each_round(waiting) == [4, 4, 4, 4, 1]
+    assert [went[place : place + 4].count("seldom") for place in range(0, 12, 4)] == [3, 3, 1]
+
+
+async def test_who_is_gone_meanwhile_leaves_no_place_of_a_round_empty() -> None:
+    turns = Turns(4)
+    gone, there = ([asyncio.create_task(turns.next(is_first=True)) for _ in range(count)] for count in (2, 6))
+    await asyncio.sleep(0)
+    for task in gone:
+        task.cancel()
+
+    assert await in_each_round(there) == [4, 2]
+    assert all(task.cancelled() for task in gone)
