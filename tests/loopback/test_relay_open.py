@@ -75,7 +75,8 @@ class Setting:
         self.looked_up.append(host)
         if host not in self._names:
             raise socket.gaierror(socket.EAI_NONAME, "not found")
-        return [(socket.AF_INET, (address, port)) for address in self._names[host].split(",")]
+        found = self._names[host].split(",")
+        return [(socket.AF_INET6 if ":" in address else socket.AF_INET, (address, port)) for address in found]
 
     async def open(self, asked: Asked, *upstreams: RelayUpstream, ca_file: str = "") -> Opened:
         async with asyncio.timeout(PATIENCE_S):
@@ -505,6 +506,34 @@ async def test_a_proxy_in_a_container_is_not_asked_for_names_that_only_its_neigh
         assert squid.accepted == 0
 
 
+async def test_but_one_on_this_host_is_also_if_its_address_is_on_a_bridge_of_guests() -> None:
+    gateway = frozenset({"127.0.8.3"})
+    setting = Setting(own=gateway, guests=gateway)
+    async with echo() as end, HttpProxy({"redis:443": end}, host="127.0.8.3") as px:
+        assert await echoed(await setting.open(container("redis", 443), by("px", px.url()))) == b"hello"
+
+
+@pytest.mark.parametrize(
+    ("host", "why"),
+    [
+        pytest.param("redis", f"redis {UNKNOWN_HERE}", id="may-be-its-neighbours"),
+        pytest.param(
+            "end.test", "end.test cannot be told from this host: the kernel does not answer", id="may-be-near"
+        ),
+    ],
+)
+async def test_nor_is_a_proxy_of_which_the_kernel_does_not_say_where_it_is(host: str, why: str) -> None:
+    def silent(_address: str) -> bool:
+        raise NetlinkFailed("silent", errno.ENOBUFS)
+
+    opening = Opening(Failures(), Near(silent, silent), resolve=threaded(Setting({"end.test": "203.0.113.9"})._look_up))
+    nowhere = by("corp", ProxyUrl(Scheme.HTTP, "255.255.255.255", 3128))  # to which the kernel connects nobody
+    with pytest.raises(NotOpened) as told:
+        await opening.open(container(host, 443), Ways(Orders(1, (nowhere,))))
+
+    assert (told.value.refusal.status, told.value.refusal.reason) == (403, why)
+
+
 MANY: Final = ",".join(f"10.1.{number >> 8}.{number & 255}" for number in range(3900))
 
 
@@ -556,6 +585,13 @@ async def test_nor_if_this_host_asks_for_it() -> None:
             with pytest.raises(NotOpened):
                 await Setting(names).open(docker("many.test", ninth.port), way)
         assert ninth.accepted == 0
+
+
+async def test_of_a_name_with_many_addresses_some_of_either_family_are_tried() -> None:
+    """Where IPv6 leads nowhere, a site with ever so many addresses of it is reached by IPv4."""
+    setting = Setting({"both.test": ",".join(["::1"] * 9 + ["127.0.0.1"])})
+    async with echo() as end:
+        assert await echoed(await setting.open(docker("both.test", end.port), DIRECT)) == b"hello"
 
 
 async def test_between_the_addresses_of_a_name_others_have_their_turn() -> None:
