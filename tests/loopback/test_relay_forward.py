@@ -582,11 +582,16 @@ TIMES = 20
 class Ready(Opened):
     """An end that has always sent more, and takes everything at once: no read and no write is a pause."""
 
-    def __init__(self, over: socket.socket, answers: list[bytes]) -> None:
+    def __init__(self, over: socket.socket, answers: list[bytes], until: asyncio.Event | None = None) -> None:
+        """`until`: it answers nothing before."""
         super().__init__(Way("direct"), over)
         self._answers = answers
+        self._until = until
 
     async def read(self) -> bytes:
+        if self._until is not None:
+            async with asyncio.timeout(PATIENCE_S):
+                await self._until.wait()
         return self._answers.pop(0) if self._answers else b""
 
     async def write(self, data: bytes) -> None:
@@ -599,9 +604,13 @@ class ReadyClient(Client):
     def __init__(self, connected: socket.socket, says: list[bytes]) -> None:
         super().__init__(connected)
         self._says = says
+        self.has_said_all = asyncio.Event()
 
     async def read(self, most: int = 65536) -> bytes:
-        return self._says.pop(0) if self._says else b""
+        said = self._says.pop(0) if self._says else b""
+        if not self._says:
+            self.has_said_all.set()
+        return said
 
     async def write(self, data: bytes) -> None:
         """Taken."""
@@ -623,34 +632,47 @@ class Given:
         raise AssertionError(evidence)
 
 
-@pytest.mark.parametrize("is_upload", [False, True], ids=["download", "upload"])
-async def test_whoever_is_always_ready_holds_nobody_else_up(*, is_upload: bool) -> None:
+CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
+POST = b"POST http://end.test/ HTTP/1.1\r\nHost: end.test\r\n"
+EMPTY = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+LAST_CHUNK = b"0\r\n\r\n"
+
+
+async def rounds(said: bytes, body: list[bytes], answers: list[bytes]) -> int:
+    """Of the loop, until it is through: a client has said this, and says the body when it is read from."""
     ours, theirs = await _pair()
     with ours, theirs:
-        body = [*[CHUNKS] * TIMES, b"0\r\n\r\n"]
-        head = b"HTTP/1.1 200 OK\r\n"
-        answers = (
-            [head + b"Content-Length: 0\r\n\r\n"]
-            if is_upload
-            else [head + b"Transfer-Encoding: chunked\r\n\r\n", *body]
-        )
-        conversation = Conversation()
-        how = b"POST http://end.test/ HTTP/1.1\r\nHost: end.test\r\n"
-        conversation.receive(how + (b"Transfer-Encoding: chunked\r\n\r\n" + CHUNKS if is_upload else b"\r\n"))
+        conversation, client = Conversation(), ReadyClient(ours, body)
+        conversation.receive(said)
         request = conversation.next_event()
         assert isinstance(request, Request)
-        client = ReadyClient(ours, body if is_upload else [])
-        opener = Given(Ready(theirs, [] if is_upload else answers))
-        forwarding = Forwarding(conversation, client, opener, shared=Shared(NAME, Pipes(), Turns()))
-
-        carrying = asyncio.create_task(forwarding.carry(request))
+        opener = Given(Ready(theirs, answers, client.has_said_all if body else None))
+        carrying = asyncio.create_task(
+            Forwarding(conversation, client, opener, shared=Shared(NAME, Pipes(), Turns())).carry(request)
+        )
         turns = 0
         while not carrying.done():
             turns += 1
             await asyncio.sleep(0)
+        assert carrying.result() is Result.NEXT
+    return turns
 
-        assert carrying.exception() is None
-    assert turns > (1 if is_upload else TIMES) * 1000 / 16
+
+async def test_whoever_is_always_ready_holds_nobody_else_up() -> None:
+    """A piece of one byte takes as long as a large one, and a read may bring thousands."""
+    body, head = [*[CHUNKS] * TIMES, LAST_CHUNK], b"HTTP/1.1 200 OK\r\n" + CHUNKED
+
+    assert await rounds(POST + b"\r\n", [], [head, *body]) > TIMES * 1000 / 16
+    assert await rounds(POST + CHUNKED, [*body], [EMPTY]) > TIMES * 1000 / 16
+    assert await rounds(POST + CHUNKED + b"".join(body), [], [EMPTY]) > TIMES * 1000 / 16
+
+
+async def test_nor_does_whoever_sends_large_pieces() -> None:
+    """Others have their turn after each that is read."""
+    body, head = [*[b"10000\r\n" + bytes(65536) + b"\r\n"] * 50, LAST_CHUNK], b"HTTP/1.1 200 OK\r\n" + CHUNKED
+
+    assert await rounds(POST + b"\r\n", [], [head, *body]) >= 50
+    assert await rounds(POST + CHUNKED, [*body], [EMPTY]) >= 50
 
 
 async def test_large_heads_of_answers_are_read_a_few_at_a_time() -> None:
