@@ -130,6 +130,22 @@ def test_more_than_may_wait_are_turned_away_a_few_in_each_turn() -> None:
     assert [turn for _, turn in door.arrivals.next_ones()] == [Turn.OTHERS] * SERVED
 
 
+def test_no_more_than_a_few_are_turned_away_in_a_turn_also_where_others_have_gone() -> None:
+    door = Door()
+    door.come(*others(TURNED_AWAY - 10, "gone"), *others(200, "A"))
+
+    assert [turn for _, turn in door.arrivals.next_ones(0)].count(Turn.TOO_MANY) == TURNED_AWAY
+
+
+def test_of_sources_that_have_as_many_waiting_it_is_the_one_whose_turn_is_later() -> None:
+    door = Door()
+    door.come(*(f"{source} {number}" for number in range(SERVED) for source in "ABC"))
+
+    turned_away = [name for name, turn in door.arrivals.next_ones(SERVED * 2 - 1) if turn is Turn.TOO_MANY]
+
+    assert turned_away == [f"C {SERVED - 1}"]  # A has had one turn more, and the next is B's
+
+
 def test_where_there_is_no_memory_left_nobody_waits() -> None:
     door = Door()
     door.come(*others(60))

@@ -265,6 +265,9 @@ SMUGGLED = [
     pytest.param(b"Content-Length : 5\r\n\r\n", "broken HTTP", id="a-blank-before-the-colon"),
     pytest.param(b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n", "both Content-Length", id="TE-and-CL"),
     pytest.param(b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", "both Content-Length", id="CL-and-TE"),
+    pytest.param(
+        b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", "more than one Transfer", id="TE-twice"
+    ),
     pytest.param(b"X: y\r\n z\r\n\r\n", "a folded header", id="fold"),
     pytest.param(b"Transfer-Encoding:\r\n chunked\r\n\r\n", "a folded header", id="folded-TE"),
     pytest.param(b"X: y\rTransfer-Encoding: chunked\r\n\r\n", "a carriage return without", id="bare-CR"),

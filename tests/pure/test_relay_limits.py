@@ -110,6 +110,17 @@ def test_who_has_left_is_forgotten() -> None:
     assert not limits._by_address
 
 
+def test_who_has_left_before_it_gets_scarce_is_not_counted_when_it_does() -> None:
+    limits = Limits(64, Bridge().whose)
+    short = [container(f"10.1.0.{number}") for number in range(4)]
+    assert admitted(limits, short) == 4
+    for seat in short:
+        limits.leave(seat)
+
+    assert admitted(limits, (container(f"10.{2 + number % 4}.0.{number}") for number in range(8))) == 8
+    assert admitted(limits, (container(f"10.1.0.{number}") for number in range(16))) == 16
+
+
 def test_a_single_connection_is_always_possible() -> None:
     assert Limits(1).admit(container("172.17.0.2")) == ""
 

@@ -44,6 +44,7 @@ def test_this_hosts_own_end_last() -> None:
 def test_what_moves_ends_only_if_all_is_lost_else() -> None:
     assert too_heavy([moving(150), stuck(5)], MARKS) == [1]
     assert too_heavy([moving(80), moving(130), stuck(5)], MARKS) == [2, 1]
+    assert too_heavy([stuck(150), moving(140), moving(130, "172.17.0.4")], MARKS) == [0, 1]
 
 
 def test_what_the_kernel_counts_below_zero_for_a_moment_is_nothing() -> None:
