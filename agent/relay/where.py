@@ -95,7 +95,7 @@ def _meant(address: IpAddress) -> tuple[IpAddress, ...]:
         return (address, *address.teredo)
     number = int(address)
     is_isatap = number >> 32 & 0xFFFFFFFF in _ISATAP
-    if number > 0xFFFF and (is_isatap or any(address in network for network in _LAST_FOUR)):
+    if is_isatap or any(address in network for network in _LAST_FOUR):
         return (address, ipaddress.IPv4Address(number & 0xFFFFFFFF))
     if address in _LOCAL_NAT64:
         return (address, *_translated(address.packed))

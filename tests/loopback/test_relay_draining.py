@@ -16,7 +16,7 @@ import pytest_asyncio
 
 from agent.relay.draining import HALF_OPEN_S, IDLE_S, Draining, keep_alive
 from agent.relay.pump import Ended, reset
-from agent.relay.weight import SENDING, SO_BUF_LOCK, Marks, Weight, held_by, share
+from agent.relay.weight import SENDING, SO_BUF_LOCK, Marks, Weight, held_by, narrow, share
 from tests.waiting import until_awaited
 
 PATIENCE_S: Final = 20.0
@@ -257,11 +257,25 @@ async def test_while_much_is_held_buffers_have_their_share_and_then_again_what_t
             one.client.close()
         await until_awaited(PATIENCE_S, lambda: _sends(late.client) == 2 * SENDING, "that they are wide again")
         assert late.end.getsockopt(socket.SOL_SOCKET, SO_BUF_LOCK) == 0
+        sends_no_more = 1  # than it is told to; what it receives is the kernel's to find out (SOCK_SNDBUF_LOCK)
+        assert late.client.getsockopt(socket.SOL_SOCKET, SO_BUF_LOCK) == sends_no_more
     finally:
         draining.close()
         for one in made:
             one.client.close()
             one.end.close()
+
+
+def test_who_has_the_share_of_a_few_is_sent_no_more_at_once_than_before() -> None:
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SENDING)
+        before = _sends(client)
+
+        narrow([client], share(10))
+
+        assert _sends(client) == before
+        narrow([client], share(1000))
+        assert _sends(client) == 2 * share(1000) < before
 
 
 async def test_what_others_of_this_kernel_hold_leaves_no_less_room_and_what_is_open_does() -> None:

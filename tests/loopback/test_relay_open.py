@@ -506,6 +506,15 @@ async def test_a_proxy_in_a_container_is_not_asked_for_names_that_only_its_neigh
         assert squid.accepted == 0
 
 
+async def test_nor_for_one_that_leads_to_a_neighbour_also_where_it_is_no_address_of_this_host() -> None:
+    nowhere = "255.255.255.255"  # to which the kernel connects nobody
+    setting = Setting({"db": "198.18.7.7"}, guests=frozenset({nowhere, "198.18.7.7"}))
+    with pytest.raises(NotOpened) as told:
+        await setting.open(container("db", 443), by("squid", ProxyUrl(Scheme.HTTP, nowhere, 3128)))
+
+    assert (told.value.refusal.status, told.value.refusal.reason) == (403, "db is a container or guest of this host")
+
+
 async def test_but_one_on_this_host_is_also_if_its_address_is_on_a_bridge_of_guests() -> None:
     gateway = frozenset({"127.0.8.3"})
     setting = Setting(own=gateway, guests=gateway)
@@ -611,6 +620,34 @@ async def test_between_the_addresses_of_a_name_others_have_their_turn() -> None:
     with pytest.raises(NotOpened):
         await opening
     assert max(map(turns.count, turns)) == 4
+
+
+async def test_who_asks_for_a_name_with_one_address_does_not_wait_for_all_of_those_with_many() -> None:
+    """A hundred through a proxy on this host, which may choose any of them."""
+    names, asked, others = {"many.test": MANY.split(",")[:64], "one.test": ["10.2.0.1"]}, 0, 100
+
+    def is_own(address: str) -> bool:
+        nonlocal asked
+        asked += 1
+        return address != "127.0.0.1"
+
+    async def at_once(host: str, port: int) -> Sequence[Address]:
+        return [(socket.AF_INET, (address, port)) for address in names[host]]
+
+    opening = Opening(Failures(), Near(is_own, frozenset[str]().__contains__), resolve=at_once)
+    ways = Ways(Orders(1, (by("px", ProxyUrl(Scheme.HTTP, "127.0.0.1", closed_port())),)))
+    many = [asyncio.create_task(opening.open(container("many.test", 443), ways)) for _ in range(others)]
+    async with asyncio.timeout(PATIENCE_S):
+        while asked <= others * 4 * 2:  # noqa: ASYNC110 - each has had a turn, and not much more
+            await asyncio.sleep(0)
+        before = asked
+        with pytest.raises(NotOpened):
+            await opening.open(container("one.test", 443), ways)
+        between = asked - before
+        assert {type(end) for end in await asyncio.gather(*many, return_exceptions=True)} == {NotOpened}
+
+    assert asked - before > others * 40
+    assert between < others * 2
 
 
 @pytest.mark.parametrize("host", ["proxy.home", "192.0.2.1"])

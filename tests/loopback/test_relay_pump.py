@@ -339,6 +339,24 @@ async def test_a_server_behind_tls_that_has_said_all_is_heard_to_its_end(tmp_pat
             assert await running is Ended.CLOSED
 
 
+async def test_what_a_client_sends_to_a_server_behind_tls_that_has_closed_fills_no_journal(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is for nobody, and asyncio says so of each piece."""
+    end = Says(b"all of it", waits=False)
+    async with end, HttpProxy({"end.test:443": end}, tls=server_tls("localhost")) as proxy:
+        via = Via(proxy.url(Scheme.HTTPS, "localhost"), trust(tmp_path).context())
+        stream = await open_stream("end.test", 443, via)
+        client, ours = _pair()
+        running = asyncio.create_task(TlsTunnel(ours, stream).run())
+        with client:
+            assert await received(client, 1000) == b"all of it"
+            await sent(client, SPOKEN * 20)
+        async with asyncio.timeout(PATIENCE_S):
+            assert await running is Ended.CLOSED
+    assert caplog.records == []
+
+
 async def test_who_has_closed_and_hears_nothing_behind_tls_keeps_no_seat(tmp_path: Path) -> None:
     """The server is not told, and may wait for ever."""
     end = Says(waits=False, stays=True, echoes=True)

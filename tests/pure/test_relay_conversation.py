@@ -119,6 +119,7 @@ def test_nothing_in_a_reason_ends_the_status_line() -> None:
 
     assert b"\r\nSet-Cookie" not in said
     assert len(said) < 1000
+    assert len(said.partition(b"\r\n")[0]) == len("HTTP/1.1 502 ") + 200
     said.partition(b"\r\n\r\n")[0].decode("ascii")
 
 
@@ -196,6 +197,7 @@ ODD_CONNECTS = [
     pytest.param(b"a%00b:80", "a host that is not a name in a%00b:80", id="percent"),
     pytest.param(b"a..b:80", "a host that is not a name in a..b:80", id="two-dots"),
     pytest.param(b"a" * 64 + b":80", "a host that is not a name", id="long-label"),
+    pytest.param(b"a." * 128 + b":80", "a host that is not a name", id="long-name"),
 ]
 
 

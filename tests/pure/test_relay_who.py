@@ -327,3 +327,13 @@ def test_whose_a_connection_of_this_host_is(owner: int | None, is_roots: bool) -
     host.is_silent = True
     assert not Who(host).is_roots(*ends)
     assert Who(host).are_roots([ends, ends]) == [False, False]
+
+
+def test_who_comes_by_ever_new_addresses_and_bridges_fills_nothing() -> None:
+    who = Who(Host(), lambda: 0.0)
+    for number in range(100):
+        assert len(who.whose([f"10.{number}.{each >> 8}.{each & 255}" for each in range(1000)])) == 1000
+        assert len(who._whose) <= 4096
+    for number in range(1000):
+        who.let_in(f"{number} br-0123456789ab")
+    assert len(who._let_in) <= 256
