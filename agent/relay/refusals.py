@@ -14,7 +14,6 @@ import msgspec
 from agent.values.relay import LIMITS
 from agent.values.secret import escaped
 
-_LONGEST: Final = 200  # of a reason
 _STATUS: Final = "sudo docker-proxy-agent status"
 
 
@@ -29,11 +28,11 @@ class Refusal(msgspec.Struct, frozen=True):
     @property
     def line(self) -> bytes:
         """The reason as a status line can hold it."""
-        return escaped(self.reason)[:_LONGEST].encode("ascii", "replace")
+        return escaped(self.reason).encode("ascii", "replace")
 
     @property
     def body(self) -> bytes:
-        said = f"docker-proxy-agent: {escaped(self.reason)[:_LONGEST]}"
+        said = f"docker-proxy-agent: {escaped(self.reason)}"
         return f"{said}\n{self.remedy}\n".encode() if self.remedy else f"{said}\n".encode()
 
 
