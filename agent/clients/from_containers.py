@@ -52,8 +52,7 @@ class FromContainers:
 
     async def bridge(self, upstream: Upstream) -> Bridge:
         """Docker's bridge, and who listens where the upstream does. No connection is made."""
-        urls = [url for url in (upstream.http, upstream.https) if url is not None and upstream.container_url is None]
-        hosts = {url.host: url.port for url in urls}
+        hosts = {url.host: url.port for url in upstream.urls} if upstream.container_url is None else {}
         resolved = {host: await self._loopback_addresses(host, port) for host, port in hosts.items()}
         bridge = msgspec.structs.replace(self._way_to_host(), resolved=resolved)
         asked: dict[int, tuple[str, ...]] = {}
@@ -78,8 +77,7 @@ class FromContainers:
     async def around(self, upstream: Upstream, *, is_resolved: bool) -> Around:
         """What its containers and clients make of the proxy. `is_resolved`: they get its address, not its name."""
         drops_all = await self._drops_all() if self._drops_all and gives_socks(upstream) else ""
-        urls = (upstream.http, upstream.https) if upstream.container_url is None else (upstream.container_url,)
-        hosts = {url.host: url.port for url in urls if url is not None and is_name(url.host)}
+        hosts = {url.host: url.port for url in upstream.urls_for_containers if is_name(url.host)}
         if is_resolved:
             return Around(
                 drops_all, {host: found for host, port in hosts.items() if (found := await self._ip(host, port))}

@@ -33,10 +33,7 @@ class Bridge(msgspec.Struct, frozen=True):
 
     def on_loopback(self, upstream: Upstream) -> tuple[ProxyUrl, ...]:
         """The upstream's URLs that containers need another address for."""
-        if upstream.container_url is not None:
-            return ()
-        urls = dict.fromkeys(url for url in (upstream.http, upstream.https) if url is not None)
-        return tuple(url for url in urls if self.loopback(url))
+        return tuple(url for url in upstream.urls if self.loopback(url)) if upstream.container_url is None else ()
 
     def loopback(self, url: ProxyUrl) -> tuple[str, ...]:
         """The loopback addresses that the URL's host stands for; () if it is elsewhere."""

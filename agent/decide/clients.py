@@ -130,8 +130,7 @@ def for_programs(upstream: Upstream, exclusions: NoProxy, *, http: ProxyUrl | No
 
 def gives_socks(upstream: Upstream) -> bool:
     """Whether clients would get SOCKS in any part, which older ones do not know."""
-    either = (upstream.http, upstream.https) if upstream.container_url is None else (upstream.container_url,)
-    return any(map(_is_socks, either))
+    return any(map(_is_socks, upstream.urls_for_containers))
 
 
 def entries_for(scope: Scope, socket: str, *, is_local: bool = False) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ def dead_end(upstream: Upstream, met: Iterable[str], vantage: Vantage, *, is_hea
 
 def is_on_loopback(upstream: Upstream) -> bool:
     """Whether a URL of it is one that only this host reaches."""
-    return any(is_loopback(url) for url in (upstream.http, upstream.https) if url is not None)
+    return any(map(is_loopback, upstream.urls))
 
 
 def _version(address: str) -> int:

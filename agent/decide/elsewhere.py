@@ -15,9 +15,10 @@ import msgspec
 
 from agent.decide.bridge import Bridge
 from agent.decide.clients import Intent, for_clients
+from agent.decide.dead_end import is_on_loopback
 from agent.decide.desired import for_dockerd
 from agent.targets import client_config, elsewhere
-from agent.values.listening import is_loopback, loopback_addresses
+from agent.values.listening import loopback_addresses
 from agent.values.places import File, Form, Place, Way
 from agent.values.policy import Clients, NoProxy, Upstream
 from agent.values.secret import Secret
@@ -153,23 +154,18 @@ def _moved(upstream: Upstream, host: str) -> Upstream:
     return msgspec.structs.replace(upstream, http=http, https=https)
 
 
-def _is_on_loopback(upstream: Upstream) -> bool:
-    return any(url is not None and is_loopback(url) for url in (upstream.http, upstream.https))
-
-
 def _proxy(upstream: Upstream) -> str:
-    urls = dict.fromkeys(str(url) for url in (upstream.http, upstream.https) if url is not None)
-    return " and ".join(urls) or "no proxy"
+    return " and ".join(map(str, upstream.urls)) or "no proxy"
 
 
 def _notes(place: Place, upstream: Upstream, clients: Clients, *, has_client: bool) -> list[str]:
     notes = []
-    if _is_on_loopback(upstream):
+    if is_on_loopback(upstream):
         gateways = filter(None, (place.gateway, *(way.gateway for way in place.ways)))
-        in_vain = next((one for one in gateways if _is_on_loopback(_moved(upstream, one))), "")
+        in_vain = next((one for one in gateways if is_on_loopback(_moved(upstream, one))), "")
         if in_vain:
             notes.append(f"The proxy is on loopback, and {in_vain} leads to {_LED_TO} alone")
-        elif place.loopback and _is_on_loopback(_moved(upstream, "elsewhere.invalid")):
+        elif place.loopback and is_on_loopback(_moved(upstream, "elsewhere.invalid")):
             notes.append(f"The proxy is on loopback, but not at {_LED_TO}: that alone is led to from there")
         elif place.loopback:
             notes.append(f"The proxy is on loopback: {place.loopback}")

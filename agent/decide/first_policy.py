@@ -200,7 +200,7 @@ def one_more(found: Found, policy: Policy, name: str) -> Draft | str:
     place = place_here(found.snapshot, found.tunnels, [network.match for network in policy.networks])
     if place is None:
         return "nothing here distinguishes this place from the others in the policy"
-    known = {url.without_credentials() for one in policy.upstreams.values() for url in (one.http, one.https) if url}
+    known = {url.without_credentials() for one in policy.upstreams.values() for url in one.urls}
     merged = _Merging(
         found, names={*policy.upstreams, *(network.name for network in policy.networks), name}, known=known
     )

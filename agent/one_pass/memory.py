@@ -370,8 +370,7 @@ class Memory:
 
     def _is_on_loopback(self, name: str) -> bool:
         upstream = self._policy.upstreams[name]
-        urls = [url for url in (upstream.http, upstream.https) if url is not None]
-        return bool(urls) and all(self._loopback(url) for url in urls)
+        return bool(upstream.urls) and all(map(self._loopback, upstream.urls))
 
     def _loopback(self, url: ProxyUrl) -> tuple[str, ...]:
         return self._prober.loopback(url.host)
@@ -381,8 +380,7 @@ class Memory:
         upstream = self._policy.upstreams.get(name)
         if upstream is None or not self._is_on_loopback(name):
             return frozenset()
-        urls = [url for url in (upstream.http, upstream.https) if url is not None]
-        return frozenset(LocalProxy(self._held_by(url), url.port, upstream.owner) for url in urls)
+        return frozenset(LocalProxy(self._held_by(url), url.port, upstream.owner) for url in upstream.urls)
 
     def _held_by(self, url: ProxyUrl) -> str:
         """The host to connect to: the address, where there is exactly one, to save a look-up."""

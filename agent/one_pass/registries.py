@@ -206,7 +206,7 @@ class Registries:
                 return upstream.fault or _PAC_NOT_ASKED
             there = as_reached(upstream, question.vantage)
             excluded = for_dockerd(upstream, self._policy.no_proxy).no_proxy
-            hosts = {url.host for url in (there.http, there.https) if url is not None}
+            hosts = {url.host for url in there.urls}
             met = set(hosts)  # and the addresses that the probe resolves them to, so that nothing is looked up twice
 
             async def resolve(host: str, port: int) -> Sequence[Address]:
@@ -273,7 +273,7 @@ class Registries:
     async def silence(self, upstream: Upstream) -> str:
         """Why an app on this host does not listen. With an `owner` only the sockets are looked at."""
         guard = Guard(upstream.owner, self._sockets) if upstream.owner else None
-        for host, port in sorted({(url.host, url.port) for url in (upstream.http, upstream.https) if url is not None}):
+        for host, port in sorted({(url.host, url.port) for url in upstream.urls}):
             if guard is not None:
                 try:
                     await guard.admitted(self.loopback(host), port)

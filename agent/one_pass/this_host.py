@@ -67,8 +67,8 @@ def hosts_connected_to(policy: Policy) -> frozenset[str]:
 
 def proxies_of(policy: Policy) -> frozenset[str]:
     """The hosts of the upstreams, except those on this host."""
-    urls = (url for upstream in policy.upstreams.values() for url in (upstream.http, upstream.https))
-    return frozenset(url.host for url in urls if url is not None and not is_loopback(url))
+    urls = (url for upstream in policy.upstreams.values() for url in upstream.urls)
+    return frozenset(url.host for url in urls if not is_loopback(url))
 
 
 def noting(

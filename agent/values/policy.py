@@ -517,6 +517,16 @@ class Upstream(msgspec.Struct, frozen=True):
         return bool(self.pac)
 
     @property
+    def urls(self) -> tuple[ProxyUrl, ...]:
+        """Where the proxy is, each place once; none of `direct`, and none of a PAC."""
+        return tuple(dict.fromkeys(url for url in (self.http, self.https) if url is not None))
+
+    @property
+    def urls_for_containers(self) -> tuple[ProxyUrl, ...]:
+        """The same as the policy has it for containers."""
+        return self.urls if self.container_url is None else (self.container_url,)
+
+    @property
     def sends_password(self) -> bool:
         return bool(self.password_file or self.password_credential)
 

@@ -214,8 +214,7 @@ class _Reading:
     def _check_is_no_loop(self, relay: Relay, upstreams: Mapping[str, Upstream]) -> None:
         for name, upstream in upstreams.items():
             self._file = self._origins.upstreams.get(name, "")
-            urls = [url for url in (upstream.http, upstream.https) if url is not None]
-            if any(url.port == relay.port and is_loopback(url) for url in urls):
+            if any(url.port == relay.port and is_loopback(url) for url in upstream.urls):
                 self._note(
                     f"upstream.{name}: is at port {relay.port} of this host, where the relay listens: write another"
                     " relay.port"
@@ -599,7 +598,7 @@ def cautions(policy: Policy, origins: Origins = NO_ORIGINS) -> tuple[Remark, ...
         if upstream.is_pac:
             found += _pac_cautions(upstream, policy, origins)
             continue
-        clear = [url for url in (upstream.http, upstream.https) if url and url.scheme is not Scheme.HTTPS]
+        clear = [url for url in upstream.urls if url.scheme is not Scheme.HTTPS]
         if any(is_loopback(url) for url in clear):
             text = (
                 f"upstream.{name}: its password is sent to whoever listens there on this machine; set `owner` to send"

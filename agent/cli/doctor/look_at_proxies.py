@@ -55,10 +55,9 @@ def proxies_named(policy: Policy, runs_with: Settings | None) -> Iterator[Named]
     }
     named = set()
     for name, upstream in policy.upstreams.items():
-        for url in dict.fromkeys((upstream.http, upstream.https)):
-            if url is not None:
-                named.add((url.host, url.port))
-                yield Named(url.without_credentials(), name, upstream.owner, (url.host, url.port) in used)
+        for url in upstream.urls:
+            named.add((url.host, url.port))
+            yield Named(url.without_credentials(), name, upstream.owner, (url.host, url.port) in used)
     for place, url in used.items():
         if place not in named:
             yield Named(url.without_credentials(), is_in_use=True)
