@@ -6,8 +6,12 @@ Not known here: what they wait for, and whose they are.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterator
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterator
+from typing import Final, Generic, TypeVar
+
+from agent.relay.limits import ROOTS
+
+FEW: Final = 16  # that wait; of more it is asked whose they are
 
 _One = TypeVar("_One")
 
@@ -52,3 +56,22 @@ class BySource(Generic[_One]):
     def counts(self) -> Iterator[tuple[str, int, _One]]:
         """Each source, whose turn is next first, with how many it has waiting, and the newest of them."""
         return ((source, len(theirs), theirs[-1]) for source, theirs in self._waiting.items())
+
+
+class Line(Generic[_One]):
+    """The same for those of whom root has every other turn, and nobody is asked whose they are while they are few."""
+
+    def __init__(self) -> None:
+        self._waiting = BySource[_One]()
+        self._was_roots = False
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, whose: Callable[[], str], one: _One) -> None:
+        self._waiting.add(whose() if len(self) >= FEW else "", one)
+
+    def next(self) -> _One:
+        """Not each time root's: what it asks of the world may never come to an end, either."""
+        self._was_roots = not self._was_roots and ROOTS in self._waiting
+        return self._waiting.next(ROOTS if self._was_roots else None)

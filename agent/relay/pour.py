@@ -34,6 +34,7 @@ class Pouring:
 
     def __init__(self, source: socket.socket, sink: socket.socket, count: int, *, pipes: Pipes, moved: Moved) -> None:
         self._source = source.fileno()
+        self._client = sink
         self._sink = sink.fileno()
         self._pipes = pipes
         self._moved = moved
@@ -46,6 +47,7 @@ class Pouring:
         is_empty = False
         try:
             while self.left:
+                await self._pipes.rounds.turn(self._client)
                 await self._some(pipe, look_s, look)
                 await asyncio.sleep(0)
             is_empty = True

@@ -11,6 +11,7 @@ has bytes on their way, so an idle tunnel holds nothing but its two sockets. Wha
   the slow reader holds back the sender, and no memory grows.
 - EOF: what is in the pipe is written first, then the sink's sending half is closed. The other direction goes on, until
   it ends as well, or nothing more comes by it for five minutes.
+- Much is ready in many tunnels at once: each has its turn (`rounds.py`), and is not listened to until then.
 - A reset, or an error of either socket: both are reset, at once. Otherwise a client that reads up to the end would take
   half a file for all of it.
 
@@ -33,6 +34,7 @@ from typing import Final, Protocol
 
 from agent.probe.reading import read
 from agent.probe.stream import Stream
+from agent.relay.rounds import Rounds
 
 CHUNK: Final = 1024 * 1024  # bytes at once; a quarter of it costs a third more CPU with one connection, twice with 20
 _BURST: Final = 4  # chunks in a row, before others have their turn
@@ -81,8 +83,11 @@ class Pipe:
 class Pipes:
     """Empty pipes, for directions that have bytes on their way."""
 
-    def __init__(self, size: int = CHUNK, look: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, size: int = CHUNK, look: Callable[[], None] = lambda: None, rounds: Rounds | None = None
+    ) -> None:
         """`look`: called whenever much has been read, before more is; it may end tunnels."""
+        self.rounds = rounds or Rounds()
         self._size = size
         self._look = look
         self.read = 0  # bytes, since then
@@ -141,7 +146,7 @@ class Carrying(Protocol):
 class Tunnel:
     """Two connected sockets, non-blocking, that are each other's other end. It owns them from now on."""
 
-    __slots__ = ("client", "down", "end", "ended", "is_over", "loop", "pipes", "touched", "up")
+    __slots__ = ("_whose_is", "client", "down", "end", "ended", "is_over", "loop", "pipes", "touched", "up")
 
     def __init__(self, client: socket.socket, end: socket.socket, pipes: Pipes) -> None:
         self.client, self.end = client, end
@@ -150,6 +155,7 @@ class Tunnel:
         self.touched = self.loop.time()
         self.ended: asyncio.Future[Ended] = self.loop.create_future()
         self.is_over = False  # `ended` is also done if the task that awaits it is cancelled
+        self._whose_is: str | None = None  # known once it was asked for
         self.up = Direction(self, client.fileno(), end)
         self.down = Direction(self, end.fileno(), client)
 
@@ -168,6 +174,11 @@ class Tunnel:
     @property
     def is_half_closed(self) -> bool:
         return self.up.has_ended or self.down.has_ended
+
+    def whose(self) -> str:
+        if self._whose_is is None:
+            self._whose_is = self.pipes.rounds.whose_is(self.client)
+        return self._whose_is
 
     def note_end(self) -> None:
         """One direction is through."""
@@ -197,7 +208,9 @@ def reset(connected: socket.socket) -> None:
 class Direction:
     """From one socket to the other."""
 
-    __slots__ = ("_left", "_pipe", "_sink", "_source", "_to", "_tunnel", "has_ended", "is_held_back", "moved")
+    __slots__ = (
+        "_is_waiting", "_left", "_pipe", "_sink", "_source", "_to", "_tunnel", "has_ended", "is_held_back", "moved",
+    )  # fmt: skip
 
     def __init__(self, tunnel: Tunnel, source: int, to: socket.socket) -> None:
         self._tunnel = tunnel
@@ -207,18 +220,51 @@ class Direction:
         self._pipe: Pipe | None = None
         self._left = 0  # bytes in it
         self.is_held_back = False  # by the sink, whose reader is slow
+        self._is_waiting = False  # for its turn
         self.has_ended = False
         self.moved = 0
 
     def listen(self) -> None:
-        self._tunnel.loop.add_reader(self._source, self._readable)
-
-    def stop(self) -> None:
+        """For what it can go on with."""
         loop = self._tunnel.loop
-        if not self.has_ended:
-            loop.remove_reader(self._source)
+        if self.is_held_back:
+            loop.add_writer(self._sink, self._ready)
+        else:
+            loop.add_reader(self._source, self._ready)
+
+    def _ready(self) -> None:
+        self._tunnel.pipes.rounds.ready(self)
+
+    # As `Ready` of the rounds.
+
+    def whose(self) -> str:
+        return self._tunnel.whose()
+
+    def pause(self) -> None:
+        self._is_waiting = True
+        self._listen_no_more()
+
+    def go(self) -> None:
+        if self.has_ended:
+            return
+        if self._is_waiting:
+            self._is_waiting = False
+            self.listen()
+        if self.is_held_back:
+            self._writable()
+        else:
+            self._readable()
+
+    def _listen_no_more(self) -> None:
+        loop = self._tunnel.loop
         if self.is_held_back:
             loop.remove_writer(self._sink)
+        else:
+            loop.remove_reader(self._source)
+
+    def stop(self) -> None:
+        if not self.has_ended:
+            self._listen_no_more()
         if self._pipe is not None:
             self._pipe.close()  # with bytes in it
             self._pipe = None
@@ -238,9 +284,9 @@ class Direction:
                     return
                 tunnel.pipes.read += read
                 if not self._flush():
-                    tunnel.loop.remove_reader(self._source)
-                    tunnel.loop.add_writer(self._sink, self._writable)
+                    self._listen_no_more()
                     self.is_held_back = True
+                    self.listen()
                     return
                 if read < _MORE:
                     break
@@ -267,7 +313,7 @@ class Direction:
         except OSError:
             tunnel.finish(Ended.BROKEN)
             return
-        tunnel.loop.remove_writer(self._sink)
+        self._listen_no_more()
         self.is_held_back = False
         self._release()
         self.listen()
@@ -293,7 +339,7 @@ class Direction:
 
     def _end(self) -> None:
         self._release()
-        self._tunnel.loop.remove_reader(self._source)
+        self._listen_no_more()
         self.has_ended = True
         with contextlib.suppress(OSError):  # it is gone: the other direction will learn of it
             self._to.shutdown(socket.SHUT_WR)

@@ -24,16 +24,17 @@ from agent.relay.connections_log import Line
 from agent.relay.conversation import Conversation
 from agent.relay.draining import Draining
 from agent.relay.forward import Shared
-from agent.relay.limits import THIS_HOST, Limits, Seat, Whose
+from agent.relay.limits import THIS_HOST, Limits, Seat, Whose, counts_for
 from agent.relay.noted import Kind, Noted
 from agent.relay.open import NotOpened, Opening
 from agent.relay.pump import Ended, Pipes, reset
+from agent.relay.rounds import Rounds
 from agent.relay.tally import Tally
 from agent.relay.turns import Turns
 from agent.relay.visit import PATIENCE, Patience, Visit
 from agent.relay.ways import Ways
 from agent.relay.weight import OPENING, SENDING, UNREAD
-from agent.relay.who import End, Untold, Who
+from agent.relay.who import End, Untold, Who, came_to
 from agent.values.relay import LogMode, Orders, Source
 
 # How much is accepted in a row, before connections that may be served have their turn. For each one that is not from
@@ -109,7 +110,7 @@ class Serving:
         self.note = told.note
         self.log = told.log
         self.whose: Whose = who.whose
-        self.pipes = Pipes(look=draining.look)
+        self.pipes = Pipes(look=draining.look, rounds=Rounds(self._whose_is))
         # In Via, which every site reads: another name at each start, and not what this is.
         self.shared = Shared(os.urandom(8).hex().encode(), self.pipes, Turns())
         self.heads = Turns(1)
@@ -291,6 +292,17 @@ class Serving:
         """A client on this host may use any loopback address, so these are one source."""
         of_containers = iter(self._who.whose([one.peer[0] for one in new if one.source is Source.CONTAINERS]))
         return [next(of_containers) if one.source is Source.CONTAINERS else THIS_HOST for one in new]
+
+    def _whose_is(self, client: socket.socket) -> str:
+        """Of one that is open."""
+        try:
+            peer, own = _end(client.getpeername()), _end(client.getsockname())
+        except OSError:  # it is gone
+            return ""
+        is_container = came_to(own[0]) is Source.CONTAINERS
+        return counts_for(
+            peer[0], self._who.whose, is_container=is_container, is_roots=lambda: self._who.is_roots(peer, own)
+        )
 
     def _has_its_share(self, source: str, one: _Arrived) -> bool:
         return self._limits.has_its_share(source, is_container=one.source is Source.CONTAINERS)

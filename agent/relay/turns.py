@@ -9,11 +9,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from agent.relay.by_source import BySource
-from agent.relay.limits import ROOTS
+from agent.relay.by_source import Line
 
 LARGE_HEAD: Final = 4 * 1024  # bytes: it takes its turn before it is read, for one of 64 KB takes 3 ms
-FEW: Final = 16  # that wait; of more it is asked whose they are
 _AT_ONCE: Final = 4  # connections that have a turn each time the loop comes round
 
 
@@ -28,8 +26,8 @@ class Turns:
     def __init__(self, at_once: int = _AT_ONCE) -> None:
         self._at_once = at_once
         self._loop = asyncio.get_running_loop()
-        self._first = _Line()
-        self._others = _Line()
+        self._first = Line[asyncio.Future[None]]()
+        self._others = Line[asyncio.Future[None]]()
         self._is_due = False
 
     async def next(self, whose: Callable[[], str] = str, *, is_first: bool) -> None:
@@ -55,25 +53,6 @@ class Turns:
         if self._first or self._others:
             self._be_due()
 
-    def _next(self, left: int) -> _Line:
+    def _next(self, left: int) -> Line[asyncio.Future[None]]:
         """The last place of a round is for the others: a stream of new connections does not keep them out."""
         return (self._others or self._first) if left == 1 else (self._first or self._others)
-
-
-class _Line:
-    """Those who have waited as often."""
-
-    def __init__(self) -> None:
-        self._waiting = BySource[asyncio.Future[None]]()
-        self._was_roots = False
-
-    def __len__(self) -> int:
-        return len(self._waiting)
-
-    def add(self, whose: Callable[[], str], waiting: asyncio.Future[None]) -> None:
-        self._waiting.add(whose() if len(self) >= FEW else "", waiting)
-
-    def next(self) -> asyncio.Future[None]:
-        """Not each time root's: what it asks of the world may never come to an end, either."""
-        self._was_roots = not self._was_roots and ROOTS in self._waiting
-        return self._waiting.next(ROOTS if self._was_roots else None)

@@ -122,7 +122,7 @@ class Who:
         """
         if peer == _DOCKERDS == listener:
             return Source.LOOPBACK
-        from_here = Source.LOOPBACK if _address(listener).is_loopback else Source.CONTAINERS
+        from_here = came_to(listener)
         meant = _address(peer)
         if meant.is_loopback:
             return from_here
@@ -242,6 +242,11 @@ class Who:
         if any(hop.interface == bridge.index for route in defaults for hop in route.hops):
             return True
         return not is_named and self._kernel.routers_are_behind(bridge.index)
+
+
+def came_to(listener: str) -> Source:
+    """As whom a connection of this host counts that was let in at this address."""
+    return Source.LOOPBACK if _address(listener).is_loopback else Source.CONTAINERS
 
 
 def _address(text: str) -> IpAddress:

@@ -15,6 +15,7 @@ import pytest
 
 from agent.probe.dial import Address
 from agent.probe.stream import StreamFailed, Via, open_stream
+from agent.relay.by_source import FEW
 from agent.relay.client import Client
 from agent.relay.conversation import Conversation, Request
 from agent.relay.forward import ByOrders, Forwarding, Opener, Result, Shared, Turn
@@ -22,7 +23,7 @@ from agent.relay.limits import ROOTS
 from agent.relay.open import NotOpened, Opened, Opening
 from agent.relay.pump import Pipes
 from agent.relay.refusals import no_way
-from agent.relay.turns import FEW, Turns
+from agent.relay.turns import Turns
 from agent.relay.ways import Way, Ways
 from agent.relay.where import Near
 from agent.values.relay import Orders, RelayUpstream, Source

@@ -19,10 +19,10 @@ import pytest
 
 from agent.probe.dial import Address, threaded
 from agent.probe.stream import StreamFailed
+from agent.relay.by_source import FEW as FEW_WAIT
 from agent.relay.limits import Whose
 from agent.relay.names import FEW, MOST, MOST_OF_ONE, Names
 from agent.relay.open import Asked, NotOpened, Opened, Opening
-from agent.relay.turns import FEW as FEW_WAIT
 from agent.relay.ways import Ways
 from agent.relay.where import Near
 from agent.see.interfaces import addresses

@@ -30,6 +30,7 @@ from agent.decide.relay import is_full
 from agent.probe.dial import Address, Resolve
 from agent.probe.probe import Question, probe
 from agent.relay.arrivals import SERVED, Turn
+from agent.relay.by_source import FEW
 from agent.relay.carried import Carried
 from agent.relay.draining import Draining
 from agent.relay.noted import Noted
@@ -38,7 +39,6 @@ from agent.relay.process import given, listening
 from agent.relay.pump import Ended
 from agent.relay.serving import Serving, Told, _Arrived
 from agent.relay.tally import Tally
-from agent.relay.turns import FEW
 from agent.relay.visit import PATIENCE, Patience
 from agent.relay.weight import UNREAD, Marks, held_by
 from agent.relay.where import Near
@@ -604,6 +604,20 @@ async def test_a_large_head_does_not_wait_for_all_of_another_source(whose: str) 
         assert sum(map(_has_answer, clients)) <= 2 * FEW + 8  # of those that came first, and a few
         for client in clients:
             client.close()
+
+
+@pytest.mark.needs_root
+async def test_whose_an_open_connection_is_can_be_told_while_it_is_open() -> None:
+    async with begun(looked_up, Orders(1, (DIRECT,)), []) as (one, port):
+        theirs, roots = _of_another_user("127.0.0.1", port), socket.create_connection(("127.0.0.1", port))
+        await until_awaited(PATIENCE_S, lambda: len(one._tasks) == 2, "that both are served")
+        served = {guest.connected.getpeername(): guest.connected for guest in one._tasks.values()}
+
+        found = [one.pipes.rounds.whose_is(served[each.getsockname()]) for each in (theirs, roots)]
+
+        assert found == ["this host", "root"]
+        for each in (theirs, roots):
+            each.close()
 
 
 @pytest.mark.needs_root

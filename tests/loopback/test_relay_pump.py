@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
+import itertools
 import os
 import random
 import socket
 import struct
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Final, cast
 
@@ -17,8 +20,10 @@ import msgspec
 import pytest
 
 from agent.probe.stream import Via, open_stream
+from agent.relay.by_source import FEW
 from agent.relay.pour import Pouring
 from agent.relay.pump import CHUNK, PARTED_S, Direction, Ended, Pipes, TlsTunnel, Tunnel
+from agent.relay.rounds import WITHIN_S, Rounds
 from agent.values.settings import Scheme
 from tests.loopback.certificates import server_tls, trust
 from tests.loopback.servers import HttpProxy, Says
@@ -288,6 +293,105 @@ async def test_however_much_is_there_others_have_their_turn_after_four_megabytes
             direction._readable()
 
             assert direction.moved == 4 * 1024**2
+
+
+def takes_long() -> Callable[[], float]:
+    """A clock by which two turns are a round."""
+    return functools.partial(next, itertools.count(step=WITHIN_S / 2))
+
+
+async def most_in_a_round(moved: Callable[[], Sequence[int]]) -> int:
+    """Of those that move anything each time that the loop comes round, until all have."""
+    most, before = 0, moved()
+    async with asyncio.timeout(PATIENCE_S):
+        while not all(before):
+            await asyncio.sleep(0)
+            now = moved()
+            most = max(most, sum(one != other for one, other in zip(before, now, strict=True)))
+            before = now
+    return most
+
+
+async def test_however_many_have_much_to_carry_the_loop_soon_comes_round() -> None:
+    """And whoever connects is served between. In the end, all of it has arrived."""
+    pipes = Pipes(rounds=Rounds(clock=takes_long()))
+    async with AsyncExitStack() as stack:
+        several = [await stack.enter_async_context(tunnel(pipes)) for _ in range(3 * FEW)]
+        for ends in several:
+            ends.server.send(SPOKEN[:60_000])  # while the loop stands still
+            ends.client.send(SPOKEN[:50_000])
+            ends.client.shutdown(socket.SHUT_WR)
+
+        assert await most_in_a_round(lambda: [one for ends in several for one in ends.tunnel.moved]) <= 3
+        for ends in several:
+            assert await received(ends.client, 60_000) == SPOKEN[:60_000]
+            assert await received(ends.server, 60_000) == SPOKEN[:50_000]
+    pipes.close()
+
+
+async def test_who_waits_for_a_slow_reader_waits_for_its_turn_as_well() -> None:
+    pipes = Pipes(rounds=Rounds(clock=takes_long()))
+    async with AsyncExitStack() as stack:
+        several = [await stack.enter_async_context(tunnel(pipes)) for _ in range(2 * FEW)]
+        data = random.Random(9).randbytes(16 * 1024 * 1024)  # noqa: S311
+        sending = [asyncio.create_task(sent(ends.server, data)) for ends in several[:4]]
+        await until_awaited(PATIENCE_S, lambda: all(ends.tunnel.down.is_held_back for ends in several[:4]), "held back")
+        for ends in several[4:]:
+            ends.server.send(SPOKEN[:60_000])
+        got = await asyncio.gather(*(received(ends.client, len(data)) for ends in several[:4]))
+        assert got == [data] * 4
+        await asyncio.gather(*sending)
+    pipes.close()
+
+
+async def test_a_tunnel_that_is_ended_while_it_waits_for_its_turn_stays_ended() -> None:
+    pipes = Pipes(rounds=Rounds(clock=takes_long()))
+    async with AsyncExitStack() as stack:
+        several = [await stack.enter_async_context(tunnel(pipes)) for _ in range(3 * FEW)]
+        for ends in several:
+            ends.server.send(b"hello")
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        waiting = [ends.tunnel for ends in several if ends.tunnel.moved == (0, 0)]
+        assert len(waiting) > FEW
+        for one in waiting:
+            one.finish(Ended.STOPPED)
+        pairs = [_pair() for _ in waiting]  # with the descriptors that those had
+        for _, other in pairs:
+            other.send(b"y")
+        others = [ends for ends in several if ends.tunnel not in waiting]
+        assert [await received(ends.client, 5) for ends in others] == [b"hello"] * len(others)
+        await until_awaited(PATIENCE_S, lambda: not pipes.rounds._waiting, "their turn")
+        assert {one.moved for one in waiting} == {(0, 0)}
+        assert {one.recv(1) for one, _ in pairs} == {b"y"}
+        for each in itertools.chain(*pairs):
+            assert not asyncio.get_running_loop().remove_reader(each)
+            each.close()
+    pipes.close()
+
+
+async def test_nor_do_many_bodies_that_are_poured_keep_the_loop() -> None:
+    pipes, count, moved = Pipes(rounds=Rounds(clock=takes_long())), 3 * FEW, Counter[int]()
+    with ExitStack() as ends:
+        pouring: list[asyncio.Task[None]] = []
+        for number in range(count):
+            (ours, server), (client, theirs) = _pair(), _pair()
+            for each in (ours, server, client, theirs):
+                ends.enter_context(each)
+            server.send(SPOKEN[:60_000])
+            one = Pouring(ours, theirs, 60_000, pipes=pipes, moved=functools.partial(_add, moved, number))
+            pouring.append(asyncio.create_task(one.all(PATIENCE_S, lambda: None)))
+
+        # Those of the first round take what one that cannot be seen from here may.
+        assert await most_in_a_round(lambda: [moved[number] for number in range(count)]) <= 6
+        async with asyncio.timeout(PATIENCE_S):
+            await asyncio.gather(*pouring)
+    assert set(moved.values()) == {60_000}
+    pipes.close()
+
+
+def _add(moved: Counter[int], number: int, count: int) -> None:
+    moved[number] += count
 
 
 async def test_it_goes_on_with_the_small_pipes_that_a_user_with_many_gets() -> None:

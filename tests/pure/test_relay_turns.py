@@ -7,8 +7,9 @@ import itertools
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from agent.relay.by_source import FEW
 from agent.relay.limits import ROOTS, counts_for
-from agent.relay.turns import FEW, Turns
+from agent.relay.turns import Turns
 
 PATIENCE_S: Final = 10.0
 
