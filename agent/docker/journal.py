@@ -241,11 +241,14 @@ class Journal:
         else:  # there is nothing to go back to
             self.forget()
 
-    def wait(self, start: str) -> None:
-        """The files as they are count for dockerd's next start. `start`: its last one, which did not read them."""
+    def wait(self, start: str | None = None) -> None:
+        """The files as they are count for dockerd's next start.
+
+        `start`: its last one, which did not read them; None: no other than is known.
+        """
         was = self.under_way()
         if was.notes:
-            self._save(Stage.WRITING, was.notes, start=start)
+            self._save(Stage.WRITING, was.notes, start=was.start if start is None else start)
         else:  # there is nothing to go back to
             self.forget()
 

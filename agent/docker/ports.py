@@ -6,11 +6,17 @@ Supervisors and `look` is a Look, without importing this; tests hand in a docker
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from agent.values.dockerd import Engine, Reality, Running, UnitState
 from agent.values.settings import Settings
+
+AtLast = Callable[[], Awaitable[None]]
+
+
+async def nothing() -> None:
+    """Nothing is left to be looked at before a restart."""
 
 
 class Supervisor(Protocol):
@@ -34,8 +40,11 @@ class Supervisor(Protocol):
         """Before a restart: how often Docker was started lately is not to be in its way. NotTried if it would be."""
         ...
 
-    async def restart(self) -> UnitState:
-        """ByOthers if Docker was taken down meanwhile, and not by us."""
+    async def restart(self, at_last: AtLast = nothing) -> UnitState:
+        """ByOthers if Docker was taken down meanwhile, and not by us.
+
+        `at_last`: after all that takes time, before it is told to stop. What that raises ends the restart.
+        """
         ...
 
     async def stop(self) -> None: ...

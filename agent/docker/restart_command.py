@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
+from agent.docker.ports import AtLast, nothing
 from agent.system.programs import run
 from agent.system.systemd import Systemd
 from agent.system.until import until
@@ -71,9 +72,10 @@ class CommandUnit:
     async def lift_start_limit(self) -> None:
         """Nobody counts starts here."""
 
-    async def restart(self) -> UnitState:
+    async def restart(self, at_last: AtLast = nothing) -> UnitState:
         """Run the command, then wait until another dockerd listens."""
         before = await self.state()
+        await at_last()
         await self._run()
 
         def is_another(state: UnitState) -> bool:

@@ -32,7 +32,7 @@ from agent.docker.live_restore import LiveRestore, NotTaken
 from agent.docker.marks import Marks
 from agent.docker.news import started, stopped
 from agent.docker.originals import OriginalFile, daemon_originals
-from agent.docker.ports import Look, Supervisor
+from agent.docker.ports import Look, Supervisor, nothing
 from agent.docker.quarantine import Quarantine
 from agent.docker.roll_back import UnitsUp, bring_units_up, let_go, put_back_and_start, put_files_back
 from agent.docker.theirs import refusal, theirs
@@ -98,6 +98,10 @@ class CameUpOtherwise(AgentError):
         self.reality = reality  # of that start
         self.condition = condition
         self.runs_with = runs_with
+
+
+class StartedMeanwhile(AgentError):
+    """What forbids a restart came while it was prepared. Nothing has been restarted."""
 
 
 class CountedContainers(msgspec.Struct, frozen=True):
@@ -206,11 +210,11 @@ class Transaction:
         began = time.monotonic()
         instead: CameUpOtherwise | None = None
         try:
-            now = await self._watch_until_in_force(plan, await self._unit_restarted(refused))
+            now = await self._watch_until_in_force(plan, await self._unit_restarted(due, refused))
             noted = self._note_success(plan, now, file, met.hanging)
         except CameUpOtherwise as found:
             now, instead, noted = found.reality, found, self._keep_for_the_next_start(found.reality.unit.invocation)
-        except (ByOthers, NotTried, RestartFailed, NotInForce, UnitFailed) as failure:
+        except (StartedMeanwhile, ByOthers, NotTried, RestartFailed, NotInForce, UnitFailed) as failure:
             return await self._act_on_failure(plan, reality, failure, written=written, counted=counted)
         # First of all: units and containers may take long, and an agent that is stopped meanwhile has said it.
         self._record(started(now, cause=Cause.AGENT))
@@ -259,13 +263,20 @@ class Transaction:
             condition=containers_lost(kept.lost, along) or (instead.condition if instead else None),
         )
 
-    async def _unit_restarted(self, refused: NotTried | None) -> UnitState:
+    async def _unit_restarted(self, due: Restarting, refused: NotTried | None) -> UnitState:
         """`refused`: why the start limit could not be lifted."""
         if self._on_trial is not None:
             refused, self._on_trial = await self._lift_on_trial(self._on_trial)
         if refused is not None:
             raise refused
-        return await self._supervisor.restart()
+        return await self._supervisor.restart(self._count_at_last if due.spares_containers else nothing)
+
+    async def _count_at_last(self) -> None:
+        """A container may have been started while files and journal were written."""
+        counted = await self._count(None, are_kept=False)
+        started = _started_at_last(len(counted.running)) if counted.running else "; ".join(counted.said)
+        if started:
+            raise StartedMeanwhile(self._name, started)
 
     async def _lift_unless_on_trial(self) -> NotTried | None:
         """Beside the look, for both take a while and somebody waits. What is refused counts where Docker restarts.
@@ -298,6 +309,8 @@ class Transaction:
         self, plan: Plan, reality: Reality, failure: AgentError, *, written: tuple[str, ...], counted: CountedContainers
     ) -> Applied:
         """What a restart that failed calls for."""
+        if isinstance(failure, StartedMeanwhile):
+            return await self._wait_for_what_started(written, failure)
         if await self._supervisor.goes_down():  # then Docker goes down anyway
             return self._leave_to_the_next_boot(written)
         if isinstance(failure, ByOthers):
@@ -306,6 +319,16 @@ class Transaction:
             await self._undo()
             raise failure
         return await self._roll_back(plan, reality, failure, counted)
+
+    async def _wait_for_what_started(self, written: tuple[str, ...], meanwhile: StartedMeanwhile) -> Applied:
+        """What is written waits for the next start, as if the restart had had to wait from the first."""
+        try:
+            self._journal.wait()
+        except AgentError:
+            await self._undo()
+            raise
+        units = await bring_units_up(self._supervisor, self._journal)  # an earlier restart may have left some down
+        return await self._put_off(written, "; ".join([meanwhile.what, *units.said]))
 
     def _leave_to_the_next_boot(self, written: tuple[str, ...]) -> Applied:
         """The journal stays and says how far this came: the next boot starts Docker, and the next agent reads it."""
@@ -608,9 +631,13 @@ def _late(due: Restarting, planned: Reality, met: Reality) -> str:
     if due.spares_containers and met.engine is None and met.silence:
         return met.silence
     if due.spares_containers and met.engine is not None and met.engine.containers_running:
-        return f"{Busy(met.engine.containers_running)}, started at the last moment"
+        return _started_at_last(met.engine.containers_running)
     units = tuple(unit for unit in holding(met) if unit not in planned.hanging)
     return f"{hang_on_docker(units)}: started at the last moment" if due.spares_units and units else ""
+
+
+def _started_at_last(containers: int) -> str:
+    return f"{Busy(containers)}, started at the last moment"
 
 
 def containers_lost(lost: Sequence[str], taken_along: Sequence[str] = ()) -> Condition | None:

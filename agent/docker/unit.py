@@ -21,6 +21,7 @@ import msgspec
 from agent.docker import process
 from agent.docker.away import Away
 from agent.docker.glance import invocation
+from agent.docker.ports import AtLast, nothing
 from agent.system.running_time import Left
 from agent.system.systemd import OF_THE_SYSTEM, Systemd, assignments
 from agent.system.until import every, until
@@ -178,7 +179,7 @@ class Unit:
         except UnitFailed as error:
             raise NotTried(error.where, error.what, error.remedy) from error
 
-    async def restart(self) -> UnitState:
+    async def restart(self, at_last: AtLast = nothing) -> UnitState:
         """Restart it if it runs, and watch it until it is up; RestartFailed if it breaks on the way.
 
         ByOthers if it was stopped, masked or removed meanwhile: then it is left alone. NotTried if systemd does not
@@ -186,6 +187,7 @@ class Unit:
         """
         try:
             before, _ = await asyncio.gather(self._present(), self._unless_going_down())
+            await at_last()
             await self._systemd.call("try-restart", "--no-block", "--", self.name)
         except UnitFailed as error:
             raise NotTried(error.where, error.what, error.remedy) from error

@@ -19,6 +19,7 @@ from agent.decide.probation import Trial
 from agent.docker import process, validate
 from agent.docker.journal import Journal, UnderWay
 from agent.docker.last_good import LastGood
+from agent.docker.ports import AtLast, nothing
 from agent.docker.recover import note_first_run, recover
 from agent.docker.theirs import owned
 from agent.docker.transaction import Applied, Transaction
@@ -143,9 +144,10 @@ class Dockerd:
         """It may be started as often as one likes, and systemd's count of restarts begins anew."""
         self.restarts = 0
 
-    async def restart(self) -> UnitState:
+    async def restart(self, at_last: AtLast = nothing) -> UnitState:
         if not self.is_running:
             raise ByOthers("docker.service", f"is {self.phase.value} now")
+        await at_last()
         was_up = {unit for unit, is_up in self.units.items() if is_up}
         self._units_down()
         started = await self._started()

@@ -14,6 +14,7 @@ import pytest
 from agent.decide.plan import Holding, plan
 from agent.decide.urgent import Urgency
 from agent.docker.journal import Journal, Stage, UnderWay
+from agent.docker.ports import AtLast, nothing
 from agent.docker.process import holds_containers
 from agent.docker.recover import recover
 from agent.docker.roll_back import UnitsUp, bring_units_up
@@ -185,8 +186,8 @@ async def test_they_do_not_wake_a_docker_that_somebody_stopped_meanwhile(dockerd
 class Upgraded(Dockerd):
     """Somebody else restarts it right after we did."""
 
-    async def restart(self) -> UnitState:
-        ours = await super().restart()
+    async def restart(self, at_last: AtLast = nothing) -> UnitState:
+        ours = await super().restart(at_last)
         self.takes_instead = Texts(http="http://theirs:1")
         await Dockerd.restart(self)
         return ours
@@ -195,7 +196,7 @@ class Upgraded(Dockerd):
 class Unready(Dockerd):
     """Its systemd does not even take the job."""
 
-    async def restart(self) -> UnitState:
+    async def restart(self, at_last: AtLast = nothing) -> UnitState:
         raise NotTried("systemctl", "did not end within 30 s")
 
 

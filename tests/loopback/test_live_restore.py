@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -11,14 +12,14 @@ import pytest
 
 from agent.decide.plan import Holding, plan
 from agent.decide.urgent import Urgency
-from agent.docker.journal import Journal
+from agent.docker.journal import Journal, Stage
 from agent.docker.last_good import REFUSED, LastGood
 from agent.docker.live_restore import LiveRestore, NotTaken
 from agent.docker.quarantine import Quarantine
 from agent.docker.recover import recover
-from agent.targets import daemon_json
-from agent.values.dockerd import Phase
-from agent.values.policy import Docker, Method
+from agent.targets import daemon_json, drop_in
+from agent.values.dockerd import Phase, Reality
+from agent.values.policy import Docker, Method, Restart
 from agent.values.settings import DIRECT, Settings, settings
 
 from .dockerd import Dockerd
@@ -139,6 +140,68 @@ async def test_a_container_that_starts_at_the_last_moment_is_a_reason_to_wait(do
 
     assert outcome.deferred == "1 container runs, started at the last moment"
     assert (dockerd.killed, dockerd.starts) == (0, 1)
+
+
+def once_counted(dockerd: Dockerd, happens: Callable[[], object]) -> None:
+    """After the look before the restart, while the journal is written."""
+    look = dockerd.busy_now
+
+    async def looked(found: Reality) -> Reality:
+        met = await look(found)
+        happens()
+        return met
+
+    dockerd.busy_now = looked  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("transfer", [pytest.param("", id="idle"), pytest.param("a pull or push", id="urgent")])
+async def test_one_that_starts_when_all_is_written_is_a_reason_to_wait_too(dockerd: Dockerd, transfer: str) -> None:
+    dockerd.transfer, dockerd.units = transfer, {"docker.target": True}
+    reality = await dockerd.reality(OFFICE)
+    made = plan(OFFICE, reality, Docker(), dockerd.owned(reality), is_asked_now=False, holding=URGENT)
+    once_counted(dockerd, lambda: setattr(dockerd, "containers", 1))
+
+    outcome = await dockerd.transaction().carry_out(made, reality)
+
+    assert made.restarts
+    assert outcome.deferred == "1 container runs, started at the last moment"
+    assert (dockerd.killed, dockerd.starts, dockerd.runs_with) == (0, 1, DIRECT)
+    assert dockerd.text("etc/dockerd.env") == drop_in.edit(OFFICE)
+    assert dockerd.events() == ["settings-written", "restart-deferred"]
+    under_way = Journal(dockerd.agent_state).under_way()
+    assert (under_way.stage, under_way.units, under_way.start) == (Stage.WRITING, (), "1")
+
+    dockerd.containers = 0
+    del dockerd.busy_now
+    await restarted(dockerd)
+    assert dockerd.runs_with == OFFICE
+
+
+async def test_nor_is_a_docker_restarted_that_does_not_say_what_runs_by_then(dockerd: Dockerd) -> None:
+    made, reality = await dockerd.plan(OFFICE)
+    once_counted(dockerd, lambda: setattr(dockerd, "is_silent", True))
+
+    outcome = await dockerd.transaction().carry_out(made, reality)
+
+    assert outcome.deferred == "containers were not counted: docker.sock: no answer"
+    assert dockerd.starts == 1
+
+
+@pytest.mark.parametrize(
+    ("docker", "is_asked_now"),
+    [pytest.param(Docker(restart=Restart.ALWAYS), False, id="always"), pytest.param(Docker(), True, id="now")],
+)
+async def test_who_does_not_wait_for_containers_does_not_wait_for_that_one(
+    dockerd: Dockerd, docker: Docker, is_asked_now: bool
+) -> None:
+    reality = await dockerd.reality(OFFICE)
+    made = plan(OFFICE, reality, docker, dockerd.owned(reality), is_asked_now=is_asked_now)
+    once_counted(dockerd, lambda: setattr(dockerd, "containers", 1))
+
+    outcome = await dockerd.transaction().carry_out(made, reality)
+
+    assert outcome.restarted_s is not None
+    assert dockerd.runs_with == OFFICE
 
 
 async def test_one_that_this_docker_would_end_and_that_starts_at_the_last_moment_is_too(dockerd: Dockerd) -> None:

@@ -15,6 +15,7 @@ from agent.decide.plan import OwnedDaemonJson, plan
 from agent.decide.probation import Trial
 from agent.docker.journal import Journal, Note, Stage, UnderWay
 from agent.docker.news import of_docker
+from agent.docker.ports import AtLast, nothing
 from agent.docker.quarantine import Quarantine
 from agent.docker.recover import note_first_run, recover
 from agent.system.files import Changed
@@ -27,6 +28,7 @@ from agent.values.policy import Docker, Method, Restart
 from agent.values.settings import DIRECT, Settings, Texts, settings
 
 from .dockerd import Dockerd
+from .test_live_restore import once_counted
 
 OFFICE = settings("http://office:3128", "http://office:3128", "localhost")
 HOME = settings("http://home:3128", "http://home:3128", "localhost")
@@ -487,7 +489,9 @@ async def test_what_hangs_on_a_docker_that_a_person_restarted_is_up_after_its_ro
     assert tried.dockerd.units == {"bound.service": True}
 
 
-@pytest.mark.parametrize("why", ["a-container-started", "the-file-changed", "systemd-refused", "a-broken-file"])
+@pytest.mark.parametrize(
+    "why", ["a-container-started", "at-last", "the-file-changed", "systemd-refused", "a-broken-file"]
+)
 async def test_a_restart_that_comes_to_nothing_leaves_the_one_before_on_trial(tried: Tried, why: str) -> None:
     """Its roll-back goes back to what ran before it, and the last good file is that one's."""
     dockerd, file = tried.dockerd, tried.dockerd.root / "etc/daemon.json"
@@ -498,6 +502,8 @@ async def test_a_restart_that_comes_to_nothing_leaves_the_one_before_on_trial(tr
     was, standing = tried.journal.under_way(), dockerd.files()
     if why == "a-container-started":
         dockerd.containers = 1
+    elif why == "at-last":
+        once_counted(dockerd, lambda: setattr(dockerd, "containers", 1))
     elif why == "the-file-changed":
         file.write_text("{}")
     elif why == "systemd-refused":
@@ -521,7 +527,7 @@ async def test_a_restart_that_comes_to_nothing_leaves_the_one_before_on_trial(tr
     assert tried.quarantined
 
 
-async def _refused() -> UnitState:
+async def _refused(at_last: AtLast = nothing) -> UnitState:
     raise NotTried("docker.service", "systemd does not take the job")
 
 

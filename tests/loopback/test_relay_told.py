@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.docker.engine import TIMEOUT_S
+from agent.docker.ports import AtLast, nothing
 from agent.one_pass.memory import only_looking
 from agent.one_pass.pac import NoPacs
 from agent.one_pass.reconcile import look
@@ -46,9 +47,9 @@ class AfterBoot(Relayed):
                 await until_awaited(TIMEOUT_S, laptop.waited, "the relay is told")
                 return await super().reality(*desired)
 
-            async def restart(self) -> UnitState:
+            async def restart(self, at_last: AtLast = nothing) -> UnitState:
                 await until_awaited(20, laptop.restarted_after, "the relay is told")
-                return await super().restart()
+                return await super().restart(at_last)
 
         return Slow(root, self.paths.state)
 

@@ -11,6 +11,7 @@ import pytest
 from agent.decide.plan import OwnedDaemonJson
 from agent.docker.journal import Journal, Stage
 from agent.docker.originals import daemon_originals
+from agent.docker.ports import AtLast, nothing
 from agent.docker.quarantine import Quarantine
 from agent.docker.transaction import Transaction
 from agent.system.files import Changed
@@ -325,8 +326,8 @@ async def test_a_restart_by_somebody_else_is_looked_at_again_and_not_rolled_back
     """An upgrade restarts Docker right after we did: what it reports is not what our restart led to."""
 
     class Upgraded(Dockerd):
-        async def restart(self) -> UnitState:
-            ours = await Dockerd.restart(self)
+        async def restart(self, at_last: AtLast = nothing) -> UnitState:
+            ours = await Dockerd.restart(self, at_last)
             self.takes_instead = Texts(http="http://theirs:1")
             await Dockerd.restart(self)
             return ours
