@@ -73,6 +73,21 @@ def asked(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return ran("--root", str(root), *words)
 
 
+def test_a_client_that_is_no_user_here_is_told_by_check(tmp_path: Path) -> None:
+    """On this machine itself: only there the name service is asked."""
+    policy = tmp_path / "config.toml"
+    policy.write_text('[clients]\nusers = ["root", "no-such-user-here"]\n[[network]]\nuse = ["direct"]\n')
+
+    done = ran("check", "--policy", str(policy))
+
+    told = [line for line in done.stderr.splitlines() if "clients.users" in line]
+    assert done.returncode == 0
+    assert told == [
+        f'{policy}: warning: clients.users: there is no user "no-such-user-here" here, so no file is written for it'
+    ]
+    assert "clients.users" not in ran("check", "--offline", "--policy", str(policy)).stderr
+
+
 @pytest.mark.parametrize("policy", [pytest.param(None, id="none"), pytest.param(BROKEN, id="refused")])
 @pytest.mark.parametrize(
     ("words", "said"),
