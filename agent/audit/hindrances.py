@@ -23,7 +23,10 @@ _WAITS_NO_LONGER: Final = frozenset(
 )
 NOTED: Final = _WAITS_NO_LONGER | {
     event.value
-    for event in (*(Event.PAUSED, Event.RESUMED, Event.RESTART_DEFERRED), *(Event.NETWORK_CHANGED, Event.OFFLINE))
+    for event in (
+        *(Event.PAUSED, Event.RESUMED, Event.RESTART_DEFERRED),
+        *(Event.NETWORK_CHANGED, Event.OFFLINE, Event.RELAY_SWITCHED),
+    )
 }
 
 
@@ -38,6 +41,8 @@ class Hindrances:
         self._waits = ""
         self._started = ""  # Docker, since the outage began
         self._moved = ""
+        self._switched = ""  # the relay, since the outage began
+        self._network = ""  # of the outage
 
     def note(self, head: Head, facts: Mapping[str, Any], *, by: str, settings: str) -> str:
         """What from this record on keeps Docker from being switched; '' if nothing new does. `settings`: in words."""
@@ -56,7 +61,10 @@ class Hindrances:
             case Event.DOCKER_STARTED.value:
                 who = _BY.get(str(facts.get("cause")), "")
                 self._started = f"Docker was started{who}, with {settings} {record}"
-            case Event.NETWORK_CHANGED.value:
+            case Event.RELAY_SWITCHED.value:
+                self._switched = f"the relay switched to {facts.get('upstream', 'another upstream')} {record}"
+            # A move is recorded with the choice that it leads to, which may be after an outage began there.
+            case Event.NETWORK_CHANGED.value if facts.get("network") != self._network:
                 self._moved = f"the laptop moved to {facts.get('network', 'another network')} {record}"
             case Event.OFFLINE.value:
                 self._moved = f"the laptop went offline {record}"
@@ -64,14 +72,15 @@ class Hindrances:
 
     def began(self, facts: Mapping[str, Any]) -> str:
         """Why, as far as it is known where the outage begins."""
-        self._started = self._moved = ""
+        self._started = self._moved = self._switched = ""
+        self._network = str(facts.get("network", ""))
         return self._pause or self._waits or _by_verdicts(facts)
 
     def ended(self, facts: Mapping[str, Any]) -> str:
         """What had changed by then; '': its own record says it better, or nothing does."""
         upstream = facts.get("upstream")
         works_again = f"{upstream} works again" if isinstance(upstream, str) and upstream else ""
-        return self._started or self._moved or works_again
+        return self._started or self._moved or self._switched or works_again
 
 
 def _by_verdicts(facts: Mapping[str, Any]) -> str:

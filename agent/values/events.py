@@ -300,7 +300,8 @@ class UnreachableBegan(Facts, frozen=True, kw_only=True):
 class UnreachableEnded(Facts, frozen=True, kw_only=True):
     event = Event.UNREACHABLE_ENDED
     sentence = "The outage ended[, after {lasted_s}][: {because}][; Docker uses {upstream}]"
-    brief = "an outage ended[, after {lasted_s}][: {because}]"
+    # Not that it ended: with another upstream that fails, too, an outage ends, and the next begins.
+    brief = "docker reached no registry[ for {lasted_s}][; now it does, via {upstream}]"
     severity = Severity.NOTICE
     lasted_s: float  # by a clock that runs while the machine is suspended
     upstream: str | UnsetType = UNSET

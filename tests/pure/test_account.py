@@ -349,6 +349,14 @@ def test_what_had_changed_when_an_outage_ended() -> None:
     assert ended(out(begun()), "corp").ended_by == "corp works again"
 
 
+def test_a_move_to_where_the_outage_is_did_not_end_it() -> None:
+    """The move is recorded with the choice, when it was known for seconds that Docker reached nothing there."""
+    arrived = out(begun()).write("10:00:06", Event.NETWORK_CHANGED, network="home")
+    arrived.write("10:00:06", Event.RELAY_SWITCHED, upstream="direct", network="home", others=[], generation=2)
+
+    assert ended(arrived, "direct").ended_by == "the relay switched to direct (record 4)"
+
+
 def test_an_outage_whose_end_nobody_saw_is_not_known_from_then_on() -> None:
     log = begun().write("10:00:00", Event.UNREACHABLE_BEGAN, upstream="corp", since="2026-03-01T10:00:00Z")
     log.write("10:20:00", Event.RESTART_DEFERRED, due="d", waits="w")
