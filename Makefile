@@ -190,7 +190,7 @@ uninstall:
 	else \
 		echo 'not installed: there is nothing to restore'; \
 		for folder in $(KEPT); do \
-			test ! -e "$$folder" || $(if $(PURGE),{ rm -rf "$$folder" && echo "removed      $$folder"; },echo "kept         $$folder; to remove it$(COMMA) too: make uninstall PURGE=1"); \
+			test ! -e "$$folder" || $(if $(PURGE),{ rm -rf "$$folder" && echo "removed      $$folder"; },echo "kept         $$folder; to remove it$(COMMA) too: sudo make uninstall PURGE=1"); \
 		done; \
 	fi
 	@own=$$($(if $(FORCE),:,$(WHOSE) || :)); \

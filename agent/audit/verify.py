@@ -196,7 +196,8 @@ class _Walk:
             if recovered.missed:
                 self.notes.append(f"{recovered.missed.records} could not be written, says record {entry.seq}")
             if recovered.no_anchor:
-                self.notes.append(f"the anchor was {recovered.no_anchor}, says record {entry.seq}")
+                hint = ", as after an uninstall" if recovered.no_anchor == anchor.NoAnchor.ABSENT.value else ""
+                self.notes.append(f"the anchor was {recovered.no_anchor}{hint}, says record {entry.seq}")
             if recovered.anchor and recovered.end:
                 kept, end = recovered.anchor.seq, recovered.end.seq
                 if kept > end:

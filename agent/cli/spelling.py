@@ -17,10 +17,12 @@ _OF_SYSTEMD: Final = re.compile(r"(?:\bsudo )?\b(systemctl|journalctl) (?:--user
 
 # Not in a usage, nor where it only says which command complains, nor for its help; and `audit schema` reads no log.
 _NO_ORDER: Final = r"(?!(?: \w+)?:)(?!(?: \w+)? --help\b)(?!(?<=\baudit) schema\b)"
+# The system's journal is closed to whoever is not in adm or systemd-journal, and Debian puts nobody there.
 _NEEDS_ROOT: Final = re.compile(
     r"(?<!\bsudo )(?<!\busage: )(?<![\w./-])(?:"
     rf"docker-proxy-agent (?:{'|'.join(name for name, one in COMMANDS.items() if one.needs_root)})\b{_NO_ORDER}"
-    r"|systemctl (?:daemon-reload|disable|edit|enable|reset-failed|restart|start|stop|unmask)\b)(?! --user)"
+    r"|systemctl (?:daemon-reload|disable|edit|enable|reload|reset-failed|restart|start|stop|unmask)\b"
+    r"|journalctl -u\b|rm -r /|userdel\b)(?! --user)"
 )
 
 

@@ -117,7 +117,7 @@ def within_pin(network: Network, policy: Policy, standing: Standing, now: float)
 
 def _pinned_to(pac: Upstream, choice: Choice, history: History) -> Choice:
     """Of what a pinned PAC names the first that works; if none does, the first, as with any pin."""
-    said = f"pinned is {pac.name}: {choice.because}"
+    said = f"{pac.name} is pinned: {choice.because}"
     if choice.ending is Ending.UNREACHABLE and pac.candidates:
         first = pac.candidates[0]
         return Choice(Ending.CHOSEN, f"{said}; {_reason_of_pin(history.verdict(first))}", first, is_pinned=True)

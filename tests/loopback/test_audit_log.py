@@ -343,7 +343,7 @@ def test_a_removed_anchor_is_said_once_and_does_not_stop_anything(laptop: Laptop
 
     assert laptop.events()[3:] == ["log-recovered", "settings-written", "settings-written"]
     assert laptop.verified().is_whole
-    assert "the anchor was absent, says record 4" in laptop.verified().notes
+    assert "the anchor was absent, as after an uninstall, says record 4" in laptop.verified().notes
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b'{"format":2,"seq":1,"hash":""}', b"\xff\xfe"])

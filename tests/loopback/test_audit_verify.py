@@ -246,7 +246,7 @@ def test_a_chain_written_anew_from_some_record_on_is_found_by_each_anchor() -> N
         found = log.verified()
         assert found.is_whole  # no anchor is left that knows better, and it says how few it had:
         assert "the journal was not read" in found.notes
-        assert "the anchor was absent, says record 4" in found.notes
+        assert "the anchor was absent, as after an uninstall, says record 4" in found.notes
 
 
 def test_what_is_cut_while_the_agent_runs_on_stays_broken() -> None:
