@@ -64,6 +64,11 @@ class Carried(Opened):
         return False  # of a request, `forward` sees to that
 
     @property
+    def held(self) -> int:
+        over, received = self.taken()
+        return len(received) + (over.held if isinstance(over, Stream) else 0)
+
+    @property
     def is_open(self) -> bool:
         return self._is_open
 

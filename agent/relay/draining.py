@@ -71,6 +71,10 @@ class Open(Protocol):
     def touched(self) -> float: ...
     @property
     def is_half_closed(self) -> bool: ...
+    @property
+    def held(self) -> int:
+        """Bytes in this process."""
+
     def finish(self, how: Ended) -> None: ...
 
 
@@ -145,7 +149,7 @@ class Draining:
 
         The kernel's total for TCP includes other programs: if it is large, the connections open here are weighed.
         """
-        if not self._account.may_exceed(self._marks.most):
+        if not self._may_exceed(self._marks.most):
             return self._marks.most
         if self._loop.time() - self._weighed_at >= _OFTEN_S:
             self.weigh()
@@ -195,7 +199,7 @@ class Draining:
         if self._weighing is not None:
             self._weighing.cancel()
             self._weighing = None
-        held = self._weighed() if self._account.may_exceed(self._marks.much // 2) else 0
+        held = self._weighed() if self._may_exceed(self._marks.much // 2) else 0
         self._held, self._weighed_at = held, self._loop.time()
         if len(self._open) > _FEW:
             is_soon = held > self._marks.most // 2
@@ -204,6 +208,9 @@ class Draining:
             self._narrow()
         elif held <= self._marks.much // 2:
             self._widen()
+
+    def _may_exceed(self, most: int) -> bool:
+        return self._account.may_exceed(most) or sum(one.held for one in self._open) > most
 
     def _weighed(self) -> int:
         """Bytes that are held by all that is open; those that hold too much are ended."""
@@ -256,7 +263,7 @@ def _weight(one: Open, *, is_stuck: bool) -> Weight:
         source, own = str(client.getpeername()[0]), str(client.getsockname()[0])
     except OSError:
         source = own = ""
-    held = held_by(_sockets(one))
+    held = held_by(_sockets(one)) + one.held
     is_container = not own.removeprefix("::ffff:").startswith("127.") and own != "::1"
     return Weight(held, source, is_container=is_container, is_stuck=is_stuck)
 

@@ -136,6 +136,10 @@ class Carrying(Protocol):
     def moved(self) -> tuple[int, int]:
         """Bytes from the client, and to it."""
 
+    @property
+    def held(self) -> int:
+        """Bytes that were read and not passed on yet."""
+
     def run(self) -> Awaitable[Ended]:
         """Until it has ended."""
 
@@ -170,6 +174,10 @@ class Tunnel:
     @property
     def moved(self) -> tuple[int, int]:
         return self.up.moved, self.down.moved
+
+    @property
+    def held(self) -> int:
+        return self.up.held + self.down.held
 
     @property
     def is_half_closed(self) -> bool:
@@ -209,7 +217,7 @@ class Direction:
     """From one socket to the other."""
 
     __slots__ = (
-        "_is_waiting", "_left", "_pipe", "_sink", "_source", "_to", "_tunnel", "has_ended", "is_held_back", "moved",
+        "_is_waiting", "_pipe", "_sink", "_source", "_to", "_tunnel", "has_ended", "held", "is_held_back", "moved",
     )  # fmt: skip
 
     def __init__(self, tunnel: Tunnel, source: int, to: socket.socket) -> None:
@@ -218,7 +226,7 @@ class Direction:
         self._to = to
         self._sink = to.fileno()
         self._pipe: Pipe | None = None
-        self._left = 0  # bytes in it
+        self.held = 0  # bytes in it
         self.is_held_back = False  # by the sink, whose reader is slow
         self._is_waiting = False  # for its turn
         self.has_ended = False
@@ -268,6 +276,7 @@ class Direction:
         if self._pipe is not None:
             self._pipe.close()  # with bytes in it
             self._pipe = None
+            self.held = 0
         self.has_ended = True
 
     def _readable(self) -> None:
@@ -278,7 +287,7 @@ class Direction:
         try:
             pipe = self._pipe = tunnel.pipes.take()
             for turn in range(_BURST):
-                read = self._left = self._read(pipe, is_first=not turn)
+                read = self.held = self._read(pipe, is_first=not turn)
                 if not read:
                     self._end()
                     return
@@ -323,9 +332,9 @@ class Direction:
         pipe, tunnel = self._pipe, self._tunnel
         assert pipe is not None  # noqa: S101 - whoever calls has filled it
         try:
-            while self._left:
-                written = os.splice(pipe.reader, self._sink, self._left, flags=_FLAGS)
-                self._left -= written
+            while self.held:
+                written = os.splice(pipe.reader, self._sink, self.held, flags=_FLAGS)
+                self.held -= written
                 self.moved += written
                 tunnel.touched = tunnel.loop.time()
         except BlockingIOError:
@@ -353,11 +362,11 @@ class TlsTunnel:
         self.client = client
         self._parted_s = parted_s
         self._parting: asyncio.TimerHandle | None = None
-        self._is_saying = False
         self._stream = stream
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[Ended] = self._loop.create_future()
         self._up = self._down = 0
+        self._taken_up = self._taken_down = 0  # bytes that wait for the other end
         self.touched = self._loop.time()
         self.is_half_closed = False
 
@@ -368,6 +377,10 @@ class TlsTunnel:
     @property
     def moved(self) -> tuple[int, int]:
         return self._up, self._down
+
+    @property
+    def held(self) -> int:
+        return self._taken_up + self._taken_down + self._stream.held
 
     async def run(self) -> Ended:
         carrying = asyncio.create_task(self._carry())
@@ -404,7 +417,9 @@ class TlsTunnel:
             self.touched = self._loop.time()
             self._up += len(data)
             if not self.is_half_closed:  # else the stream is closed, and this is for nobody
+                self._taken_up = len(data)
                 await self._stream.write(data)
+                self._taken_up = 0
         self.is_half_closed = True
         self.touched = self._loop.time()
         self._look_whether_it_waits()
@@ -412,7 +427,7 @@ class TlsTunnel:
     def _look_whether_it_waits(self) -> None:
         """The client has closed its sending half, or all. The other end cannot be told here, and goes on waiting."""
         left_s = self.touched + self._parted_s - self._loop.time()
-        if left_s <= 0 and not self._is_saying:
+        if left_s <= 0 and not self._taken_down:
             self.finish(Ended.IDLE)
         else:
             self._parting = self._loop.call_later(max(left_s, self._parted_s / 4), self._look_whether_it_waits)
@@ -420,9 +435,9 @@ class TlsTunnel:
     async def _carry_down(self) -> None:
         while data := await self._stream.read():
             self.touched = self._loop.time()
-            self._is_saying = True  # it may be slow to read
+            self._taken_down = len(data)  # it may be slow to read
             await self._loop.sock_sendall(self.client, data)
-            self._is_saying = False
+            self._taken_down = 0
             self.touched = self._loop.time()
             self._down += len(data)
             await asyncio.sleep(0)  # to await what is ready is no pause

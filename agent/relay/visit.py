@@ -100,7 +100,7 @@ class Visit:
 
     __slots__ = (
         "_asked", "_began", "_client", "_is_roots", "_loop", "_peer", "_serving", "_source", "_task",
-        "end", "is_half_closed", "touched",
+        "end", "held", "is_half_closed", "touched",
     )  # fmt: skip
 
     def __init__(
@@ -118,6 +118,7 @@ class Visit:
         # As `Open` of draining, while no way is open: what it sends meanwhile is held.
         self.end: socket.socket | None = None
         self.is_half_closed = False
+        self.held = 0  # of a head at most 64 KB
         self.touched = self._loop.time()
 
     @property

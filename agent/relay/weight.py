@@ -1,9 +1,9 @@
-"""How much memory of the kernel a connection holds, and what is done when all together hold much.
+"""How much memory a connection holds, and what is done when all together hold much.
 
-A tunnel whose end nobody reads holds what the kernel has received and not sent: up to 10 MB by default, and more with
-other settings. The limit on connections alone would allow far more than the unit's `MemoryMax=`, in which this counts:
-the process would be killed, and Docker's transfers with it. The same limit for each connection would make a fast one
-over a long distance slow. So all are weighed:
+Most of it is the kernel's. A tunnel whose end nobody reads holds what the kernel has received and not sent: up to 10 MB
+by default, and more with other settings. The limit on connections alone would allow far more than the unit's
+`MemoryMax=`, in which this counts: the process would be killed, and Docker's transfers with it. The same limit for each
+connection would make a fast one over a long distance slow. So all are weighed, with what the process itself holds:
 
     over MUCH      each socket gets its share as its buffers, so that new data do not come in faster than they are
                    read. If a megabyte is read at a time, the kernel would grow the window to ten at once; and a window

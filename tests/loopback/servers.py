@@ -172,6 +172,8 @@ class Proxy(Server):
         try:
             end_writer.write(first)
             await first_ended(pump(reader, end_writer), pump(end_reader, writer))
+            writer.close()
+            await writer.wait_closed()  # until all has been sent
         finally:
             end_writer.transport.abort()
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -18,7 +20,7 @@ import pytest
 from agent.probe.dial import Address, Ground, in_a_thread, threaded
 from agent.probe.exchange import DialogueFailed
 from agent.probe.stopwatch import Step, Stopwatch
-from agent.probe.stream import StreamFailed, Via, open_proxy, open_stream
+from agent.probe.stream import Stream, StreamFailed, Via, open_proxy, open_stream
 from agent.values.secret import Secret
 from agent.values.settings import Credentials, ProxyUrl, Scheme
 from agent.values.verdict import Outcome
@@ -35,6 +37,7 @@ from tests.loopback.servers import (
     first_ended,
     pump,
 )
+from tests.waiting import until_awaited
 
 
 class Echo(Server):
@@ -297,3 +300,79 @@ def test_a_hanging_resolver_does_not_keep_the_process_alive() -> None:
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
 
     assert ended.stdout == "gave up\n"
+
+
+async def test_tls_tickets_are_no_news_of_a_connection_that_is_kept(tmp_path: Path) -> None:
+    """A server sends them as soon as it has the first request, and nobody reads them."""
+    async with Says(b"the answer", tls=server_tls(HOST), stays=True) as proxy:
+        stream = await open_proxy(Via(proxy.url(Scheme.HTTPS), trust(tmp_path).context()))
+        async with stream:
+            await stream.write(b"a request")
+            assert await stream.read() == b"the answer"
+
+            assert stream.is_quiet
+            assert stream.held == 0
+
+
+class Parts(Server):
+    """Says a word when asked, and then good-bye by TLS alone; the connection stays."""
+
+    def __init__(self, word: bytes) -> None:
+        super().__init__(server_tls(HOST))
+        self._word = word
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(65536):
+            writer.write(self._word)
+            if not self._word:
+                tls = writer.get_extra_info("ssl_object")
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    tls.unwrap()
+                writer.transport._ssl_protocol._process_outgoing()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("word", [b"", b"more"])
+async def test_a_kept_connection_behind_tls_that_has_news_is_not_quiet(tmp_path: Path, word: bytes) -> None:
+    async with Parts(word) as proxy:
+        stream = await open_proxy(Via(proxy.url(Scheme.HTTPS), trust(tmp_path).context()))
+        async with stream:
+            await stream.write(b"a request")
+            await until_awaited(PATIENCE_S, lambda: not stream.is_quiet, "news")
+
+            assert await stream.read() == word
+
+
+class Floods(Server):
+    """Says as much as it can, and hears nothing."""
+
+    async def serve(self, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            writer.write(bytes(100_000))
+            await writer.drain()
+
+
+@pytest.mark.parametrize("is_end_secured", [False, True])
+async def test_behind_tls_little_is_held_of_what_nobody_reads_or_takes(tmp_path: Path, is_end_secured: bool) -> None:
+    """And it is told how much. asyncio's own TLS holds up to 2 MB."""
+    tls = trust(tmp_path).context()
+    end_tls = (server_tls("end.test"), tls) if is_end_secured else (None, None)
+    async with (
+        Floods(end_tls[0]) as end,
+        HttpProxy({"end.test:443": end}, tls=server_tls(HOST)) as proxy,
+        await open_stream("end.test", 443, Via(proxy.url(Scheme.HTTPS), tls), end_tls=end_tls[1]) as stream,
+    ):
+        await stream.read()
+        await until_awaited(PATIENCE_S, lambda: stream.held > 64 * 1024, "that it holds what nobody reads")
+        assert stream.held <= 256 * 1024
+
+        sending = asyncio.create_task(_for_ever(stream))
+        seen = stream.held
+        await until_awaited(PATIENCE_S, lambda: stream.held > seen + 16 * 1024, "that it holds what nobody takes")
+        await asyncio.sleep(0.1)
+        assert stream.held <= 512 * 1024
+        sending.cancel()
+
+
+async def _for_ever(stream: Stream) -> None:
+    while True:
+        await stream.write(bytes(64 * 1024))

@@ -32,6 +32,7 @@ class One:
             self.client, _ = listening.accept()
         self.touched = asyncio.get_running_loop().time() - touched_ago_s
         self.is_half_closed = is_half_closed
+        self.held = 0
         self.how: Ended | None = None
 
     def finish(self, how: Ended) -> None:
@@ -298,6 +299,26 @@ async def test_what_others_of_this_kernel_hold_leaves_no_less_room_and_what_is_o
     finally:
         draining.close()
         for one in made:
+            one.client.close()
+            one.end.close()
+
+
+async def test_what_this_process_holds_counts_though_the_kernel_holds_nothing() -> None:
+    """As behind an https proxy, where what is read must be decrypted."""
+    draining = Draining(marks=Marks(much=1_000_000, most=2_000_000, too_much=1 << 40))
+    light, heavy = One(touched_ago_s=60), One(touched_ago_s=60)
+    heavy.held = 2_000_001
+    try:
+        for one in (light, heavy):
+            draining.add(one)
+
+        assert draining.room() == 0
+        draining.weigh()
+
+        assert (light.how, heavy.how) == (None, Ended.TOO_HEAVY)
+    finally:
+        draining.close()
+        for one in (light, heavy):
             one.client.close()
             one.end.close()
 

@@ -124,10 +124,12 @@ async def test_a_reader_that_does_not_read_holds_back_the_sender_and_loses_nothi
         await until_awaited(PATIENCE_S, lambda: ends.tunnel.down.is_held_back, "held back")
 
         assert not sending.done()
+        assert 0 < ends.tunnel.held <= CHUNK
         got = await received(ends.client, len(data))
 
         await sending
         assert got == data
+        assert ends.tunnel.held == 0
 
 
 async def test_when_much_has_been_read_it_is_looked_at_before_more_is() -> None:
@@ -418,6 +420,7 @@ async def test_through_tls_to_a_proxy(tmp_path: Path, last: str) -> None:
         await sending
         assert carrying.moved == (20 * len(SPOKEN), 20 * len(SPOKEN))
 
+        assert carrying.held == 0
         if last == "client":
             _reset(client)
         else:
@@ -486,9 +489,10 @@ async def test_who_has_closed_its_half_and_is_slow_to_read_behind_tls_gets_all(t
         with client:
             client.shutdown(socket.SHUT_WR)
             running = asyncio.create_task(tunnel.run())
-            await until_awaited(PATIENCE_S, lambda: tunnel.is_half_closed and tunnel._is_saying, "that it has to wait")
+            await until_awaited(PATIENCE_S, lambda: tunnel.is_half_closed and tunnel._taken_down, "that it has to wait")
             tunnel.touched -= 2 * PARTED_S
             tunnel._look_whether_it_waits()
+            assert 0 < tunnel.held < 512 * 1024
             assert len(await received(client, 8_000_000)) == 8_000_000
         async with asyncio.timeout(PATIENCE_S):
             assert await running is Ended.CLOSED

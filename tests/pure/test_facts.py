@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -15,6 +16,13 @@ def test_every_fact_that_the_code_cites_is_there() -> None:
 
     assert cited
     assert cited <= {int(number) for number in re.findall(r"^(\d+)\. ", FACTS, re.MULTILINE)}
+
+
+def test_no_number_is_taken_twice() -> None:
+    numbers = re.findall(r"^(\d+)\. ", FACTS, re.MULTILINE)
+
+    assert len(numbers) > 200
+    assert [number for number, count in Counter(numbers).items() if count > 1] == []
 
 
 def test_every_test_that_would_notice_exists() -> None:

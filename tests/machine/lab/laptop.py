@@ -117,7 +117,7 @@ class Laptop:
     def in_a_container(self, command: str, *run: str, user: str | None = None) -> Ran:
         """What a container that ends at once says and how it ends; `run` is the `docker run` that starts it.
 
-        Of such a container a busy dockerd may lose all output (docs/facts.md 245): it is run anew until it comes.
+        Of such a container a busy dockerd may lose all output (docs/facts.md 252): it is run anew until it comes.
         """
         argv = run or ("docker", "run", "--rm", LOCAL_IMAGE)
         and_a_mark = f"({command}); code=$?; echo {_ENDED}; exit $code"
