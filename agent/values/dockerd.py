@@ -53,9 +53,8 @@ class UnitState(msgspec.Struct, frozen=True):
     drop_ins: tuple[str, ...] = ()  # that systemd has loaded
     has_job: bool = False  # systemd is about to start or stop it
     kill_mode: str = "process"  # which processes of it systemd ends when it stops
-    hanging: tuple[
-        str, ...
-    ] = ()  # units that are stopped with it, running or not; without the units that hang on those
+    # Units that are stopped with it, running or not; without the units that hang on those.
+    hanging: tuple[str, ...] = ()
     fragment: str = ""  # its own file
     triggers: tuple[str, ...] = ()  # its sockets and the like: they hang on it, too, but lose nothing
     comes_back: bool = False  # broken, and systemd is about to restart it

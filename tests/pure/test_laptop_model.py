@@ -180,9 +180,8 @@ class Laptop(RuleBasedStateMachine):
         self.last_start: float | None = None
         self.shaken = STEADY
         self.all_starts: list[float] = []  # whoever made them
-        self.by_moves: list[
-            float
-        ] = []  # the restarts that a change of network brought, since one last stood for a minute
+        # The restarts that a change of network brought, since one last stood for a minute.
+        self.by_moves: list[float] = []
         self.entered = 0.0  # when the last change of network was seen
         self.last_online: tuple[At, int] | None = None
         self.stirred = -HOLE_S  # when addresses or DNS last changed under an upstream that had just worked
