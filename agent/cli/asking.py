@@ -18,8 +18,9 @@ from agent.cli.printing import complain, page, print_json
 from agent.cli.session import myself, quiet, record_for
 from agent.docker.which import serving
 from agent.one_pass.drawing import Beside, picture_of
-from agent.one_pass.memory import Memory, Patiently
+from agent.one_pass.memory import Memory
 from agent.one_pass.overrides import Overrides
+from agent.one_pass.patiently import Patiently
 from agent.one_pass.places import Places
 from agent.one_pass.reconcile import Alone
 from agent.one_pass.screen import line

@@ -9,8 +9,8 @@ import pytest
 
 from agent.docker.engine import TIMEOUT_S
 from agent.docker.ports import AtLast, nothing
-from agent.one_pass.memory import only_looking
 from agent.one_pass.pac import NoPacs
+from agent.one_pass.patiently import only_looking
 from agent.one_pass.reconcile import look
 from agent.one_pass.relay import AsIfItWorked
 from agent.service.requests import Command
