@@ -25,6 +25,7 @@ from agent.system import heap
 from agent.system.lock import held
 from agent.system.notify import Notify
 from agent.system.policy_file import SYSTEM
+from agent.values.errors import AgentError, Locked
 from agent.values.paths import Paths
 
 
@@ -43,8 +44,12 @@ def serve(paths: Paths = SYSTEM, policy: Path | None = None, *, level: int = log
     """Run until told to stop. `policy` defaults to the usual file."""
     configure(level)
     heap.keep()
-    with held(paths.lock):
-        asyncio.run(_serve(paths, policy or paths.policy))
+    try:
+        with held(paths.lock):
+            asyncio.run(_serve(paths, policy or paths.policy))
+    except Locked as error:  # a service does not end by itself, so there is nothing to wait for
+        remedy = "One agent at a time. To see what it does: docker-proxy-agent status"
+        raise AgentError(error.where, error.what, remedy) from error
     return 0
 
 

@@ -278,7 +278,9 @@ class _Passwords:
             self._note_unread(f'{label}: "{path}"', error, written_in)
             return None
         if found is None:
-            self.problems.append(Remark(f'{label}: "{path}" does not exist', written_in))
+            self.problems.append(
+                Remark(f'{label}: "{path}" does not exist: write the password into it, mode 0600', written_in)
+            )
         elif len(found) > _LARGEST_PASSWORD:
             self.problems.append(Remark(f'{label}: "{path}" is larger than any password', written_in))
         return None if found is None else Secret(found.removesuffix("\n"))

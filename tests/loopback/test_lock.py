@@ -17,8 +17,10 @@ import pytest
 from agent.cli.commands import COMMANDS
 from agent.system.lock import held
 from agent.values.errors import Locked
+from agent.values.paths import Paths
 
 from .installation import Installation, is_offline, proxy
+from .runs import ran
 
 HOLD = """
 import sys
@@ -93,6 +95,16 @@ def test_a_second_agent_is_told_who_holds_the_lock(tmp_path: Path) -> None:
         assert f"process {other} holds the lock" in str(refused.value)
     with held(lock):
         pass
+
+
+def test_a_second_service_is_not_told_to_wait_for_the_end_of_the_first(tmp_path: Path) -> None:
+    with held(Paths(tmp_path).lock):
+        second = ran("--root", str(tmp_path), "run")
+
+    assert second.returncode == 1
+    assert second.stderr.endswith(
+        f"process {os.getpid()} holds the lock. One agent at a time. To see what it does: docker-proxy-agent status\n"
+    )
 
 
 def test_the_holder_is_the_kernels_word_and_not_what_stands_in_the_file(tmp_path: Path) -> None:

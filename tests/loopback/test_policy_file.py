@@ -164,7 +164,10 @@ def test_safe_files_are_safe(etc: Etc) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        (OFFICE + 'password_file = "/none/p"', 'upstream.office.password_file: "/none/p" does not exist'),
+        (
+            OFFICE + 'password_file = "/none/p"',
+            'upstream.office.password_file: "/none/p" does not exist: write the password into it, mode 0600',
+        ),
         ('[probe]\nca_file = "/nonexistent/ca"', 'probe.ca_file: "/nonexistent/ca" cannot be read: No such file'),
         ('[probe]\nca_file = "/dev/null"', 'probe.ca_file: "/dev/null" contains no certificate in PEM'),
         ("[[network]]", "network 1.use: is missing"),
@@ -251,7 +254,7 @@ def test_below_another_root_lies_what_a_policy_names_and_who_it_belongs_to(tmp_p
         load(paths.policy, ME, {}, paths)
     assert refused.value.problems == (
         f'probe.ca_file: "{etc}/ca" cannot be read: No such file or directory',
-        f'upstream.office.password_file: "{etc}/pw" does not exist',
+        f'upstream.office.password_file: "{etc}/pw" does not exist: write the password into it, mode 0600',
     )
 
     (etc / "pw").write_text("hunter2\n")
@@ -357,7 +360,9 @@ def test_what_is_wrong_names_the_file_that_it_is_in(several: Folder) -> None:
     with pytest.raises(PolicyRefused) as refused:
         several.load()
 
-    assert refused.value.lines == (f'{part}: upstream.x.password_file: "/no" does not exist',)
+    assert refused.value.lines == (
+        f'{part}: upstream.x.password_file: "/no" does not exist: write the password into it, mode 0600',
+    )
     assert refused.value.problems == refused.value.lines
     assert str(refused.value) == refused.value.lines[0]
 
