@@ -210,6 +210,70 @@ def test_whether_docker_was_ever_direct_at_the_office(day: Host) -> None:
     assert (one["runs"], one["network"], one["begin"], one["record"]) == ("direct", "home", "2026-03-01T04:00:02Z", 4)
 
 
+def by_the_relay(host: Host) -> Host:
+    """From 4:00 to 7:00: through corp at the office, through direct at home, and at last nobody knows."""
+    relay: Final[Plain] = {"http": "http://127.0.0.1:3130", "https": "http://127.0.0.1:3130"}
+    host.at("03:00:00").write(Event.AGENT_STARTED, version="1", network="office", effective=OFFICE, invocation="i1")
+    host.at("03:30:00").write(Event.RELAY_SWITCHED, upstream="corp", network="office", others=[], generation=1)
+    host.at("03:30:00").write(Event.RELAY_ENABLED, listens=["127.0.0.1:3130"])
+    host.at("04:00:00").write(Event.DOCKER_STARTED, cause="agent", effective=relay, invocation="i2")
+    host.at("05:00:00").write(Event.RELAY_SWITCHED, upstream="direct", network="home", others=[], generation=2)
+    host.at("05:00:00").write(Event.NETWORK_CHANGED, network="home", because=MATCHED)
+    host.at("06:00:00").write(Event.NETWORK_CHANGED, network="office", because=MATCHED)
+    host.at("06:00:00").write(Event.RELAY_FAILED, because="refused")
+    host.at("07:00:00").write(Event.DOCKER_STARTED, cause="agent", effective=OFFICE, invocation="i3")
+    host.at("08:00:00").write(Event.AGENT_STOPPED, because="told to stop")
+    return host
+
+
+def test_through_which_upstream_the_relay_led_docker(host: Host) -> None:
+    _, out, _ = by_the_relay(host).audit("ran", "--until", "2026-03-01T08:00:00Z")
+
+    assert [line.removeprefix("2026-03-01 ").replace(" to 2026-03-01 ", "-") for line in out] == [
+        "08:30:00-09:30:00, 1 h 0 min: http://proxy.test:3128 in office (record 1)",
+        "09:30:00-10:30:00, 1 h 0 min: http://127.0.0.1:3130 (the relay, through corp) in office,"
+        " started by the agent (record 4)",
+        "10:30:00-11:30:00, 1 h 0 min: http://127.0.0.1:3130 (the relay, through direct) in home,"
+        " started by the agent (record 4)",
+        "11:30:00-12:30:00, 1 h 0 min: http://127.0.0.1:3130 (the relay; through which upstream is not known)"
+        " in office, started by the agent (record 4)",
+        "12:30:00-13:30:00, 1 h 0 min: http://proxy.test:3128 in office, started by the agent (record 9)",
+        "5 periods, 5 h 0 min in all",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("network", "upstream", "said"),
+    [
+        ("home", "direct", "1 period, 1 h 0 min in all"),
+        ("office", "direct", "never, as far as is known; 1 h 0 min are not known"),
+        ("office", "corp", "1 period, 1 h 0 min in all; 1 h 0 min are not known"),
+        ("home", "the relay", "1 period, 1 h 0 min in all"),
+    ],
+)
+def test_what_went_through_the_relay_went_by_the_upstream_behind_it(
+    host: Host, network: str, upstream: str, said: str
+) -> None:
+    asked = ("ran", "--until", "2026-03-01T08:00:00Z", "--network", network, "--upstream", upstream)
+
+    assert by_the_relay(host).audit(*asked)[1][-1] == said
+
+
+def test_what_is_behind_the_relay_has_a_name_of_its_own_for_programs(host: Host) -> None:
+    rows = [
+        json.loads(line) for line in by_the_relay(host).audit("ran", "--until", "2026-03-01T08:00:00Z", "--json")[1]
+    ]
+
+    assert [(row["upstream"], row["behind"]) for row in rows] == [
+        ("http://proxy.test:3128", ""),
+        ("the relay", "corp"),
+        ("the relay", "direct"),
+        ("the relay", None),
+        ("http://proxy.test:3128", ""),
+    ]
+    assert [row["why_not"] for row in rows] == ["", "", "", "no record says it", ""]
+
+
 def test_an_outage_whose_end_nobody_saw_has_a_least_length(day: Host) -> None:
     day.at("08:00:00").write(Event.AGENT_STARTED, version="1")
     day.at("08:01:00").write(Event.UNREACHABLE_BEGAN, network="home", since="2026-03-01T08:01:00Z", because="b")

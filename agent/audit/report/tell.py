@@ -439,7 +439,7 @@ class _Telling:
     def _ran_line(self, one: Ran) -> tuple[Cell, ...]:
         begin, end = max(one.begin, self._begin), min(one.end or self._end, self._end)
         runs = one.runs or f"not known: {one.why_not}"
-        name = f" ({one.upstream})" if one.upstream not in ("", one.runs) else ""
+        name = f" ({one.name})" if one.name else ""
         said = (
             length((end - begin).total_seconds()),
             f"{runs}{name}",

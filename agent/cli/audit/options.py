@@ -149,7 +149,7 @@ def _schema(_parser: argparse.ArgumentParser) -> None:
 QUESTIONS: Final = {
     "at": Question("what was true at a time, and which records say so", "at yesterday 14:00", _at),
     "ran": Question(
-        "what Docker ran with, from when to when, and in which network",
+        "what Docker ran with, from when to when, in which network, and through which upstream",
         "ran --since monday",
         _ran,
         frozenset({"--since", "--until", "--network", "--upstream"}),

@@ -1,4 +1,4 @@
-"""`audit ran`: what Docker ran with, from when to when, in which network, and who started it so."""
+"""`audit ran`: what Docker ran with, from when to when, where, through which upstream, and who started it so."""
 
 from __future__ import annotations
 
@@ -30,8 +30,9 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
         begin, end = max(row.begin, args.since or row.begin), min(row.end or now, args.until or row.end or now)
         if begin >= end or (args.network and row.network not in (args.network, None)):
             continue
-        is_unknown = row.runs is None or (args.network != "" and row.network is None)
         is_asked_for = not args.upstream or row.is_with(args.upstream)
+        is_unknown = row.runs is None or (args.network != "" and row.network is None)
+        is_unknown |= args.upstream != "" and row.behind is None and not is_asked_for
         if is_unknown:
             unknown_s += (end - begin).total_seconds()
         if (is_unknown and (args.network or args.upstream)) or not (is_unknown or is_asked_for):
@@ -59,7 +60,7 @@ def _rows(path: Path, *, agent_runs: bool) -> Iterator[Ran]:
 def _line(row: Ran, begin: dt.datetime, end: dt.datetime, *, is_now: bool, is_one_of_several: bool) -> str:
     until = "now" if is_now else when.local(end)
     runs = row.runs or f"not known: {row.why_not}"
-    name = f" ({row.upstream})" if row.upstream not in ("", row.runs) else ""
+    name = f" ({row.name})" if row.name else ""
     where = f" in {row.network}" if row.network else " in an unknown network" if row.runs else ""
     where = f", {OFFLINE_NAME}" if row.network == OFFLINE_NAME else where
     of = f" [{row.about}]" if is_one_of_several else ""
@@ -81,6 +82,7 @@ def _shown(row: Ran) -> RanShown:
         end=when.utc(row.end),
         runs=row.runs,
         upstream=row.upstream,
+        behind=row.behind,
         network=row.network,
         why_not=row.why_not,
         cause=row.cause,

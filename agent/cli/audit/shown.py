@@ -83,6 +83,7 @@ class RanShown(msgspec.Struct, frozen=True, kw_only=True):
     end: str | None  # None: it is still so where the log ends
     runs: str | None  # None: not known
     upstream: str
+    behind: str | None  # the upstream behind the relay; '' without it; None: not known
     network: str | None
     why_not: str
     cause: str
