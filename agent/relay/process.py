@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from agent.probe.pac import ByChild, ByUnit
+from agent.relay.aside import Aside
 from agent.relay.by_pac import ByPac
 from agent.relay.connections_log import ConnectionsLog, Line
 from agent.relay.draining import Draining
@@ -146,7 +147,7 @@ class Running:
         self._mode = LogMode.NONE
         self._log = ConnectionsLog(log)
         self._log_has_failed = False
-        who = Who()
+        who = Who(Aside())
         near = Near(netlink.leads_here, who.is_guest)
         self._by_pac = by_pac = ByPac(ByUnit(paths.pac_socket) if paths.is_the_systems else ByChild(), whose=who.whose)
         own_ports = frozenset(one.getsockname()[1] for one in sockets)

@@ -33,6 +33,7 @@ from agent.values.relay import Source, bridge_of, is_named_by_docker
 KEPT_S: Final = 60.0
 NO_KEPT_S: Final = 1.0
 WHOSE_KEPT_S: Final = 1.0
+OUTLIVED_S: Final = 300.0  # for so long what was found last is believed after its time, if the kernel does not answer
 _KEPT: Final = 256  # bridges
 _KEPT_ADDRESSES: Final = 4096
 _BRIDGE, _VETH, _TUN = "bridge", "veth", "tun"
@@ -192,7 +193,12 @@ class Who:
         kept = self._kept.get(interface)
         if kept is not None and now < kept.until:
             return kept.looked
-        looked, keeps_s = self._look(interface)
+        try:
+            looked, keeps_s = self._look(interface)
+        except NetlinkFailed:
+            if kept is None or now >= kept.until + OUTLIVED_S:
+                raise
+            return kept.looked
         if len(self._kept) >= _KEPT:
             self._kept.clear()
         self._kept[interface] = _Kept(looked, now + keeps_s)

@@ -1,0 +1,90 @@
+"""A kernel that does not answer keeps nobody waiting for it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from agent.relay.aside import Aside
+from agent.relay.who import NO_KEPT_S, OUTLIVED_S, Who
+from agent.see.netlink import NetlinkFailed
+from agent.see.netlink_messages import Link
+from agent.values.relay import Source
+from tests.waiting import until
+
+from .test_relay_who import BRIDGE, BRIDGES, Host
+
+PATIENCE_S = 20.0
+
+
+class Held(Host):
+    """Somebody has its lock on interfaces."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answers = threading.Event()
+        self.answers.set()
+        self.answered = 0
+
+    def link_at(self, index: int, /) -> Link | None:
+        assert self.answers.wait(PATIENCE_S)
+        self.answered += 1
+        return super().link_at(index)
+
+
+@pytest.fixture
+def held() -> Iterator[Held]:
+    host = Held()
+    yield host
+    host.answers.set()
+
+
+def test_it_is_waited_for_once_and_asked_again_when_it_has_answered(held: Held) -> None:
+    kernel = Aside(held)
+    assert kernel.link_at(BRIDGE) is not None
+
+    held.answers.clear()
+    with pytest.raises(NetlinkFailed):
+        kernel.link_at(BRIDGE)
+    for _ in range(10_000):  # which would take minutes, if each was waited for
+        with pytest.raises(NetlinkFailed):
+            kernel.ports_of(BRIDGE)
+    assert held.asked_for_ports == []
+    assert kernel.leads_here("172.17.0.1")  # which is not behind that lock
+
+    held.answers.set()
+    until(PATIENCE_S, lambda: held.answered == 2, "that it has answered")
+    until(PATIENCE_S, lambda: _answers(kernel), "that it is asked again")
+
+
+def _answers(kernel: Aside) -> bool:
+    try:
+        return kernel.link_at(BRIDGE) is not None
+    except NetlinkFailed:
+        return False
+
+
+def test_what_it_says_is_said_and_what_it_refuses_is_refused(held: Held) -> None:
+    kernel = Aside(held)
+    assert list(kernel.ports_of(BRIDGE)) == list(held.ports_of(BRIDGE))
+    assert kernel.default_routes() == held.default_routes()
+    assert kernel.routers_are_behind(2)
+    assert kernel.ports_to(["172.17.0.2"]) == held.ports_to(["172.17.0.2"])
+    held.is_silent = True
+    with pytest.raises(NetlinkFailed, match="silent"):
+        kernel.ports_to(["172.17.0.2"])
+
+
+def test_meanwhile_a_bridge_is_what_it_was_and_of_a_new_one_nobody_is_let_in(held: Held) -> None:
+    now = [0.0]
+    who = Who(Aside(held, within_s=0.02), lambda: now[0])
+    assert who.source("172.17.0.2", BRIDGES) is Source.CONTAINERS
+
+    held.answers.clear()
+    now[0] = NO_KEPT_S + OUTLIVED_S - 1
+    assert who.source("172.17.0.2", BRIDGES) is Source.CONTAINERS
+    assert who.source("172.18.0.2", BRIDGES) is None
+    now[0] = NO_KEPT_S + OUTLIVED_S
+    assert who.source("172.17.0.2", BRIDGES) is None
