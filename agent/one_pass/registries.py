@@ -1,12 +1,11 @@
 """The probes of a pass: every upstream is asked for the registries of the policy, else for those of Docker.
 
-Beside a pass, private registries of daemon.json are asked for through the upstream that was chosen (`beside`).
-Not known here: what a verdict leads to.
+Not known here: what a verdict leads to; and when private registries are asked for, beside a pass
+(`private_registries.py`).
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
@@ -19,6 +18,7 @@ from agent.decide.desired import as_reached, for_dockerd
 from agent.docker.config_file import ConfigFile
 from agent.one_pass.docker_defaults import default_bridge, default_registries
 from agent.one_pass.logins import Logins
+from agent.one_pass.private_registries import PrivateRegistries
 from agent.one_pass.sockets import LocalSockets
 from agent.one_pass.standpoint import Standpoint
 from agent.probe.dial import Address, Ground, Resolve, in_a_thread
@@ -26,20 +26,15 @@ from agent.probe.exchange import DialogueFailed, authority
 from agent.probe.guard import Guard
 from agent.probe.listens import answers
 from agent.probe.on_their_way import OnTheirWay
-from agent.probe.private import MOST, Asking, Private, is_private, named, through
 from agent.probe.probe import Beyond, Question, Realms, beyond, probe, reach
 from agent.probe.side_by_side import Verdicts, probe_all
 from agent.probe.tls import Trust
 from agent.see.docker_bridge import docker_bridge
 from agent.system.clock import SYSTEM_CLOCK, Clock
-from agent.targets import daemon_json
-from agent.targets.refused import TextRefused
-from agent.values.condition import Code, Condition
-from agent.values.errors import TargetFailed
-from agent.values.listening import Sockets, all_loopback, is_name, loopback_addresses
+from agent.values.condition import Condition
+from agent.values.listening import Sockets, all_loopback, loopback_addresses
 from agent.values.paths import Paths
 from agent.values.policy import DEFAULT_REGISTRY, Policy, RegistryUrl, Upstream
-from agent.values.secret import escaped
 from agent.values.vantage import Vantage
 from agent.values.verdict import Outcome, Verdict
 
@@ -47,24 +42,6 @@ _NOT_REACHED: Final = frozenset({Outcome.NO_ROUTE, Outcome.REFUSED, Outcome.TIME
 # By name of a proxy: its loopback addresses at the last look-up; () if it is elsewhere.
 Loopback = dict[str, tuple[str, ...]]
 _PAC_NOT_ASKED: Final = Verdict(Outcome.ERROR, "its PAC is not asked here: only in a network with a match that uses it")
-BESIDE_AGAIN_S: Final = 600.0  # each costs the proxy a request, and a note is not urgent
-
-
-class _Beside(msgspec.Struct, frozen=True):
-    """A probe of private registries, and the result of the last one."""
-
-    about: tuple[Upstream, tuple[Private, ...]]
-    at: float
-    task: asyncio.Task[tuple[Condition, ...]]
-    before: tuple[Condition, ...] = ()
-
-    @property
-    def said(self) -> tuple[Condition, ...]:
-        return self.task.result() if self.task.done() and not self.task.cancelled() else self.before
-
-    def is_due(self, now: float) -> bool:
-        """A failure may have been temporary, so it is probed again."""
-        return self.task.done() and bool(self.said) and now - self.at >= BESIDE_AGAIN_S
 
 
 class Registries:
@@ -87,9 +64,6 @@ class Registries:
         `config_file` and `standpoint`: Docker's.
         """
         self._standpoint = standpoint or Standpoint()
-        self._clock = clock
-        self._told = told
-        self._beside: _Beside | None = None
         self._heard: dict[str, Verdict] = {}
         self._config_file = config_file or ConfigFile(paths)
         self._policy = policy
@@ -97,10 +71,13 @@ class Registries:
         self._sockets: Sockets = LocalSockets(ThisSystem(paths.root))
         self._realms = Realms()
         self._logins = Logins()
-        self._on_their_way, self._on_their_way_beside = OnTheirWay(), OnTheirWay()
+        self._on_their_way = OnTheirWay()
         self._loopback = {} if loopback is None else loopback
         ca_file = policy.probe.ca_file
         self._trust = Trust(str(paths.below(ca_file)) if ca_file else "", paths.docker_certificates)
+        self._private = PrivateRegistries(
+            policy, self._config_file, resolve, question=self._question, heard=self._heard, told=told, clock=clock
+        )
 
     @property
     def vantage(self) -> Vantage:
@@ -110,80 +87,16 @@ class Registries:
         self._realms.forget()
         self._logins.forget()
         self._heard.clear()
-        if self._beside is not None:
-            if not self._on_their_way_beside:  # else it goes on until the proxy has said whether it takes the password
-                self._beside.task.cancel()
-            self._beside = None
+        self._private.forget()
 
     async def beside(self, upstream: Upstream) -> tuple[Condition, ...]:
         """Private registries of daemon.json that cannot be reached through the proxy."""
-        about, known, now = (upstream, _private_registries(self._config_file)), self._beside, self._clock.boottime_s()
-        if known is None or known.about != about:
-            if known is not None:
-                known.task.cancel()
-            before: tuple[Condition, ...] = ()
-        elif known.is_due(now):
-            before = known.said
-        else:
-            return known.said
-        task = asyncio.get_running_loop().create_task(self._ask_beside(*about))
-        self._beside = asked = _Beside(about, now, task, before)
-        if self._told is None:
-            return await self._awaited(asked)
-        task.add_done_callback(lambda _: self._tell_of_beside(asked))
-        return asked.said
-
-    async def _awaited(self, asked: _Beside) -> tuple[Condition, ...]:
-        """Another arrival cancels the probe, but not those that wait for it: they get no result."""
-        try:
-            await asyncio.wait((asked.task,))
-        finally:
-            asked.task.cancel()
-        return asked.said
-
-    def _tell_of_beside(self, asked: _Beside) -> None:
-        """Only a new result is a reason for a pass."""
-        if self._told is not None and not asked.task.cancelled() and (asked.said != asked.before or self._heard):
-            self._told()
+        return await self._private.said(upstream)
 
     def take_heard(self) -> Verdicts:
-        heard, self._heard = self._heard, {}
+        heard = dict(self._heard)
+        self._heard.clear()
         return heard
-
-    async def _ask_beside(self, upstream: Upstream, found: Sequence[Private]) -> tuple[Condition, ...]:
-        try:
-            excluded = for_dockerd(upstream, self._policy.no_proxy).no_proxy
-            maybe = through(found, upstream, excluded)
-            private = await asyncio.gather(*(self._is_private(one.urls[0]) for one in maybe))
-            here = [one for one, is_so in zip(maybe, private, strict=True) if is_so][:MOST]
-            question = msgspec.structs.replace(self._question(), on_their_way=self._on_their_way_beside)
-            asking = Asking(as_reached(upstream, question.vantage), question)
-            async with asyncio.TaskGroup() as group:
-                asked = [group.create_task(asking.fails(one)) for one in here]
-        except Exception as error:  # noqa: BLE001 - the boundary of a target: a note is not worth the pass
-            unexpected("the look at daemon.json's registries", error)
-            return ()
-        finally:
-            self._on_their_way_beside.note_heard((upstream.name,))
-        if asking.refused is not None:
-            self._heard[upstream.name] = asking.refused
-        return tuple(
-            _led_nowhere(upstream, one.host, because)
-            for one, task in zip(here, asked, strict=True)
-            if (because := task.result())
-        )
-
-    async def _is_private(self, url: RegistryUrl) -> bool:
-        if is_private(url.host):
-            return True
-        if not is_name(url.host):
-            return False
-        try:
-            async with asyncio.timeout(self._policy.probe.timeout):
-                addresses = [address[0] for _, address in await self._resolve(url.host, url.port)]
-        except (OSError, UnicodeError):  # includes TimeoutError: an unknown name is not probed
-            return False
-        return bool(addresses) and all(map(is_private, addresses))
 
     async def verdicts(self, upstreams: Sequence[Upstream], is_enough: Callable[[Verdicts], bool]) -> Verdicts:
         return await self._verdicts(upstreams, is_enough, self._question())
@@ -249,7 +162,7 @@ class Registries:
 
     @property
     def is_password_out(self) -> bool:
-        return bool(self._on_their_way) or bool(self._on_their_way_beside)
+        return bool(self._on_their_way) or self._private.is_password_out
 
     async def _with_its_end(
         self, verdict: Verdict, upstream: Upstream, met: Iterable[str], vantage: Vantage
@@ -309,21 +222,3 @@ def _with_its_way(verdict: Verdict, hosts: Iterable[str], config_file: ConfigFil
             evidence = f"{verdict.evidence}; {why}" if verdict.evidence else why
             return msgspec.structs.replace(verdict, evidence=evidence)
     return verdict
-
-
-def _private_registries(config_file: ConfigFile) -> tuple[Private, ...]:
-    """From daemon.json alone. What users can write, such as `auths`, must not decide whom the agent asks."""
-    try:
-        text = config_file.text()
-        return named(daemon_json.insecure_registries(text), daemon_json.registry_mirrors(text))
-    except (TextRefused, TargetFailed):  # the plan says so
-        return ()
-
-
-def _led_nowhere(upstream: Upstream, host: str, because: str) -> Condition:
-    entry = escaped(host)
-    return Condition(
-        Code.REGISTRY_UNREACHABLE,
-        f"Docker reaches {entry}, a private address in daemon.json, through {upstream.name}, and that fails: {because}",
-        f'If {entry} is in this network: upstream.{upstream.name}.no_proxy = ["{entry}"]',
-    )

@@ -2,7 +2,7 @@
 
 Most proxies of a company do not lead back into it, and a proxy on the laptop leads out of it. Every pull from such a
 registry then fails, and Docker only says "Forbidden". Here: which registries those are, and which URLs dockerd tries.
-Pure, but for `Asking`. Not known here: when they are asked, and what is shown (`one_pass/registries.py`).
+Pure, but for `Asking`. Not known here: when they are asked, and what is shown (`one_pass/private_registries.py`).
 """
 
 from __future__ import annotations
