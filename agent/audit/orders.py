@@ -44,11 +44,13 @@ class Orders:
         self._open: list[Answered] = []  # of the pass that is being read
         self._pauses: dict[int, Answered] = {}  # by their record
         self._runs = ""  # what Docker was started with last
+        self._no_policy = ""  # why the one in the file was none to act by; '': nothing is known against it
 
     def take(self, head: Head, told: Iterable[Told]) -> None:
         """A record, and what the account tells of it."""
         if self._open and (self._open[0].order.pass_id, self._open[0].boot) != (head.pass_id, head.boot_id):
             self._is_over(head)
+        self._note_policy(head)
         for one in told:
             self._take(one, head.boot_id)
         if head.event == Event.DOCKER_STARTED.value:
@@ -86,8 +88,17 @@ class Orders:
         """The pass; `head`: the record after it."""
         for answered in self._open:
             if not answered.came_of_it and answered.order.event != Event.PAUSED.value:
-                answered.came_of_it.append(_nothing(answered.order, head))
+                answered.came_of_it.append(_nothing(answered.order, head, self._no_policy))
         self._open = []
+
+    def _note_policy(self, head: Head) -> None:
+        match head.event:
+            case Event.POLICY_REJECTED.value:
+                self._no_policy = f"the policy in the file was refused (record {head.seq})"
+            case Event.POLICY_REMOVED.value:
+                self._no_policy = f"there was no policy (record {head.seq})"
+            case Event.POLICY_LOADED.value:
+                self._no_policy = ""
 
     def _few_words(self, head: Head) -> str:
         facts = plain(head.facts_of_today())
@@ -96,7 +107,7 @@ class Orders:
         return f"{words}, with {self._runs}" if is_restart else words
 
 
-def _nothing(order: Order, head: Head | None) -> str:
+def _nothing(order: Order, head: Head | None, no_policy: str) -> str:
     at = None if head is None else head.moment()
     if head is None or at is None:
         return "nothing is recorded"
@@ -106,7 +117,7 @@ def _nothing(order: Order, head: Head | None) -> str:
         if order.by.get("via") == Via.COMMAND.value:  # a command acts itself only where no agent runs
             return "nothing is recorded: no agent ran"
         return "nothing is recorded; the agent ended without a word"
-    return "nothing is recorded: there was nothing to do"
+    return f"nothing is recorded: {no_policy or 'there was nothing to do'}"
 
 
 def _prevented(one: Outage) -> str:

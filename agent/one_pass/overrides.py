@@ -119,8 +119,9 @@ def pinned_but_failing(pin: Condition, verdict: Verdict) -> Condition:
 
 
 def in_words(until: float | None) -> str:
-    """` until 14:00`, for a person; '' without an end."""
+    """` until 14:00`, for a person; '' without an end. Soon it is to the second: the minute may be this one."""
     if until is None:
         return ""
-    form = "%H:%M" if until - time.time() < 86400 else "%Y-%m-%d %H:%M"
+    left_s = until - time.time()
+    form = "%H:%M:%S" if left_s < 120 else "%H:%M" if left_s < 86400 else "%Y-%m-%d %H:%M"
     return f" until {time.strftime(form, time.localtime(until))}"

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+import time
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from agent.one_pass.memory import Memory
-from agent.one_pass.overrides import Overrides
+from agent.one_pass.overrides import Overrides, in_words
 from agent.service.requests import Command, Wish
 from agent.values.policy import Duration
 
@@ -79,3 +81,15 @@ def test_nor_may_a_policy_say_one(tmp_path: Path, key: str) -> None:
 
     assert done.returncode == 1
     assert f'{file}: {key}: "{CENTURIES}" is longer than the maximum of 100 years' in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("left_s", "form"),
+    [
+        pytest.param(20, r" until \d\d:\d\d:\d\d", id="this-minute-may-be-the-last"),
+        pytest.param(3600, r" until \d\d:\d\d", id="today"),
+        pytest.param(90000, r" until \d{4}-\d\d-\d\d \d\d:\d\d", id="another-day"),
+    ],
+)
+def test_when_it_ends_is_said_no_closer_than_a_person_needs(left_s: float, form: str) -> None:
+    assert re.fullmatch(form, in_words(time.time() + left_s))

@@ -592,6 +592,19 @@ def test_what_came_of_an_order_is_always_said() -> None:
     ]
 
 
+def test_of_an_order_without_a_valid_policy_it_is_not_said_that_there_was_nothing_to_do() -> None:
+    log = in_pass(begun().write("09:50:00", Event.POLICY_REJECTED, path="p", problems=["x"]), "0")
+    in_pass(log.write("10:00:00", Event.REQUESTED, ALICE, command="apply", options=[]), "1")
+    in_pass(log.write("10:05:00", Event.POLICY_LOADED, path="p", because="it changed"), "2")
+    in_pass(log.write("10:10:00", Event.REQUESTED, ALICE, command="apply", options=[]), "3")
+    in_pass(log.write("10:20:00", Event.POLICY_REMOVED, path="p"), "4")
+
+    assert answered(log) == [
+        ["nothing is recorded: the policy in the file was refused (record 2)"],
+        ["nothing is recorded: there was nothing to do"],
+    ]
+
+
 def test_of_a_command_without_an_agent_it_is_not_said_that_one_ended() -> None:
     log = in_pass(begun().write("10:00:00", Event.AGENT_STOPPED, because="told to stop"), "1")
     in_pass(log.write("10:10:00", Event.RESUMED, {**ALICE, "via": "command"}, because="requested"), "2")
