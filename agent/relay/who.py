@@ -17,6 +17,7 @@ depend on the number of containers: the kernel is asked about one interface, and
 from __future__ import annotations
 
 import contextlib
+import errno
 import ipaddress
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -38,6 +39,7 @@ _KEPT: Final = 256  # bridges
 _KEPT_ADDRESSES: Final = 4096
 _BRIDGE, _VETH, _TUN = "bridge", "veth", "tun"
 _DOCKERDS: Final = "127.0.0.1"
+_NOT_KNOWN: Final = "not known"
 
 
 End = tuple[str, int]  # of a connection: address and port
@@ -150,8 +152,8 @@ class Who:
         """For each address of a container the source that it counts for: the port of the bridge where it is.
 
         All addresses of a bridge whose port is not known are one source: this includes a container that answers for an
-        address with a MAC that never sends. Only if the kernel cannot be asked, each address is a source. This host's
-        own addresses are one source.
+        address with a MAC that never sends. So are those that are new while the kernel does not answer. Only if it
+        cannot be asked at all, each address is a source. This host's own addresses are one source.
         """
         now = self._clock()
         kept = {peer: known for peer in peers if (known := self._whose.get(peer)) is not None and now < known[1]}
@@ -168,8 +170,11 @@ class Who:
     def _sources(self, peers: Sequence[str]) -> list[str]:
         try:
             reached = self._kernel.ports_to([str(_address(peer)) for peer in peers])
-        except NetlinkFailed:
-            return list(peers)
+        except NetlinkFailed as failure:
+            if failure.errno != errno.EBUSY:
+                return list(peers)
+            known = (self._whose.get(peer) for peer in peers)
+            return [whose[0] if whose is not None else _NOT_KNOWN for whose in known]
         return [f"port {one.port}" if one.port else f"interface {one.interface}" for one in reached]
 
     def is_guest(self, address: str) -> bool:

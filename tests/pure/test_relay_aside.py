@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
 from agent.relay.aside import Aside
-from agent.relay.who import NO_KEPT_S, OUTLIVED_S, Who
-from agent.see.netlink import NetlinkFailed
+from agent.relay.who import NO_KEPT_S, OUTLIVED_S, WHOSE_KEPT_S, Who
+from agent.see.netlink import NetlinkFailed, Reached
 from agent.see.netlink_messages import Link
 from agent.values.relay import Source
 from tests.waiting import until
@@ -32,6 +32,10 @@ class Held(Host):
         assert self.answers.wait(PATIENCE_S)
         self.answered += 1
         return super().link_at(index)
+
+    def ports_to(self, addresses: Sequence[str], /) -> Sequence[Reached]:
+        assert self.answers.wait(PATIENCE_S)
+        return super().ports_to(addresses)
 
 
 @pytest.fixture
@@ -88,3 +92,18 @@ def test_meanwhile_a_bridge_is_what_it_was_and_of_a_new_one_nobody_is_let_in(hel
     assert who.source("172.18.0.2", BRIDGES) is None
     now[0] = NO_KEPT_S + OUTLIVED_S
     assert who.source("172.17.0.2", BRIDGES) is None
+
+
+def test_meanwhile_new_addresses_are_one_source_however_many_there_are(held: Held) -> None:
+    """Else a container with many would get the seats of all others."""
+    now = [0.0]
+    who = Who(Aside(held, within_s=0.02), lambda: now[0])
+    (port,) = who.whose(["172.17.0.2"])
+
+    held.answers.clear()
+    now[0] = WHOSE_KEPT_S
+    known, *new = who.whose(["172.17.0.2", "172.17.7.7", "172.17.0.3"])
+
+    assert known == port
+    assert port not in new
+    assert len(set(new)) == 1
