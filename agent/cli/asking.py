@@ -16,7 +16,7 @@ from agent.audit.record import Record
 from agent.cli.policy_of import loaded
 from agent.cli.printing import complain, page, print_json
 from agent.cli.session import myself, quiet, record_for
-from agent.docker.which import serving
+from agent.docker.which import serving_by
 from agent.one_pass.drawing import Beside, picture_of
 from agent.one_pass.memory import Memory
 from agent.one_pass.overrides import Overrides
@@ -98,7 +98,7 @@ def _act_alone(args: argparse.Namespace, paths: Paths, wish: Wish) -> Answer:
     record = record_for(wish.command.value, paths, found.policy)
     with held(paths.lock):
         memory = Memory(paths.state)
-        here = serving(paths, found.policy.docker.service_named(paths.layout.service))
+        here = serving_by(paths, found.policy.docker)
         in_use = InUse(found, now_text(), TheWorld(here, found.policy), here.layout.service)
         memory.use(found.policy, in_use.world.prober)
         answer = asyncio.run(_stop_in_good_order(make_a_pass(wish, in_use, memory, record)))

@@ -14,7 +14,7 @@ from agent.cli.printing import complain, say
 from agent.cli.stale import made_with, print_things
 from agent.decide.effective import effective
 from agent.decide.relay import for_docker, port_had, ports_of
-from agent.docker.which import serving
+from agent.docker.which import serving_by
 from agent.one_pass.local_daemon import LocalDaemon
 from agent.one_pass.picture import StaleShown
 from agent.one_pass.relay_units import RelayUnits
@@ -66,7 +66,7 @@ async def restart_that_ends_the_relay(paths: Paths, policy: Policy) -> str:
     ports = relay_ports(paths)
     if not ports:
         return ""
-    here = serving(paths, policy.docker.service_named(paths.layout.service))
+    here = serving_by(paths, policy.docker)
     reality = await LocalDaemon(here, policy).reality(*(for_docker(Relay(port=port)) for port in ports))
     running = effective(reality)
     if running is None or port_had([running], ports) is None:

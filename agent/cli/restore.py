@@ -21,7 +21,7 @@ from agent.clients.homes import Homes
 from agent.clients.users import Account
 from agent.docker.config_file import ConfigFile
 from agent.docker.originals import daemon_originals
-from agent.docker.which import left_behind, serving
+from agent.docker.which import left_behind, serving_by
 from agent.one_pass.local_clients import accounts_of, local_clients
 from agent.one_pass.local_daemon import LocalDaemon
 from agent.one_pass.restore import Restored, Restoring
@@ -69,7 +69,7 @@ async def restore(
     paths: Paths, policy: Policy, record: Record, *, is_asked_now: bool, relay_ports: tuple[int, ...] = ()
 ) -> Restored:
     """Finish what a crashed agent left half done, then restore. The lock is held. `relay_ports`: of one that ends."""
-    here = serving(paths, policy.docker.service_named(paths.layout.service))
+    here = serving_by(paths, policy.docker)
     await to_the_end(LocalDaemon(here, policy).recover(record, may_restart=True), None)
     await local_clients(here, policy, config_file=ConfigFile(here)).recover()
 

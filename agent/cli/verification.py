@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from agent.docker.sights import sights
-from agent.docker.which import serving
+from agent.docker.which import serving_by
 from agent.system.policy_file import load_for_elsewhere
 from agent.values.errors import NoPolicy, PolicyRefused
 from agent.values.paths import Paths
@@ -20,4 +20,4 @@ def seen_now(paths: Paths) -> Sights:
         docker = load_for_elsewhere(paths.policy).policy.docker
     except (NoPolicy, PolicyRefused):
         docker = Docker()
-    return asyncio.run(sights(serving(paths, docker.service_named(paths.layout.service)), docker))
+    return asyncio.run(sights(serving_by(paths, docker), docker))

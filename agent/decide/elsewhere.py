@@ -107,7 +107,7 @@ def needs_password(place: Place, upstream: Upstream) -> bool:
 
 def _as_shown(upstream: Upstream, place: Place, *, shows_password: bool) -> Upstream:
     if upstream.credentials is None or not place.takes_password:
-        return msgspec.structs.replace(upstream, username="", password=None)
+        return upstream.without_credentials()
     if shows_password:
         return upstream
     hidden = None if upstream.password is None else _PASSWORD

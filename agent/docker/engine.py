@@ -23,6 +23,8 @@ from agent.system.process_start import started
 from agent.system.running_time import within
 from agent.values.dockerd import Engine, Running
 from agent.values.errors import EngineSilent
+from agent.values.paths import Paths
+from agent.values.policy import Docker
 from agent.values.secret import escaped
 from agent.values.settings import Texts
 
@@ -45,6 +47,11 @@ class EngineSocket:
         self.path = path
         self._timeout_s = timeout_s
         self._confirms_s = confirms_s
+
+    @classmethod
+    def of(cls, paths: Paths, docker: Docker) -> EngineSocket:
+        """Of the Docker of the policy."""
+        return cls(paths.below(paths.socket(docker.socket)))
 
     async def report(self, is_known: Callable[[Engine], bool] = lambda _: False) -> Engine:
         """What dockerd reports of itself. EngineSilent if it does not answer, or not in time.

@@ -39,7 +39,7 @@ _STOPPED: Final = "it is not running, and is not asked"
 async def sights(paths: Paths, docker: Docker) -> Sights:
     """`paths`: of the Docker that is served."""
     service = paths.layout.service
-    socket = EngineSocket(paths.below(paths.socket(docker.socket)))
+    socket = EngineSocket.of(paths, docker)
     systemd = manager(paths)
     unit = None if systemd is None or docker.restart_command else Unit(service, systemd, paths, engine=socket)
     reader = unit or CommandUnit(docker.restart_command, socket, systemd)

@@ -16,6 +16,7 @@ from agent.docker.journal import Journal
 from agent.values.errors import AgentError
 from agent.values.others import OTHERS, Other, running
 from agent.values.paths import Paths
+from agent.values.policy import Docker
 
 _AT_BOOT: Final = ("multi-user.target.wants", "sockets.target.wants")  # what `systemctl enable` of it links into
 
@@ -23,6 +24,11 @@ _AT_BOOT: Final = ("multi-user.target.wants", "sockets.target.wants")  # what `s
 def serving(paths: Paths, named: str, served: str = "") -> Paths:
     """The paths of the Docker that is served. `named`: its unit, by the policy. `served`: the one until now."""
     return paths.serving(in_the_middle(paths) or wanted(paths, named, served))
+
+
+def serving_by(paths: Paths, docker: Docker) -> Paths:
+    """The same by this policy, whichever was served until now."""
+    return serving(paths, docker.service_named(paths.layout.service))
 
 
 def wanted(paths: Paths, named: str, served: str = "") -> str:

@@ -13,7 +13,7 @@ from agent.clients.homes import Homes
 from agent.clients.users import Account, Caller, ThisSystem, Who, who
 from agent.docker.client_version import DockerClient
 from agent.docker.config_file import ConfigFile
-from agent.docker.which import serving
+from agent.docker.which import serving_by
 from agent.one_pass.docker_defaults import container_dns, way_to_host
 from agent.one_pass.sockets import LocalSockets
 from agent.probe.dial import in_a_thread
@@ -81,7 +81,7 @@ def _from_containers(
 
 def seen_from_containers(paths: Paths, policy: Policy, vantage: Vantage) -> FromContainers:
     """What containers find, whatever client starts them. `vantage`: of their dockerd."""
-    paths = serving(paths, policy.docker.service_named(paths.layout.service))
+    paths = serving_by(paths, policy.docker)
     return _from_containers(paths, config_file=ConfigFile(paths), vantage=lambda: vantage)
 
 

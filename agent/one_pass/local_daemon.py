@@ -65,7 +65,7 @@ class LocalDaemon:
         self._standpoint = standpoint or Standpoint()
         self._service = service = paths.layout.service
         self._standpoint.serve(paths.state, service)
-        self._engine = engine = EngineSocket(paths.below(paths.socket(docker.socket)))
+        self._engine = engine = EngineSocket.of(paths, docker)
         self._carried = carried or containers.Known()
         self._carries: tuple[Carried, ...] | None = None
         self._is_looked_at = False  # since the containers were last asked for

@@ -13,7 +13,7 @@ from agent.clients.homes import Homes
 from agent.clients.users import ThisSystem
 from agent.docker import containers
 from agent.docker.config_file import ConfigFile
-from agent.docker.which import serving
+from agent.docker.which import serving_by
 from agent.one_pass.docker_defaults import container_dns, hub_and_mirrors, way_to_host
 from agent.one_pass.local_clients import local_clients
 from agent.one_pass.local_daemon import LocalDaemon
@@ -57,7 +57,7 @@ class TheWorld:
         told: Callable[[], None] | None = None,
     ) -> None:
         lasting = lasting or Lasting()
-        paths = serving(paths, policy.docker.service_named(paths.layout.service))
+        paths = serving_by(paths, policy.docker)
         config_file = ConfigFile(paths)  # the daemon reads it, the others use what it found
         self.clients = local_clients(
             paths, policy, lasting.homes, told, config_file=config_file, vantage=lambda: lasting.standpoint.vantage

@@ -11,8 +11,6 @@ import contextlib
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
 from agent.decide.clients import for_programs
 from agent.decide.relay import as_upstream, exclusions_of_clients
 from agent.one_pass.seen import Planned, Seen
@@ -56,7 +54,7 @@ def _settings(seen: Planned, exclusions: NoProxy) -> Settings:
 
 
 def _of(upstream: Upstream, exclusions: NoProxy) -> Settings:
-    public = msgspec.structs.replace(upstream, username="", password=None)
+    public = upstream.without_credentials()
     return for_programs(public, exclusions, http=_bare(public.http), https=_bare(public.https))
 
 

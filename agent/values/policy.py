@@ -534,6 +534,9 @@ class Upstream(msgspec.Struct, frozen=True):
     def credentials(self) -> Credentials | None:
         return Credentials(self.username, self.password) if self.username else None
 
+    def without_credentials(self) -> Upstream:
+        return msgspec.structs.replace(self, username="", password=None)
+
     def _with_credentials(self, url: ProxyUrl | None) -> ProxyUrl | None:
         return url and msgspec.structs.replace(url, credentials=self.credentials)
 

@@ -91,7 +91,7 @@ async def _stop(place: Place, names: Names, paths: Paths, policy: Policy, *, sup
     audit_log = AuditLog(paths.audit_log, paths.state, policy.audit.keep, policy.audit.max_size)
     record = Record(audit_log).for_pass(secrets.token_hex(4), "demo")
     world = DemoWorld(Laptop(place.snapshot), names, paths, policy)
-    engine = EngineSocket(paths.below(paths.socket(policy.docker.socket)))
+    engine = EngineSocket.of(paths, policy.docker)
     pid, restarts = supervisor.pid, supervisor.restarts
     with held(paths.lock):
         return Stop(

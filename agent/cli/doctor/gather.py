@@ -22,7 +22,7 @@ from agent.cli.doctor.facts import Facts
 from agent.cli.doctor.finding import DoctorShown
 from agent.decide.effective import effective, prospective
 from agent.docker.sights import sights
-from agent.docker.which import serving
+from agent.docker.which import serving_by
 from agent.one_pass.picture import Role
 from agent.one_pass.world import TheWorld
 from agent.service.sights_page import sights_shown
@@ -171,9 +171,7 @@ async def _systemd(paths: Paths) -> str:
 async def _settings(paths: Paths, policy: Policy | None, reality: Reality | None) -> dict[str, Any]:
     docker = (policy or Policy()).docker
     try:
-        seen: Mapping[str, Any] = sights_shown(
-            await sights(serving(paths, docker.service_named(paths.layout.service)), docker)
-        )
+        seen: Mapping[str, Any] = sights_shown(await sights(serving_by(paths, docker), docker))
     except AgentError as error:
         seen = {"why_not": str(error)}
     if reality is None:

@@ -162,7 +162,7 @@ async def _go(paths: Paths, policy: Policy, reality: Reality | None) -> str:
     """Only a Docker that has answered is asked: its socket would start another one."""
     if reality is None or reality.engine is None:
         return ""
-    engine = EngineSocket(paths.below(paths.socket(policy.docker.socket)))
+    engine = EngineSocket.of(paths, policy.docker)
     with contextlib.suppress(AgentError):  # it may be stopping just now
         said = (await engine.ask("/version", dict) or {}).get("GoVersion")
         return said if isinstance(said, str) else ""

@@ -253,7 +253,7 @@ async def _seats(paths: Paths, policy: Policy, seen: Seen) -> tuple[Seat, ...]:
     if bridge.address is None or bridge.heard_at:
         return ()
     ports = [url.port for url in bridge.on_loopback(upstream) if bridge.heard(url.port)]
-    engine = EngineSocket(paths.below(paths.socket(policy.docker.socket)))
+    engine = EngineSocket.of(paths, policy.docker)
     network = await engine.ask("/networks/bridge", dict) or {}
     name = str((network.get("Options") or {}).get("com.docker.network.bridge.name") or "docker0")
     own = free_address(network)

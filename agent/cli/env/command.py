@@ -78,7 +78,7 @@ def _shown_to(found: Chosen, args: argparse.Namespace) -> Chosen:
     proxy that the policy names for containers alone gets them only if it says so."""
     upstream, policy = found.upstream, found.policy
     if not args.show_secrets:
-        upstream = msgspec.structs.replace(upstream, username="", password=None)
+        upstream = upstream.without_credentials()
     is_theirs = upstream.container_url is None or policy.clients.credentials
     clients = msgspec.structs.replace(policy.clients, credentials=args.show_secrets and is_theirs)
     return msgspec.structs.replace(found, upstream=upstream, policy=msgspec.structs.replace(policy, clients=clients))
