@@ -17,6 +17,7 @@ from typing import Final
 import msgspec
 
 from agent.service.requests import Answer, Request, Wish
+from agent.system.lock import where_it_opens
 from agent.system.process_start import login_uid
 from agent.values.asker import Asker, Via
 from agent.values.errors import AgentError
@@ -115,8 +116,8 @@ def ask(path: Path, wish: Wish) -> Iterator[str | Answer]:
         except (FileNotFoundError, ConnectionRefusedError) as error:
             raise NobodyListens from error
         except OSError as error:
-            remedy = "Run it as root" if os.geteuid() != 0 else ""
-            raise AgentError(str(path), f"cannot connect to the agent: {error.strerror}", remedy) from error
+            why = f"cannot connect to the agent: {error.strerror}"
+            raise AgentError(str(path), why, where_it_opens(path, os.geteuid())) from error
         try:
             # An argument may hold bytes that are not UTF-8.
             client.sendall(msgspec.json.encode(plain(msgspec.to_builtins(wish))) + b"\n")

@@ -37,12 +37,21 @@ def held(path: Path) -> Iterator[None]:
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         descriptor = _take(path)
     except OSError as error:
-        remedy = "Run it as root" if os.geteuid() != 0 else ""
-        raise AgentError(str(path), f"cannot be opened: {error.strerror}", remedy) from error
+        raise AgentError(
+            str(path), f"cannot be opened: {error.strerror}", where_it_opens(path, os.geteuid())
+        ) from error
     try:
         yield
     finally:
         os.close(descriptor)
+
+
+def where_it_opens(path: Path, uid: int) -> str:
+    """What to do where a file of an agent that runs is closed to this user; '' for root."""
+    if uid == 0:
+        return ""
+    # The folder of a user's own instance: a log-in makes it, su and sudo do not, and root would be another instance.
+    return "Log in as this user, not by su or sudo" if path.is_relative_to("/run/user") else "Run it as root"
 
 
 @contextlib.asynccontextmanager

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from agent.cli.install.install import check_can
 from agent.cli.instance import runtime_folder
+from agent.values.errors import AgentError
+from agent.values.paths import Paths, layout_of_user
 
 UID = os.geteuid()
 
@@ -43,3 +46,15 @@ def test_one_with_a_manager_counts_and_so_does_one_where_there_is_no_other(usual
 
     assert runtime_folder(UID, str(moved), usual) == str(moved)
     assert runtime_folder(UID, f"{tmp_path}/gone", f"{tmp_path}/none") == f"{tmp_path}/gone"
+
+
+@pytest.mark.parametrize("what", ["install", "uninstall"])
+def test_without_a_service_manager_of_ones_own_one_is_told_to_log_in(what: str, tmp_path: Path) -> None:
+    """As after `su alice`. To remove an agent nobody has to start one."""
+    nowhere = layout_of_user(UID, "/home/alice", {"XDG_RUNTIME_DIR": str(tmp_path / "gone")})
+
+    with pytest.raises(AgentError) as refused:
+        check_can(what, Paths(layout=nowhere))
+
+    assert refused.value.what == f"your own systemd is not running: {tmp_path}/gone/systemd does not exist"
+    assert refused.value.remedy == "Log in as this user, not by su or sudo, and run it again"

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from agent.cli.commands import COMMANDS
-from agent.system.lock import held
+from agent.system.lock import held, where_it_opens
 from agent.values.errors import Locked
 from agent.values.paths import Paths
 
@@ -105,6 +105,18 @@ def test_a_second_service_is_not_told_to_wait_for_the_end_of_the_first(tmp_path:
     assert second.stderr.endswith(
         f"process {os.getpid()} holds the lock. One agent at a time. To see what it does: docker-proxy-agent status\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("path", "uid", "remedy"),
+    [
+        ("/run/docker-proxy-agent/lock", 1000, "Run it as root"),
+        ("/run/user/1000/docker-proxy-agent/lock", 1000, "Log in as this user, not by su or sudo"),
+        ("/run/docker-proxy-agent/lock", 0, ""),
+    ],
+)
+def test_where_it_is_closed_nobody_is_sent_to_another_instance(path: str, uid: int, remedy: str) -> None:
+    assert where_it_opens(Path(path), uid) == remedy
 
 
 def test_the_holder_is_the_kernels_word_and_not_what_stands_in_the_file(tmp_path: Path) -> None:

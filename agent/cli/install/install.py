@@ -54,10 +54,13 @@ def check_can(what: str, paths: Paths) -> None:
     if paths.is_the_systems and os.geteuid() != 0:
         raise AgentError(what, "needs root", f"Try: sudo docker-proxy-agent {what}")
     if manager(paths) is None:
-        why = "this system was not started by systemd"
         if not paths.is_the_systems:
             why = f"your own systemd is not running: {paths.layout.booted} does not exist"
-        raise AgentError(what, why, "Start the agent yourself: docker-proxy-agent run")
+            raise AgentError(what, why, "Log in as this user, not by su or sudo, and run it again")
+        instead = "Start the agent yourself: docker-proxy-agent run"
+        if what == "uninstall":
+            instead = "Restore what the agent wrote: docker-proxy-agent restore"
+        raise AgentError(what, "this system was not started by systemd", instead)
 
 
 async def install(paths: Paths, say: Say) -> None:
