@@ -65,10 +65,10 @@ class Bare(Directly):
 class Relay:
     """As the process will be, for whole URLs only. Keeps how each connection ended."""
 
-    def __init__(self, opener: Opener | None = None, look_s: float = 30) -> None:
+    def __init__(self, opener: Opener | None = None, look_s: float = 30, leaves_s: float = 0.02) -> None:
         self.opener = opener or Directly()
         self.ended: list[Result | None] = []
-        self._shared = Shared(NAME, Pipes(), Turns(), look_s, leaves_s=0.02)
+        self._shared = Shared(NAME, Pipes(), Turns(), look_s, leaves_s)
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[socket.socket]:
@@ -332,9 +332,13 @@ async def test_what_comes_unasked_is_no_answer_to_the_next_request(is_bare: bool
 class Takes(Server):
     """Takes a whole body, and says it again."""
 
+    def __init__(self, length: int = len(LARGE)) -> None:
+        super().__init__()
+        self._length = length
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await self.head(reader)
-        body = await reader.readexactly(len(LARGE))
+        body = await reader.readexactly(self._length)
         writer.write(answer(body))
         await writer.drain()
         await reader.read()
@@ -505,6 +509,73 @@ async def test_an_upload_that_nobody_takes_ends_with_its_client_unless_it_has_se
                 hesitates.wanted.set()
                 await hear(client)
     assert relay.ended == [Result.PART if how == "whole" else Result.RESET]
+
+
+async def test_who_sends_the_rest_of_its_body_and_no_more_is_there_while_that_is_read() -> None:
+    """Between the kernel and whoever waits for the read, it looks as if half of it had not come."""
+    relay = Relay(leaves_s=0)
+    async with Takes(9) as origin, relay.connected() as client:
+        await say(client, asking(origin, b"PUT", b"Content-Length: 9\r\n") + b"half")
+        await origin.until_asked()
+        client.send(b"of it")
+        client.shutdown(socket.SHUT_WR)
+
+        assert (await hear(client)).endswith(b"halfof it")
+
+
+@pytest.mark.parametrize(
+    ("is_half_closed", "silent_s", "ends"),
+    [(True, 200, False), (True, 300, True), (False, 3000, False), (False, 3600, True)],
+)
+async def test_an_answer_that_does_not_come_is_waited_for_no_longer_by_who_may_be_gone(
+    is_half_closed: bool, silent_s: float, ends: bool
+) -> None:
+    ours, theirs = await _pair()
+    end, _end = socket.socketpair()
+    hesitates = Hesitates(end)
+    conversation = Conversation()
+    conversation.receive(b"GET http://end.test/ HTTP/1.1\r\nHost: end.test\r\n\r\n")
+    request = conversation.next_event()
+    assert isinstance(request, Request)
+    forwarding = Forwarding(
+        conversation, Client(theirs), Given(hesitates), shared=Shared(NAME, Pipes(), Turns(), look_s=0.01)
+    )
+    with ours, theirs, end, _end:
+        carrying = asyncio.create_task(forwarding.carry(request))
+        await until_awaited(PATIENCE_S, lambda: hesitates.is_asked, "the head")
+        if is_half_closed:
+            ours.shutdown(socket.SHUT_WR)
+        forwarding._touched -= silent_s
+        if ends:
+            heard = await asyncio.wait_for(hear(ours, b"status\n"), PATIENCE_S)
+            assert heard.startswith(b"HTTP/1.1 502 through direct: nothing came for %d minutes" % (silent_s / 60))
+        else:
+            await asyncio.sleep(0.1)  # it is looked at some times
+            assert not carrying.done()
+            hesitates.wanted.set()
+        async with asyncio.timeout(PATIENCE_S):
+            assert await carrying is (Result.PART if ends else Result.NEXT)
+
+
+class Resets(Server):
+    """Instead of an answer."""
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await self.head(reader)
+        writer.transport.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+        )
+        writer.transport.abort()
+
+
+@either_way
+async def test_a_server_that_breaks_off_instead_of_an_answer_is_said_to(opener: Opener) -> None:
+    relay = Relay(opener)
+    async with Resets() as origin, relay.connected() as client:
+        await say(client, asking(origin))
+
+        assert (await hear(client)).startswith(b"HTTP/1.1 502 through direct: connection lost\r\n")
+    assert relay.ended == [Result.PART]
 
 
 async def test_a_body_that_is_none_is_refused_and_the_request_is_broken_off() -> None:
