@@ -140,6 +140,18 @@ async def test_through_every_kind_of_proxy_with_its_password(tmp_path: Path, sch
     assert setting.failures.noted == []
 
 
+async def test_a_proxy_is_believed_by_the_certificates_that_the_orders_of_now_name(tmp_path: Path) -> None:
+    CORP.cert_pem.write_to_path(str(tmp_path / "corp.pem"))
+    setting = Setting({"localhost": "127.0.0.1"})
+    async with echo() as end, HttpProxy({"end.test:443": end}, tls=server_tls("localhost")) as proxy:
+        upstream = by("corp", proxy.url(Scheme.HTTPS, "localhost"))
+        with pytest.raises(NotOpened, match="certificate"):
+            await setting.open(docker("end.test", 443), upstream)
+        opened = await setting.open(docker("end.test", 443), upstream, ca_file=str(tmp_path / "corp.pem"))
+
+        assert await echoed(opened) == b"hello"
+
+
 async def test_for_a_request_the_proxy_itself_is_opened_and_by_socks_the_server() -> None:
     setting = Setting()
     async with Says(b"answer", stays=True) as server, SocksProxy({"end.test:80": server}) as socks:
@@ -374,12 +386,16 @@ async def test_nor_to_another_container_which_docker_keeps_apart(asked: str) -> 
     )
 
 
-async def test_nor_by_a_second_look_up_that_answers_otherwise() -> None:
-    """It is looked up once, and what was looked at is what is connected to."""
+@pytest.fixture
+def elsewhere() -> str:
+    """An address of this machine, of which the relay is told that it is none."""
     known = addresses(netifaces.interfaces()).values()
-    elsewhere = next((ip.partition("/")[0] for one in known for ip in one.ipv4 if not ip.startswith("127.")), None)
-    if elsewhere is None:
-        pytest.skip("this machine has no address but loopback")
+    found = next((ip.partition("/")[0] for one in known for ip in one.ipv4 if not ip.startswith("127.")), None)
+    return found or pytest.skip("this machine has no address but loopback")
+
+
+async def test_nor_by_a_second_look_up_that_answers_otherwise(elsewhere: str) -> None:
+    """It is looked up once, and what was looked at is what is connected to."""
     asked: list[str] = []
 
     def look_up(host: str, port: int) -> Sequence[Address]:
@@ -404,6 +420,12 @@ async def test_of_a_name_with_several_addresses_only_those_that_are_elsewhere_ar
         assert end.accepted == 0
 
     assert told.value.refusal.status == 403
+
+
+async def test_and_by_one_of_them_that_is_elsewhere_it_is_reached(elsewhere: str) -> None:
+    setting = Setting({"end.test": f"127.0.0.1,{elsewhere}"})
+    async with Says(waits=False, stays=True, echoes=True, host=elsewhere) as end:
+        assert await echoed(await setting.open(container("end.test", end.port), DIRECT)) == b"hello"
 
 
 async def test_nor_through_a_proxy_on_this_host_by_a_name_that_leads_here() -> None:
@@ -840,3 +862,48 @@ async def test_after_a_move_nobody_waits_for_the_name_server_of_the_last_place()
 
     await resolver.end(before, after)
     assert after.result() == [(socket.AF_INET, ("192.0.2.1", 443))]
+
+
+async def test_who_gives_up_before_its_turn_leaves_it_to_others() -> None:
+    resolver = Resolver()
+    slow = [resolver.begin(f"172.17.0.{number % 9}", f"slow{number}.test") for number in range(MOST - 3 * MOST_OF_ONE)]
+    await resolver.until_asked(len(slow))
+    waiting = [resolver.begin("172.17.0.20", f"wanted{number}.test") for number in range(MOST_OF_ONE)]
+    await asyncio.sleep(0)
+    for each in waiting:
+        each.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    await resolver.end(*slow)
+
+    async with asyncio.timeout(PATIENCE_S):
+        assert await resolver.begin("172.17.0.20", "hub.test") == [(socket.AF_INET, ("192.0.2.1", 443))]
+    assert (resolver.names._by_source, resolver.names._of_containers) == ({}, 0)
+
+
+async def test_an_answer_from_the_last_place_ends_no_look_up_of_this_one() -> None:
+    asked: list[asyncio.Future[Sequence[Address]]] = []
+
+    async def resolve(_host: str, _port: int) -> Sequence[Address]:
+        asked.append(asyncio.get_running_loop().create_future())
+        async with asyncio.timeout(PATIENCE_S):
+            return await asked[-1]
+
+    names = Names(resolve)
+
+    def begin() -> asyncio.Task[Sequence[Address]]:
+        return asyncio.create_task(names.of("", "hub.test", 443))
+
+    before = begin()
+    await until_awaited(PATIENCE_S, lambda: len(asked) == 1, "the first look-up")
+    names.forget()
+    now = begin()
+    await until_awaited(PATIENCE_S, lambda: len(asked) == 2, "the one of this place")
+    asked[0].set_result([(socket.AF_INET, ("192.0.2.1", 443))])
+    await before
+    await until_awaited(PATIENCE_S, lambda: len(names._kept) == 1, "that the first is over")
+    later = begin()
+    await asyncio.sleep(0)
+    asked[1].set_result([(socket.AF_INET, ("192.0.2.2", 443))])
+
+    assert await now == await later == [(socket.AF_INET, ("192.0.2.2", 443))]
+    assert len(asked) == 2

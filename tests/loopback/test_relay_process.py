@@ -40,7 +40,7 @@ from agent.relay.pump import Ended
 from agent.relay.serving import Serving, Told, _Arrived
 from agent.relay.tally import Tally
 from agent.relay.visit import PATIENCE, Patience
-from agent.relay.weight import UNREAD, Marks, held_by
+from agent.relay.weight import OPENING, SO_BUF_LOCK, UNREAD, Marks, held_by
 from agent.relay.where import Near
 from agent.relay.who import Who
 from agent.see import netlink
@@ -154,6 +154,45 @@ async def test_a_client_that_asks_for_nothing_just_now_loses_nothing_by_a_move(t
         client.close()
 
     assert server.accepted == 2
+
+
+async def test_a_client_that_waits_for_its_second_answer_learns_of_a_move(tmp_path: Path) -> None:
+    """Also if it is asked for on the connection of the first."""
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+    async with Says(answer, stays=True) as server, relay(tmp_path, Orders(1, (DIRECT,))) as one:
+        client = await one.client()
+        asked = f"GET http://127.0.0.1:{server.port}/ HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n\r\n".encode()
+        client.say(asked)
+        await client.head()
+        await client.heard(2)
+        live = one.running._serving.live
+        await until_awaited(PATIENCE_S, functools.partial(all_kept, live), "that it is kept")
+        (carried,) = live
+        before = carried.moved[0]
+        client.say(asked)
+        await until_awaited(PATIENCE_S, lambda: carried.moved[0] == 2 * before, "the second request")
+
+        carried.finish(Ended.ADDRESS_GONE)
+
+        with pytest.raises(ConnectionResetError):
+            await client.rest()
+        client.close()
+    assert server.accepted == 1
+
+
+async def test_what_goes_from_socket_to_socket_counts_as_any_other_byte(tmp_path: Path) -> None:
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + bytes(1_000_000)
+    async with Says(answer) as server, relay(tmp_path, Orders(1, (DIRECT,))) as one:
+        client = await one.client()
+        client.say(f"GET http://127.0.0.1:{server.port}/ HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n\r\n".encode())
+        await client.head()
+        assert await client.heard(1_000_000) == bytes(1_000_000)
+        client.close()
+        await until_awaited(PATIENCE_S, lambda: one.running._serving.is_idle, "that it has left")
+        one.running._state.write()
+
+    (direct,) = one.state().carried
+    assert direct.bytes_down == len(answer)
 
 
 async def test_an_upgrade_becomes_a_tunnel(tmp_path: Path) -> None:
@@ -277,8 +316,19 @@ async def test_who_is_not_meant_is_closed_before_a_byte_is_read(tmp_path: Path) 
 
 async def test_whoever_may_not_any_more_is_ended_as_soon_as_that_is_said(tmp_path: Path) -> None:
     """A network may be known to lead nowhere only after its first container has come."""
-    async with echo() as end, Says(b"", stays=True) as silent, relay(tmp_path, Orders(1, (DIRECT,))) as one:
+    async with (
+        echo() as end,
+        Says(b"", stays=True) as silent,
+        Registry() as registry,
+        relay(tmp_path, Orders(1, (DIRECT,))) as one,
+    ):
         tunnel = await one.tunnel("127.0.0.1", end.port)
+        kept = await one.client()
+        kept.say(
+            f"GET http://127.0.0.1:{registry.port}/v2/ HTTP/1.1\r\nHost: 127.0.0.1:{registry.port}\r\n\r\n".encode()
+        )
+        await kept.head()
+        assert await kept.heard(2) == b"{}"
         asking = await one.client()
         asking.say(f"GET http://127.0.0.1:{silent.port}/ HTTP/1.1\r\nHost: 127.0.0.1:{silent.port}\r\n\r\n".encode())
         await until_awaited(PATIENCE_S, lambda: silent.heads, "the request")
@@ -287,7 +337,7 @@ async def test_whoever_may_not_any_more_is_ended_as_soon_as_that_is_said(tmp_pat
 
         one.obey(Orders(2, (DIRECT,), sources=(Source.CONTAINERS,)))
 
-        for client in (tunnel, asking, waiting):
+        for client in (tunnel, kept, asking, waiting):
             with pytest.raises(ConnectionResetError):
                 await client.rest()
             client.close()
@@ -1105,6 +1155,7 @@ async def test_what_is_sent_before_a_way_is_open_is_bounded_and_weighed() -> Non
 
         assert (waits.client.getpeername(), waits.end) == (client.getsockname(), None)
         assert 0 < held_by([waits.client]) <= UNREAD
+        assert waits.client.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) == 2 * OPENING
         goes_on.set()
         head = b"HTTP/1.1 200 Connection established\r\n\r\n"
         got = 0
@@ -1112,7 +1163,86 @@ async def test_what_is_sent_before_a_way_is_open_is_bounded_and_weighed() -> Non
             while got < len(head) + sent:
                 got += len(await asyncio.get_running_loop().sock_recv(client, 1 << 20))
         assert waits not in one.draining._open
+        is_the_kernels = 1  # how much it receives; SOCK_SNDBUF_LOCK alone is left
+        assert waits.client.getsockopt(socket.SOL_SOCKET, SO_BUF_LOCK) == is_the_kernels
         client.close()
+
+
+async def test_so_is_what_is_sent_while_the_way_of_a_later_request_opens() -> None:
+    goes_on = asyncio.Event()
+
+    async def resolve(host: str, port: int) -> Sequence[Address]:
+        if host == "slow.test":
+            async with asyncio.timeout(PATIENCE_S):
+                await goes_on.wait()
+        return await looked_up(host, port)
+
+    async with Registry() as server, begun(resolve, Orders(1, (DIRECT,)), []) as (one, port):
+        client = await _opened(port)
+
+        def ask(host: str) -> None:
+            client.say(f"GET http://{host}:{server.port}/v2/ HTTP/1.1\r\nHost: {host}:{server.port}\r\n\r\n".encode())
+
+        ask("hub.test")
+        assert (await client.head()).startswith(b"HTTP/1.1 401 ")
+        assert await client.heard(2) == b"{}"
+        ask("slow.test")
+        await until_awaited(PATIENCE_S, lambda: one.opening._names._running, "that it is looked up")
+        assert [each.end for each in one.draining._open] == [None]
+
+        goes_on.set()
+        assert (await client.head()).startswith(b"HTTP/1.1 401 ")
+        assert None not in [each.end for each in one.draining._open]
+        client.close()
+
+
+def come(one: Serving, *peers: str) -> list[socket.socket]:
+    """Containers with these addresses have connected; their ends."""
+    clients = []
+    for peer in peers:
+        with socket.create_server(("127.0.0.1", 0)) as listens:
+            clients.append(socket.create_connection(listens.getsockname()))
+            connected, _ = listens.accept()
+        for each in (clients[-1], connected):
+            each.setblocking(False)
+        one._receive(connected, (peer, 40000), ("172.17.0.1", 3130))
+    return clients
+
+
+async def test_who_waits_for_its_turn_and_may_not_come_in_any_more_is_not_served() -> None:
+    async with begun(looked_up, Orders(1, (DIRECT,)), [], who=Who(Host())) as (one, _):
+        clients = come(one, *["172.17.0.2"] * 40)
+        one.obey(Orders(2, (DIRECT,), sources=(Source.LOOPBACK,)))
+
+        assert one.is_idle
+        for each in clients:
+            with pytest.raises(ConnectionResetError):
+                each.recv(1)
+            each.close()
+
+
+async def test_who_has_come_in_is_not_ended_where_the_agent_has_to_look_once_more() -> None:
+    async with begun(looked_up, Orders(1, (DIRECT,)), [], who=Who(Host())) as (one, _):
+        (client,) = come(one, "172.17.0.2")
+        one._take_turn()
+        one.obey(Orders(2, (DIRECT,), told=()))
+
+        client.send(b"GET / HTTP/1.1\r\n\r\n")
+        async with asyncio.timeout(PATIENCE_S):
+            assert (await asyncio.get_running_loop().sock_recv(client, 100)).startswith(b"HTTP/1.1 400 ")
+        client.close()
+
+
+async def test_where_there_is_no_memory_for_those_who_wait_they_are_told_so() -> None:
+    draining = Draining(marks=Marks(much=0, most=0, too_much=1 << 40))
+    async with begun(looked_up, Orders(1, (DIRECT,)), [], who=Who(Host()), draining=draining) as (one, _):
+        clients = come(one, *["172.17.0.2"] * 60)
+        one._take_turn()
+
+        assert one.turned_away == 60 - SERVED
+        assert clients[-1].recv(100).startswith(b"HTTP/1.1 503 too many connect at once\r\n")
+        for each in clients:
+            each.close()
 
 
 async def test_while_the_agent_says_nothing_of_a_network_it_counts_as_one_that_leads_out() -> None:

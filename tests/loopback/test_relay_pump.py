@@ -479,6 +479,38 @@ async def test_who_has_closed_and_hears_nothing_behind_tls_keeps_no_seat(tmp_pat
             assert await running is Ended.IDLE
 
 
+class SaysLater(Says):
+    """When the test wants it."""
+
+    def __init__(self, *segments: bytes) -> None:
+        super().__init__(*segments, waits=False)
+        self.wanted = asyncio.Event()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.wait_for(self.wanted.wait(), PATIENCE_S)
+        await super().serve(reader, writer)
+
+
+async def test_who_closes_its_half_after_a_long_silence_behind_tls_is_not_taken_for_gone_at_once(
+    tmp_path: Path,
+) -> None:
+    end = SaysLater(b"all of it")
+    async with end, HttpProxy({"end.test:443": end}, tls=server_tls("localhost")) as proxy:
+        via = Via(proxy.url(Scheme.HTTPS, "localhost"), trust(tmp_path).context())
+        stream = await open_stream("end.test", 443, via)
+        client, ours = _pair()
+        tunnel = TlsTunnel(ours, stream)
+        running = asyncio.create_task(tunnel.run())
+        with client:
+            tunnel.touched -= 2 * PARTED_S
+            client.shutdown(socket.SHUT_WR)
+            await until_awaited(PATIENCE_S, lambda: tunnel.is_half_closed, "that it has closed its half")
+            end.wanted.set()
+            assert await received(client, 1000) == b"all of it"
+        async with asyncio.timeout(PATIENCE_S):
+            assert await running is Ended.CLOSED
+
+
 async def test_who_has_closed_its_half_and_is_slow_to_read_behind_tls_gets_all(tmp_path: Path) -> None:
     end = Says(b"x" * 8_000_000, waits=False)
     async with end, HttpProxy({"end.test:443": end}, tls=server_tls("localhost")) as proxy:
