@@ -83,7 +83,6 @@ from agent.values.events import (
     RelaySwitched,
 )
 from agent.values.listening import Backlog, Sockets
-from agent.values.machine_text import lines
 from agent.values.paths import Paths
 from agent.values.policy import Listen, Network, Places, Policy, RegistryUrl, Relay, Upstream
 from agent.values.relay import Orders, RelayPac, RelayState, UpstreamFailed, orders_file, orders_in
@@ -93,7 +92,6 @@ from agent.values.verdict import Outcome, Verdict
 
 GROUP: Final = "docker-proxy-relay"  # who may read relay.json
 _ORDERS_MODE: Final = 0o640
-_IPV6_LOOPBACK: Final = "0" * 31 + "1"  # as /proc/net/if_inet6 has ::1
 _MOST_NEWS: Final = 100  # within one look, which starts again each time
 _NOT_ASKED_FOR: Final = "the policy does not enable it"
 
@@ -730,13 +728,13 @@ class LocalRelay:
 
     def _wanted(self) -> tuple[str, ...]:
         """Where it should listen. A bridge that is not there now is not forgotten: see FreeBind= in its unit."""
-        bridge, has_ipv6 = self._bridge() or bridge_of(self._units.where() or ()), _has_ipv6()
-        wanted = addresses(self._relay, bridge, has_ipv6=has_ipv6)
+        bridge, is_with_ipv6 = self._bridge() or bridge_of(self._units.where() or ()), has_ipv6()
+        wanted = addresses(self._relay, bridge, has_ipv6=is_with_ipv6)
         if self._earlier is None:
             return wanted
         # Docker's restart may have to wait, and until then it must not be cut off.
         earlier = msgspec.structs.replace(self._relay, port=self._earlier)
-        return (*wanted, *addresses(earlier, bridge, has_ipv6=has_ipv6))
+        return (*wanted, *addresses(earlier, bridge, has_ipv6=is_with_ipv6))
 
     async def _end(self) -> None:
         """Nobody uses it any more."""
@@ -830,13 +828,13 @@ def _is_worth_asking(through: Verdict, known: Verdict | None) -> bool:
     return not through.is_ok and known is not None and known.is_ok
 
 
-def _has_ipv6() -> bool:
-    """Whether ::1 can be listened at: a kernel without IPv6 refuses it, and systemd the whole socket unit with it."""
-    try:
-        text = Path("/proc/net/if_inet6").read_text()
-    except OSError:
-        return False
-    return any(line.startswith(_IPV6_LOOPBACK) for line in lines(text))
+def has_ipv6() -> bool:
+    """Whether ::1 can be listened at: a kernel without IPv6 refuses it, and systemd the whole socket unit with it.
+
+    Not whether it is there now: many a VPN switches IPv6 off while it is up, and each other address that is listened at
+    has the relay stopped. FreeBind= in the unit opens it all the same.
+    """
+    return is_there(Path("/proc/net/if_inet6"))
 
 
 def _others(orders: Orders | None) -> tuple[str, ...]:

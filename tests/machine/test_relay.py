@@ -256,6 +256,24 @@ def _is_not_taken_for_a_stranger(laptop: Laptop) -> None:
 
 
 @trixie
+def test_a_vpn_that_switches_ipv6_off_and_on_leaves_the_relay_where_it_listens(laptop: Laptop) -> None:
+    """It would be stopped for a move, for as long as any container's connection takes."""
+    with_relay(laptop)
+    given(laptop, "home")
+    before = laptop.docker.show("MainPID", SERVICE), laptop.docker.show("InvocationID", SOCKET)
+    for is_on in (False, True):
+        laptop.network(f"sysctl -qw net.ipv6.conf.all.disable_ipv6={int(not is_on)}")
+        assert ("::1" in laptop.network("ip -6 addr show dev lo")) is is_on
+        assert laptop.agent("reload").ok
+        assert (laptop.docker.show("MainPID", SERVICE), laptop.docker.show("InvocationID", SOCKET)) == before
+
+    laptop.network("sysctl -qw net.ipv6.conf.all.disable_ipv6=1")
+    laptop.run("systemctl", "stop", SOCKET, SERVICE)
+    laptop.run("systemctl", "start", SOCKET, SERVICE)  # as at a boot with IPv6 off
+    assert "[::1]:3130" in laptop.network("ss -Htln sport = :3130")
+
+
+@trixie
 def test_a_broken_relay_is_left_once_and_uninstall_leaves_nothing_of_it(laptop: Laptop) -> None:
     more = '[docker]\nmin_interval = "1s"\n[probe]\nrecheck = "2s"\nregistry = ["https://registry.example"]\n'
     with_relay(laptop, more)
