@@ -54,20 +54,9 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
     found = asyncio.run(look(paths, args.proxy))
     folder = paths.layout.policy if args.policy is None else str(policy.parent)
     if given is None:
-        draft = first_policy(found)
-        if not draft.upstreams and not draft.pacs:
-            complain(f"note: no proxy was found here. If you know of one, name it: {_NAMED}")
-        text = policy_text(draft, folder, offers_relay=paths.layout.bridge_is_here)
+        draft, text = _first(found, paths, folder)
     else:
-        more = one_more(found, given.policy, args.add_network)
-        if isinstance(more, str):
-            raise AgentError("--add-network", more)
-        draft = more
-        added = with_network(_written(given, before), given.policy, more, snapshot=found.snapshot, folder=folder)
-        if isinstance(added, Nowhere):
-            say(policy_text(draft, folder, offers_relay=paths.layout.bridge_is_here))
-            raise AgentError(added.file or str(policy), added.wrong, "Add by hand what is printed above")
-        text = added
+        draft, text = _with_one_more(given, before, found, paths, folder=folder, name=args.add_network)
     _show(found if given is None else found.by_others, draft, text)
     with _Beside(policy, text, _passwords(paths, draft, folder)) as beside:
         is_good = _tried(args, paths, beside.draft)
@@ -90,6 +79,30 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
     named = "".join(f" --proxy {url}" for url in args.proxy)
     complain(f"{policy}: not written. To write it: docker-proxy-agent init{named} --write")
     return 0
+
+
+def _first(found: Found, paths: Paths, folder: str) -> tuple[Draft, str]:
+    """A policy of what was found. `folder`: where its password files will be."""
+    draft = first_policy(found)
+    if not draft.upstreams and not draft.pacs:
+        complain(f"note: no proxy was found here. If you know of one, name it: {_NAMED}")
+    return draft, policy_text(draft, folder, offers_relay=paths.layout.bridge_is_here)
+
+
+def _with_one_more(  # noqa: PLR0913 - of one caller
+    given: Loaded, before: str | None, found: Found, paths: Paths, *, folder: str, name: str
+) -> tuple[Draft, str]:
+    """What is added, and the policy with it. Raises AgentError."""
+    draft = one_more(found, given.policy, name)
+    if isinstance(draft, str):
+        raise AgentError("--add-network", draft)
+    added = with_network(_written(given, before), given.policy, draft, snapshot=found.snapshot, folder=folder)
+    if isinstance(added, Nowhere):
+        say(policy_text(draft, folder, offers_relay=paths.layout.bridge_is_here))
+        raise AgentError(
+            added.file or str(Path(given.path).absolute()), added.wrong, "Add by hand what is printed above"
+        )
+    return draft, added
 
 
 def _with_proxy(args: argparse.Namespace, paths: Paths, answer: str) -> int:
