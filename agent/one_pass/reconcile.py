@@ -95,72 +95,118 @@ async def look(  # noqa: PLR0913 - the last two are named at every call
         policy, recognised, snapshot, pacs=world.pacs, pinned=choosing.pinned, waits=waits
     )
     choosing.know(policy)
+    here = _Here(policy=policy, world=world, choosing=choosing, snapshot=snapshot, recognised=recognised)
+    found = await _find_docker(here, is_served=is_served)
+    if snapshot.is_offline:
+        return await _offline(here, found, is_served=is_served)
+    chosen, found = await _choose(here, found, is_served=is_served)
+    if chosen.choice.upstream is None:
+        return await _undecided(here, found, chosen)
+    return await _planned(here, found, chosen, policy.upstreams[chosen.choice.upstream], is_hasty=is_hasty)
+
+
+class _Here(msgspec.Struct, frozen=True, kw_only=True):
+    """What one look is about, and whom it asks."""
+
+    policy: Policy  # with what its PACs say here
+    world: World
+    choosing: Choosing
+    snapshot: Snapshot
+    recognised: Recognised
+
+    @property
+    def network(self) -> Network:
+        return self.recognised.network
+
+
+class _Found(msgspec.Struct, frozen=True, kw_only=True):
+    """Docker and the relay, as one look has found them so far."""
+
+    reality: Reality
+    is_known: bool  # from the look before
+    meant: Mapping[str, Settings]  # what each upstream means for this dockerd
+    keeps_down: FileFault | None
+    relayed: Relayed
+
+    @property
+    def in_docker(self) -> str | None:
+        return _in_docker(self.reality, self.meant, self.relayed)
+
+
+async def _find_docker(here: _Here, *, is_served: bool) -> _Found:
+    policy, world = here.policy, here.world
     known = world.daemon.known()
     reality, meant = (
         (known, by_upstream(policy, world.prober.vantage)) if known else await _look_at_docker(policy, world)
     )
     relayed = world.relay.seen(_had_by_docker(reality))
     if is_served:  # where nobody but Docker tells whether it is used
-        relayed = await _tell_at_once(world, relayed, recognised.network, snapshot, choosing=choosing)
-    in_docker, kept_down = _in_docker(reality, meant, relayed), await what_keeps_it_down(reality, world.daemon)
-    if snapshot.is_offline:
-        relayed = await _served(world.relay.tell_of_bridges(), relayed) if is_served else relayed
-        return Offline(snapshot=snapshot, reality=reality, in_docker=in_docker, keeps_down=kept_down, relayed=relayed)
-    async with _telling_of_bridges(world, relayed) if is_served else contextlib.nullcontext():
-        verdicts, choice = await choosing.choose(recognised.network, snapshot, in_docker)
+        relayed = await _tell_at_once(world, relayed, here.network, here.snapshot, choosing=here.choosing)
+    keeps_down = await what_keeps_it_down(reality, world.daemon)
+    return _Found(reality=reality, is_known=known is not None, meant=meant, keeps_down=keeps_down, relayed=relayed)
+
+
+async def _offline(here: _Here, found: _Found, *, is_served: bool) -> Offline:
+    relayed = found.relayed
     if is_served:
-        relayed = await _serve(
-            Chosen(recognised.network, {**verdicts, **choosing.refused(snapshot)}, choice),
-            relayed,
-            world,
-            choosing=choosing,
-            policy=policy,
-            snapshot=snapshot,
-        )
-        in_docker = _in_docker(reality, meant, relayed)
-    chosen = Chosen(recognised.network, verdicts, choice)
-    relayed = await _ask_through(relayed, reality, world, chosen=chosen, choosing=choosing, snapshot=snapshot)
-    may_stay = choosing.is_paused and not relayed.leads_out
-    if may_stay and in_docker is not None and in_docker == relayed.upstream:
-        stays = await _kept_by_a_pause(in_docker, chosen, policy, choosing=choosing, snapshot=snapshot)
-        relayed = msgspec.structs.replace(relayed, stays=stays)
-    if choice.upstream is None:
-        return Undecided(
-            snapshot=snapshot,
-            reality=reality,
-            in_docker=in_docker,
-            keeps_down=kept_down,
-            clients=await _look_for_strangers(policy.upstreams.get(in_docker or ""), world, relayed),
-            recognised=recognised,
-            verdicts=verdicts,
-            choice=choice,
-            relayed=relayed,
-            pacs=world.pacs.seen(),
-        )
-    upstream = policy.upstreams[choice.upstream]
-    weighing = _Weighing(
-        policy=policy,
-        world=world,
-        choosing=choosing,
-        snapshot=snapshot,
-        network=recognised.network,
-        upstream=upstream.name,
-        meant=meant,
+        relayed = await _served(here.world.relay.tell_of_bridges(), relayed)
+    return Offline(
+        snapshot=here.snapshot,
+        reality=found.reality,
+        in_docker=found.in_docker,
+        keeps_down=found.keeps_down,
         relayed=relayed,
     )
-    reality, planned = await _weigh(weighing, reality, is_known=known is not None)
-    is_down = reality.unit.phase is Phase.BROKEN and not planned.starts_docker
-    beside = await world.prober.beside(upstream) if _may_ask_beside(recognised.network, verdicts, upstream) else ()
-    are_clients_next = is_hasty and planned.restarts and not choosing.is_paused
-    return Planned(
-        snapshot=snapshot,
-        reality=reality,
+
+
+async def _choose(here: _Here, found: _Found, *, is_served: bool) -> tuple[Chosen, _Found]:
+    """The choice, and what is found once the relay has been told of it."""
+    choosing, relayed = here.choosing, found.relayed
+    async with _telling_of_bridges(here.world, relayed) if is_served else contextlib.nullcontext():
+        verdicts, choice = await choosing.choose(here.network, here.snapshot, found.in_docker)
+    chosen = Chosen(here.network, verdicts, choice)
+    if is_served:
+        relayed = await _serve(here, _with_the_refused(here, chosen), relayed)
+    relayed = await _ask_through(here, chosen, relayed, found.reality)
+    found = msgspec.structs.replace(found, relayed=relayed)
+    may_stay = choosing.is_paused and not relayed.leads_out
+    if may_stay and (in_docker := found.in_docker) is not None and in_docker == relayed.upstream:
+        relayed = msgspec.structs.replace(relayed, stays=await _kept_by_a_pause(here, in_docker, chosen))
+    return chosen, msgspec.structs.replace(found, relayed=relayed)
+
+
+async def _undecided(here: _Here, found: _Found, chosen: Chosen) -> Undecided:
+    in_docker = found.in_docker
+    return Undecided(
+        snapshot=here.snapshot,
+        reality=found.reality,
         in_docker=in_docker,
-        keeps_down=kept_down if is_down else None,
+        keeps_down=found.keeps_down,
+        clients=await _look_for_strangers(here.policy.upstreams.get(in_docker or ""), here.world, found.relayed),
+        recognised=here.recognised,
+        verdicts=chosen.verdicts,
+        choice=chosen.choice,
+        relayed=found.relayed,
+        pacs=here.world.pacs.seen(),
+    )
+
+
+async def _planned(here: _Here, found: _Found, chosen: Chosen, upstream: Upstream, *, is_hasty: bool) -> Planned:
+    world, relayed = here.world, found.relayed
+    weighing = _Weighing(here, upstream=upstream.name, meant=found.meant, relayed=relayed)
+    reality, planned = await _weigh(weighing, found.reality, is_known=found.is_known)
+    is_down = reality.unit.phase is Phase.BROKEN and not planned.starts_docker
+    beside = await world.prober.beside(upstream) if _may_ask_beside(here.network, chosen.verdicts, upstream) else ()
+    are_clients_next = is_hasty and planned.restarts and not here.choosing.is_paused
+    return Planned(
+        snapshot=here.snapshot,
+        reality=reality,
+        in_docker=found.in_docker,
+        keeps_down=found.keeps_down if is_down else None,
         clients=None if are_clients_next else await _look_at_clients(upstream, world, relayed),
-        recognised=recognised,
-        verdicts=verdicts,
-        choice=choice,
+        recognised=here.recognised,
+        verdicts=chosen.verdicts,
+        choice=chosen.choice,
         relayed=relayed,
         pacs=world.pacs.seen(),
         upstream=upstream,
@@ -189,14 +235,18 @@ async def unfolded(  # noqa: PLR0913 - named at its calls
     return with_candidates, msgspec.structs.replace(recognised, network=here)
 
 
-async def _serve(  # noqa: PLR0913 - named at its one call
-    chosen: Chosen, relayed: Relayed, world: World, *, choosing: Choosing, policy: Policy, snapshot: Snapshot
-) -> Relayed:
-    async def works(name: str) -> Verdict:
-        return await choosing.works_now(policy.upstreams[name], snapshot)
+def _with_the_refused(here: _Here, chosen: Chosen) -> Chosen:
+    """Also with the verdicts on upstreams whose password was refused before, which are not probed."""
+    verdicts = {**chosen.verdicts, **here.choosing.refused(here.snapshot)}
+    return msgspec.structs.replace(chosen, verdicts=verdicts)
 
-    relay = world.relay
-    is_paused, may_start = choosing.is_paused, not choosing.is_starting
+
+async def _serve(here: _Here, chosen: Chosen, relayed: Relayed) -> Relayed:
+    async def works(name: str) -> Verdict:
+        return await here.choosing.works_now(here.policy.upstreams[name], here.snapshot)
+
+    relay = here.world.relay
+    is_paused, may_start = here.choosing.is_paused, not here.choosing.is_starting
     serving = relay.serve_paused(chosen) if is_paused else relay.serve(chosen, works, may_start=may_start)
     return await _served(serving, relayed)
 
@@ -212,25 +262,23 @@ async def _tell_at_once(
     return await _served(world.relay.tell_at_once(network, refused, is_paused=choosing.is_paused), relayed)
 
 
-async def _ask_through(  # noqa: PLR0913 - named at its one call
-    relayed: Relayed, reality: Reality, world: World, *, chosen: Chosen, choosing: Choosing, snapshot: Snapshot
-) -> Relayed:
+async def _ask_through(here: _Here, chosen: Chosen, relayed: Relayed, reality: Reality) -> Relayed:
     """Docker has the relay's address, so what works for it is what the relay uses, whatever would be chosen now."""
     running = effective(reality)
     port = relayed.port_in(running) if running is not None and not relayed.is_broken else None
-    if port is None or not goes_by_last_orders(chosen, relayed.upstream, is_paused=choosing.is_paused):
+    if port is None or not goes_by_last_orders(chosen, relayed.upstream, is_paused=here.choosing.is_paused):
         return relayed
-    known = msgspec.structs.replace(chosen, verdicts={**chosen.verdicts, **choosing.refused(snapshot)})
-    return msgspec.structs.replace(relayed, through=await world.relay.leads_out(port, known, snapshot))
+    through = await here.world.relay.leads_out(port, _with_the_refused(here, chosen), here.snapshot)
+    return msgspec.structs.replace(relayed, through=through)
 
 
-async def _kept_by_a_pause(name: str, chosen: Chosen, policy: Policy, *, choosing: Choosing, snapshot: Snapshot) -> str:
+async def _kept_by_a_pause(here: _Here, name: str, chosen: Chosen) -> str:
     """Why the upstreams that it keeps may not work here; '' if they do."""
-    upstream, verdict = policy.upstreams[name], chosen.verdicts.get(name)
+    upstream, verdict = here.policy.upstreams[name], chosen.verdicts.get(name)
     if chosen.choice.upstream in (None, name):
         return ""
     if verdict is None and may_be_asked(upstream, chosen.network):
-        verdict = await choosing.works(upstream, snapshot)
+        verdict = await here.choosing.works(upstream, here.snapshot)
     return by_a_pause(name, verdict)
 
 
@@ -296,14 +344,14 @@ async def _weigh(weighing: _Weighing, reality: Reality, *, is_known: bool) -> tu
     """A pass that acts takes a full look just before it. One that waits asks only what may have changed."""
     if not is_known:
         return reality, await weighing.plan(reality)
-    daemon, rough = weighing.world.daemon, weighing.rough(reality)
+    daemon, rough = weighing.here.world.daemon, weighing.rough(reality)
     is_all_needed = bool(rough.edits)
     if not is_all_needed:
         reality = await daemon.busy_now(reality) if rough.changes else reality
         planned = await weighing.plan(reality)
         is_all_needed = planned.acts
     if is_all_needed:
-        reality, meant = await _look_at_docker(weighing.policy, weighing.world)
+        reality, meant = await _look_at_docker(weighing.here.policy, weighing.here.world)
         planned = await msgspec.structs.replace(weighing, meant=meant).plan(reality)
     return reality, planned
 
@@ -311,11 +359,7 @@ async def _weigh(weighing: _Weighing, reality: Reality, *, is_known: bool) -> tu
 class _Weighing(msgspec.Struct, frozen=True):
     """What the plan of this pass depends on, besides reality."""
 
-    policy: Policy
-    world: World
-    choosing: Choosing
-    snapshot: Snapshot
-    network: Network
+    here: _Here
     upstream: str  # the chosen one
     meant: Mapping[str, Settings]  # what each upstream means for dockerd
     relayed: Relayed
@@ -330,23 +374,23 @@ class _Weighing(msgspec.Struct, frozen=True):
 
     async def plan(self, reality: Reality) -> Plan:
         """Urgency costs a probe, so it is asked only where it decides."""
-        holding = self.choosing.holding(reality)
+        holding = self.here.choosing.holding(reality)
         planned = self._planned(reality, holding)
         is_news = reality.file.is_tried is False or reality.daemon_json_fault is not None
         if is_news and holding.foreign is None:
             # Asked again just before a restart; here it tells why one waits, or what the next one would meet.
-            said = await self.world.daemon.refusal(reality)
+            said = await self.here.world.daemon.refusal(reality)
             holding = msgspec.structs.replace(holding, foreign=said)
             planned = self._planned(reality, holding)
-        is_asked = planned.is_urgency_asked and not holding.waits and not self.choosing.is_starting
+        is_asked = planned.is_urgency_asked and not holding.waits and not self.here.choosing.is_starting
         if is_asked and planned.effective is not None:
             holding = msgspec.structs.replace(holding, urgency=await self._urgency(planned.effective))
             planned = self._planned(reality, holding)
         if planned.restart is not None and planned.restart.spares_running and (why := await self._why_ended(reality)):
             planned = self._planned(reality, msgspec.structs.replace(holding, ends=why))
-        if self.choosing.is_starting:
+        if self.here.choosing.is_starting:
             planned = msgspec.structs.replace(planned, restart=None)
-        planned = await _or_put_off(planned, reality, self.world.daemon, self.choosing)
+        planned = await _or_put_off(planned, reality, self.here.world.daemon, self.here.choosing)
         if planned.effective is None or not self._is_only_looked_at(planned):
             return planned
         return msgspec.structs.replace(planned, verdict_here=(await self._urgency(planned.effective)).verdict)
@@ -358,12 +402,12 @@ class _Weighing(msgspec.Struct, frozen=True):
         """
         if planned.restart is None or planned.verdict_here is not None:
             return False
-        return self.choosing.is_paused or not (planned.restarts or planned.edits)
+        return self.here.choosing.is_paused or not (planned.restarts or planned.edits)
 
     def _planned(self, reality: Reality, holding: Holding) -> Plan:
-        is_asked_now = self.choosing.asked is Asked.NOW
-        owned = self.world.daemon.owned(reality)
-        found = plan(self.desired, reality, self.policy.docker, owned, is_asked_now=is_asked_now, holding=holding)
+        is_asked_now = self.here.choosing.asked is Asked.NOW
+        owned = self.here.world.daemon.owned(reality)
+        found = plan(self.desired, reality, self.here.policy.docker, owned, is_asked_now=is_asked_now, holding=holding)
         verdict = holding.urgency.verdict if holding.urgency is not None else None
         return msgspec.structs.replace(found, verdict_here=verdict)
 
@@ -373,19 +417,21 @@ class _Weighing(msgspec.Struct, frozen=True):
         if engine is None or not engine.ends_auto_removed:
             return ""
         try:
-            return why_ended(engine, await self.world.daemon.running())
+            return why_ended(engine, await self.here.world.daemon.running())
         except AgentError as error:  # unknown is not harmless: it waits, and the next pass asks again
             return str(error)
 
     async def _urgency(self, running: Settings) -> Urgency:
         if self.relayed.is_broken and self.relayed.port_in(running) is not None:
             return urgency(running, self.desired, "the relay", Verdict(Outcome.ERROR))
-        upstream = self.policy.upstreams.get(_meaning(running, self.meant, self.relayed) or "")
+        upstream = self.here.policy.upstreams.get(_meaning(running, self.meant, self.relayed) or "")
         is_other_secret = is_another_secret(running, self.desired) and can_be_asked(running)
-        is_asked = upstream is not None and may_be_asked(upstream, self.network)
+        is_asked = upstream is not None and may_be_asked(upstream, self.here.network)
         if upstream is None and is_other_secret:  # the proxy itself was chosen here
             upstream, is_asked = as_upstream(running, "the old password"), True
-        verdict = await self.choosing.works(upstream, self.snapshot) if upstream is not None and is_asked else None
+        verdict = (
+            await self.here.choosing.works(upstream, self.here.snapshot) if upstream is not None and is_asked else None
+        )
         return urgency(running, self.desired, upstream.name if upstream else "", verdict)
 
 
