@@ -26,9 +26,12 @@ _LOCAL_NAT64: Final = ipaddress.IPv6Network("64:ff9b:1::/48")  # RFC 8215: its l
 _ISATAP: Final = frozenset({0x00005EFE, 0x02005EFE})  # RFC 5214: stands before the last four bytes
 # Where clouds tell their machines about themselves, if it is not link-local.
 _CLOUDS: Final = (
+    ipaddress.ip_network("fd00:a9fe:a9fe::1"),  # Akamai
     ipaddress.ip_network("100.100.100.200"),  # Alibaba
+    ipaddress.ip_network("fd00:100::100:200"),
     ipaddress.ip_network("168.63.129.16"),  # Azure
     ipaddress.ip_network("192.0.0.192"),  # Oracle, before 2.0
+    ipaddress.ip_network("fd00:c1::a9fe:a9fe"),
     ipaddress.ip_network("fd00:ec2::/32"),  # Amazon
     ipaddress.ip_network("fd00:42::42"),  # Scaleway
     ipaddress.ip_network("fd20:ce::254"),  # Google
