@@ -216,12 +216,15 @@ class Who:
             return _A_GUESTS if self._is_a_guests(link) else _NEITHER, NO_KEPT_S
         if link is None or link.kind != _BRIDGE:
             return _NEITHER, NO_KEPT_S
-        kinds = {port.kind for port in self._kernel.ports_of(interface)}
+        ports = self._kernel.ports_of(interface)
+        kinds = {port.kind for port in ports}
         if not kinds <= {_VETH, _TUN}:
             return _NEITHER, NO_KEPT_S
         if self._leads_out(link):  # then it is in doubt: nobody comes in by it, and nobody is led to who may be there
             return _GUESTS_AND_A_WAY_OUT if self._is_dockers(link) else _NEITHER, NO_KEPT_S
-        is_let_in = kinds == {_VETH} and link.name not in self._internal
+        # The other end of a veth that is on this host may be a port of a bridge that anybody is on.
+        are_containers = kinds == {_VETH} and all(port.ends_elsewhere for port in ports)
+        is_let_in = are_containers and link.name not in self._internal
         looked = _Looked(is_of_containers=is_let_in, is_of_guests=True, untold=self._untold(link) if is_let_in else "")
         if not kinds:  # the first container may come at any moment, and nobody else comes from there
             return looked, 0.0

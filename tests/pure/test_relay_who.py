@@ -20,7 +20,16 @@ BRIDGES = "172.17.0.1"  # what is listened at
 
 
 def _link(index: int, kind: str = "", master: int = 0) -> Link:
-    return Link(index, f"if{index}", has_carrier=True, has_neighbours=True, kind=kind, master=master)
+    is_a_containers = kind == "veth" and master != 0
+    return Link(
+        index,
+        f"if{index}",
+        has_carrier=True,
+        has_neighbours=True,
+        kind=kind,
+        master=master,
+        ends_elsewhere=is_a_containers,
+    )
 
 
 LINKS: Final = (
@@ -168,6 +177,15 @@ def test_this_host_is_whoever_comes_from_it_to_loopback(peer: str, listener: str
 )
 def test_who_is_a_guest_of_this_host(address: str, is_guest: bool) -> None:
     assert Who(Host()).is_guest(address) is is_guest
+
+
+def test_a_bridge_that_a_veth_pair_joins_to_another_one_of_this_host_may_be_the_lans() -> None:
+    host = Host()
+    host.links_now = (*LINKS, msgspec.structs.replace(_link(25, "veth", BRIDGE), ends_elsewhere=False))
+    who = Who(host)
+
+    assert who.source("172.17.0.2", BRIDGES) is None
+    assert who.is_guest("172.17.0.2")
 
 
 @pytest.mark.parametrize(
