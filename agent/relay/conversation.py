@@ -24,7 +24,7 @@ from agent.relay import refusals
 from agent.relay.chunks import Chunks
 from agent.relay.headers import Headers, end_to_end, expectations, is_chunked, upgrade, without
 from agent.relay.refusals import Refusal
-from agent.relay.strict import HTTP_PORT, Doubtful, begins_a_request, doubtful, end_of, framing
+from agent.relay.strict import HTTP_PORT, Doubtful, begins_a_request, doubtful, end_of, framing, in_ascii
 from agent.values.relay import SAYS
 from agent.values.secret import escaped
 
@@ -33,6 +33,7 @@ _MOST_BLANK: Final = 16  # lines before a request
 _HEAD_END: Final = b"\r\n\r\n"
 _VERSIONS: Final = (b"1.0", b"1.1")
 _ABSOLUTE: Final = re.compile(rb"(?i:http)://([^/?#]*)([^#]*)")
+_TRACES: Final = (b"TRACE", b"TRACK")  # IIS has the second
 _SCHEME: Final = re.compile(rb"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 
@@ -244,7 +245,7 @@ class Conversation:
         if wrong:
             return self._refusal(wrong)
         self._http = _exchange()  # one for each request: what comes after it stays with us
-        self._http.receive_data(head)
+        self._http.receive_data(in_ascii(head))
         try:
             request = self._http.next_event()
         except h11.RemoteProtocolError as error:
@@ -338,8 +339,8 @@ def _whole_url(request: h11.Request) -> Request | Refusal:
     target = request.target
     # Squid takes a method in any case for the same one.
     method = request.method.upper()
-    if method == b"TRACE":  # shows a client what is added on the way, such as our password for the upstream
-        return Refusal(405, "TRACE is not forwarded")
+    if method in _TRACES:  # shows a client what is added on the way, such as our password for the upstream
+        return Refusal(405, f"{method.decode('ascii')} is not forwarded")
     if method in (b"CONNECT", b"HEAD") and method != request.method:  # there is more to these than the word
         return refusals.malformed(f"{method.decode('ascii')} in another spelling")
     whole = _ABSOLUTE.fullmatch(target)

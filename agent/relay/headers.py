@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from agent.values.relay import SAYS
 
 Headers = Sequence[tuple[bytes, bytes]]  # names as they were spelled
 
-# The client's Proxy-Authorization was for us, and we want none; other headers for proxies are between upstream and us.
+# The client's Proxy-Authorization was for us, and we want none; what an upstream says so is for us, too.
+_FOR_PROXIES: Final = b"proxy-"
 _OF_THIS_HOP: Final = frozenset(
     {
         b"connection",
-        b"proxy-connection",
         b"keep-alive",
         b"te",
         b"trailer",
         b"transfer-encoding",
         b"upgrade",
         b"http2-settings",
-        b"proxy-authorization",
-        b"proxy-authenticate",
-        b"proxy-authentication-info",
         SAYS,  # of this relay alone, so that nobody speaks in its name
     }
 )
@@ -34,7 +31,11 @@ _NO_UPGRADE: Final = b"h2c"  # Java offers it with every request; through us it 
 def end_to_end(headers: Headers) -> Headers:
     """Without what was for this hop."""
     lost = _OF_THIS_HOP | (set(tokens(headers, b"connection")) - _NEVER_LOST)
-    return tuple((name, value) for name, value in headers if name.lower() not in lost)
+    return tuple((name, value) for name, value in headers if not _is_lost(name.lower(), lost))
+
+
+def _is_lost(name: bytes, lost: Collection[bytes]) -> bool:
+    return name in lost or name.startswith(_FOR_PROXIES)
 
 
 def without(headers: Headers, *names: bytes) -> Headers:

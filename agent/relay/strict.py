@@ -64,6 +64,18 @@ def framing(head: bytes) -> Refusal | None:
     return None
 
 
+_NOT_ASCII: Final = re.compile(rb"[\x80-\xff]")
+
+
+def in_ascii(head: bytes) -> bytes:
+    """With the URL as a browser writes it, %-quoted: to a proxy, curl sends what it was given. h11 refuses that."""
+    line, end, headers = head.partition(b"\r\n")
+    if line.isascii():
+        return head
+    method, blank, url = line.partition(b" ")
+    return method + blank + _NOT_ASCII.sub(lambda found: b"%%%02X" % found[0][0], url) + end + headers
+
+
 class Doubtful(ValueError):
     """What is wrong, in a few words."""
 

@@ -235,6 +235,7 @@ REFUSED = [
     pytest.param(b"GET http://a/ HTTP/0.9\r\nHost: a\r\n\r\n", 505, "only HTTP/1.0", id="version-0.9"),
     pytest.param(b"GET http://a/\r\n\r\n", 400, "broken HTTP", id="no-version"),
     pytest.param(b"TRACE http://a/ HTTP/1.1\r\nHost: a\r\n\r\n", 405, "TRACE is not forwarded", id="trace"),
+    pytest.param(b"TRACK http://a/ HTTP/1.1\r\nHost: a\r\n\r\n", 405, "TRACK is not forwarded", id="trace-of-IIS"),
     pytest.param(
         b"tRaCe http://a/ HTTP/1.1\r\nHost: a\r\n\r\n", 405, "TRACE is not forwarded", id="trace-as-Squid-reads-it"
     ),

@@ -111,6 +111,15 @@ def test_how_the_end_is_spelled(url: bytes, host: bytes, direct: bytes, to_proxy
     assert Exchange(asked, OFFICE).sent.startswith(b"GET " + to_proxy + b" HTTP/1.1\r\nHost: " + host + b"\r\n")
 
 
+@pytest.mark.parametrize("form", [DIRECT, OFFICE])
+def test_a_url_that_is_not_ascii_goes_on_as_browsers_send_it(form: Form) -> None:
+    """To a proxy, curl sends what it was given."""
+    sent = Exchange("GET http://a.test/ä?q=é HTTP/1.1\r\nHost: a.test\r\nX: ü\r\n\r\n".encode(), form).sent
+
+    assert sent.partition(b"\r\n")[0].endswith(b"/%C3%A4?q=%C3%A9 HTTP/1.1")
+    assert "\r\nX: ü\r\n".encode() in sent
+
+
 def test_options_of_the_whole_server() -> None:
     asked = b"OPTIONS http://a.test HTTP/1.1\r\nHost: a.test\r\n\r\n"
 
@@ -176,6 +185,7 @@ def test_a_page_of_nothing_but_passwords_is_not_passed_on() -> None:
     [
         b"Proxy-Authorization: Basic c2VjcmV0OnNlY3JldA==",
         b"Proxy-Connection: keep-alive",
+        b"Proxy-Whatever: x",
         b"Keep-Alive: timeout=5",
         b"TE: trailers",
         b"Trailer: X",
