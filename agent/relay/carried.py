@@ -137,7 +137,10 @@ class Carried(Opened):
         serving = self._serving
         serving.draining.discard(self)
         client, pipes = self.client, serving.pipes
-        self._tunnel = TlsTunnel(client, over) if isinstance(over, Stream) else Tunnel(client, over, pipes)
+        if isinstance(over, Stream):
+            self._tunnel = TlsTunnel(client, over, rounds=pipes.rounds)
+        else:
+            self._tunnel = Tunnel(client, over, pipes)
         serving.draining.add(self._tunnel)
         return self._tunnel
 

@@ -358,8 +358,11 @@ class Direction:
 class TlsTunnel:
     """A client and a stream that cannot be spliced. It owns both from now on."""
 
-    def __init__(self, client: socket.socket, stream: Stream, *, parted_s: float = PARTED_S) -> None:
+    def __init__(
+        self, client: socket.socket, stream: Stream, *, rounds: Rounds | None = None, parted_s: float = PARTED_S
+    ) -> None:
         self.client = client
+        self._rounds = rounds or Rounds()
         self._parted_s = parted_s
         self._parting: asyncio.TimerHandle | None = None
         self._stream = stream
@@ -415,11 +418,12 @@ class TlsTunnel:
     async def _carry_up(self) -> None:
         while data := await read(self.client, _READ):
             self.touched = self._loop.time()
-            self._up += len(data)
             if not self.is_half_closed:  # else the stream is closed, and this is for nobody
                 self._taken_up = len(data)
+                await self._rounds.turn(self.client)  # to encrypt takes as long as to move far more
                 await self._stream.write(data)
                 self._taken_up = 0
+            self._up += len(data)
         self.is_half_closed = True
         self.touched = self._loop.time()
         self._look_whether_it_waits()
@@ -435,11 +439,11 @@ class TlsTunnel:
     async def _carry_down(self) -> None:
         while data := await self._stream.read():
             self.touched = self._loop.time()
-            self._taken_down = len(data)  # it may be slow to read
+            self._taken_down = len(data)
+            await self._rounds.turn(self.client)
             await self._loop.sock_sendall(self.client, data)
             self._taken_down = 0
             self.touched = self._loop.time()
             self._down += len(data)
-            await asyncio.sleep(0)  # to await what is ready is no pause
         self.is_half_closed = True
         self.client.shutdown(socket.SHUT_WR)

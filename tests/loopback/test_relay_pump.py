@@ -372,6 +372,29 @@ async def test_a_tunnel_that_is_ended_while_it_waits_for_its_turn_stays_ended() 
     pipes.close()
 
 
+@pytest.mark.parametrize("is_up", [True, False])
+async def test_nor_do_many_tunnels_through_tls(tmp_path: Path, is_up: bool) -> None:
+    said, count, rounds = SPOKEN[:30_000], 12, Rounds()
+    end = Says(*[] if is_up else [said], waits=not is_up, stays=True, echoes=is_up)
+    async with end, HttpProxy({"end.test:443": end}, tls=server_tls("localhost")) as proxy:
+        via = Via(proxy.url(Scheme.HTTPS, "localhost"), trust(tmp_path).context())
+        pairs = [_pair() for _ in range(count)]
+        several = [TlsTunnel(ours, await open_stream("end.test", 443, via), rounds=rounds) for _, ours in pairs]
+        running = [asyncio.create_task(one.run()) for one in several]
+        await asyncio.sleep(0)
+        for client, _ in pairs:
+            client.send(said if is_up else b"say")
+
+        passed_on = functools.partial(lambda place: [one.moved[place] for one in several], int(not is_up))
+        assert await most_in_a_round(passed_on) <= 4
+        for client, _ in pairs:
+            assert await received(client, len(said)) == said
+            client.close()
+        for one in several:
+            one.finish(Ended.STOPPED)
+        await asyncio.gather(*running)
+
+
 async def test_nor_do_many_bodies_that_are_poured_keep_the_loop() -> None:
     pipes, count, moved = Pipes(rounds=Rounds(clock=takes_long())), 3 * FEW, Counter[int]()
     with ExitStack() as ends:
