@@ -23,6 +23,7 @@ from agent.service.requests import (
     without_a_pass,
     wrong_lines,
 )
+from agent.service.status_page import still_used_since
 from agent.system.policy_file import NO_POLICY, WRITE_ONE
 from agent.values.errors import AgentError, NoPolicy, PolicyRefused
 
@@ -69,7 +70,7 @@ class AfterPass(msgspec.Struct, frozen=True):
             return without_a_pass(request.said, refused)
         if self.done is None or self.loaded_at is None or request.wish.command is Command.RELOAD:
             return obeyed_but(request.said, wrong)
-        still_used = f"the agent still uses the policy loaded at {self.loaded_at}"
+        still_used = still_used_since(self.loaded_at)
         answer = answer_of(request.said, self.done, self.picture)
         is_done = request.wish.needs_no_policy
         told = by_the_policy_of_before(answer, wrong, still_used)

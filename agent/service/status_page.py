@@ -92,7 +92,12 @@ def still_used(status: Status) -> str:
     policy = status.policy
     if policy.error is None or policy.loaded is None:
         return ""
-    return f"the agent still uses the policy loaded at {_clock(policy.loaded)}"
+    return still_used_since(policy.loaded)
+
+
+def still_used_since(loaded: str) -> str:
+    """`loaded`: when the policy that is used was read, RFC 3339."""
+    return f"the agent still uses the policy loaded at {_clock(loaded)}"
 
 
 def said_first(status: Status) -> Condition | None:

@@ -427,8 +427,8 @@ def _worded(label: str, raw: object, fault: _Fault, kind: type) -> str:
         if fault.unknown in _KNOWN_TABLES and fault.unknown not in known:
             # As of a line such as `relay.enable = true` that was added at the end of the file.
             return (
-                f"{where}.{fault.unknown}: unknown; what stands below [{where}] belongs to it: write a table"
-                f" [{fault.unknown}], or move the line above the first [ ]"
+                f"{where}.{fault.unknown}: unknown; a line belongs to the [ ] above it: write it into a table"
+                f" [{fault.unknown}], or above the first [ ]"
             )
         return f"{where}.{fault.unknown}: {_unknown(fault.unknown, known)}"
     if fault.missing is not None:

@@ -222,7 +222,8 @@ def test_an_answer_that_is_neither_a_yes_nor_a_proxy_is_no_silent_no(laptop: Lap
         *("", "--root", str(root), "init"),
     )
 
-    assert "your answer: is neither yes nor no, and as a URL it is not a proxy's URL" in shown
+    assert "your answer: is not a proxy's URL" in shown
+    assert "(nor is it yes or no); nothing was written" in shown
     assert not (root / POLICY).exists()
 
 

@@ -390,12 +390,12 @@ HOURS = {
 
 SCREENS = Path(__file__).with_name("screens.txt")
 WIDTH = 80
+MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)")  # for programs
 
 
 def plainly(text: str, root: Path) -> str:
     """Without what is another at each run."""
     text = text.replace(str(root), "ROOT")
-    text = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)", "T", text)
     text = re.sub(r"\d\d:\d\d:\d\d", "T", text)
     text = re.sub(r" \(\d+ s\)|(?<=ok) \d+ ms", "", text)
     text = re.sub(r"\d+ s ago", "AGE", text)
@@ -403,6 +403,7 @@ def plainly(text: str, root: Path) -> str:
 
 
 def screen(text: Iterable[str], root: Path) -> str:
+    """A person is told a time of day: with another one, no two runs would have the same screen."""
     return "\n".join(folded((plainly(line, root) for line in text), WIDTH))
 
 
@@ -420,7 +421,8 @@ def in_json(status: Mapping[str, Any], root: Path) -> str:
         facts["done"]["restarted_s"] = "T" if facts["done"]["restarted_s"] else None
     for verdict in facts["verdicts"].values():
         verdict["ms"], verdict["steps"] = 0, {}
-    return "\n".join(f"{name}: {plainly(json.dumps(fact, ensure_ascii=False), root)}" for name, fact in facts.items())
+    texts = {name: MOMENT.sub("T", json.dumps(fact, ensure_ascii=False)) for name, fact in facts.items()}
+    return "\n".join(f"{name}: {plainly(text, root)}" for name, text in texts.items())
 
 
 async def planned(laptop: Laptop) -> tuple[int, list[str]]:

@@ -135,7 +135,7 @@ NO_PAC = 'is not where a PAC file is, such as "http://wpad.example/wpad.dat", "f
         ('[no_proxy]\nalways = "localhost"', 'no_proxy.always: "localhost" is not a list: write ["localhost"]'),
         ("[no_proxy]\nalways = 3", "no_proxy.always: 3 is not a list"),
         ("[upstream.a]\nurl = http://b:1", "not TOML: Invalid value (at line 2, column 7); a text stands in quotes, and true and false have no capitals"),
-        (UPSTREAM + URL + "relay.enable = true", "upstream.a.relay: unknown; what stands below [upstream.a] belongs to it: write a table [relay], or move the line above the first [ ]"),
+        (UPSTREAM + URL + "relay.enable = true", "upstream.a.relay: unknown; a line belongs to the [ ] above it: write it into a table [relay], or above the first [ ]"),
         ("upstream = 3", "upstream: expected tables, such as [upstream.corp-proxy]"),
         ('[upstream.direct]\nurl = ""', "upstream.direct: direct is built in and cannot be defined; use another name"),
         (UPSTREAM, 'upstream.a: url is missing, such as "http://proxy.example:3128"'),

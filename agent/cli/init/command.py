@@ -110,9 +110,7 @@ def _with_proxy(args: argparse.Namespace, paths: Paths, answer: str) -> int:
     try:
         told = url_without_password(answer)
     except argparse.ArgumentTypeError as error:
-        raise AgentError(
-            "your answer", f"is neither yes nor no, and as a URL it {error}; nothing was written"
-        ) from error
+        raise AgentError("your answer", f"{error} (nor is it yes or no); nothing was written") from error
     return run(argparse.Namespace(**{**vars(args), "proxy": [*args.proxy, told]}), paths)
 
 
