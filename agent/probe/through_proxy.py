@@ -39,6 +39,8 @@ def connect(host: str, port: int, credentials: Credentials | None = None) -> Han
     answer = yield from ask(b"CONNECT", end, end, authorization(credentials))
     if answer.status == 200:
         return answer.rest
+    if answer.status == 401 and credentials is not None:  # tinyproxy says so; a proxy that wants none says 407
+        raise DialogueFailed(Outcome.PROXY_AUTH, f"{answer.words} to CONNECT: refuses the user and password")
     raise _refusal(answer)
 
 

@@ -24,7 +24,9 @@ class Outcome(enum.Enum):
     DNS = "dns"  # a name could not be resolved here
     REFUSED = "refused"  # nothing listens there
     TIMEOUT = "timeout"  # not done within the policy's probe.timeout
-    PROXY_AUTH = "proxy-auth"  # the proxy wants other credentials (407; SOCKS: method or password refused)
+    PROXY_AUTH = (
+        "proxy-auth"  # the proxy wants other credentials (407, of tinyproxy 401; SOCKS: method or password refused)
+    )
     PROXY_DENIED = "proxy-denied"  # the proxy does not let this registry pass (4xx to CONNECT)
     PROXY_DOWN = "proxy-down"  # the proxy itself cannot reach the registry (5xx to CONNECT)
     TLS = "tls"  # a certificate was rejected

@@ -180,6 +180,18 @@ async def test_what_may_become_another_protocol_is_a_tunnel_for_the_proxy_as_wel
     assert refusal.reason.endswith("403 Forbidden to CONNECT, which an Upgrade needs")
 
 
+async def test_a_wrong_password_is_not_told_as_what_an_upgrade_needs() -> None:
+    switching = Asked("end.test", 80, Source.CONTAINERS, "172.17.0.2", is_tunnel=False, is_switch=True)
+    async with Says(b"HTTP/1.0 401 Unauthorized\r\nWWW-Authenticate: Basic\r\n\r\n") as tinyproxy:
+        with pytest.raises(NotOpened) as told:
+            await Setting().open(switching, by("corp", _with(tinyproxy.url())))
+    refusal = told.value.refusal
+    assert (refusal.status, refusal.reason.partition("end.test: ")[2]) == (
+        502,
+        "401 Unauthorized to CONNECT: refuses the user and password",
+    )
+
+
 async def test_what_came_with_the_proxys_answer_is_not_lost() -> None:
     async with Says(b"HTTP/1.1 200 OK\r\n\r\nfirst words", stays=True) as proxy:
         opened = await Setting().open(docker("end.test", 443), by("corp", proxy.url()))

@@ -116,6 +116,22 @@ def test_a_proxys_answer_is_not_read_for_long(answer: bytes, ending: Ending) -> 
     assert spoken(connect("registry.test", 443), [answer])[1] == ending
 
 
+def test_a_401_is_tinyproxys_answer_to_a_wrong_password() -> None:
+    answer = (
+        b'HTTP/1.0 401 Unauthorized\r\nServer: tinyproxy/1.11.1\r\nWWW-Authenticate: Basic realm="Tinyproxy"\r\n\r\n'
+    )
+
+    with_one = connect("registry.test", 443, Credentials("alice", Secret("wrong")))
+    assert spoken(with_one, [answer])[1] == (
+        Outcome.PROXY_AUTH,
+        "401 Unauthorized to CONNECT: refuses the user and password",
+    )
+    assert spoken(connect("registry.test", 443), [answer])[1] == (
+        Outcome.PROXY_DENIED,
+        "401 Unauthorized to CONNECT",
+    )
+
+
 SHORT_ANSWERS = [case.values[0] for case in CONNECT_ANSWERS[:-1]]
 
 
