@@ -72,6 +72,11 @@ def too_many(what: str) -> Refusal:
     return Refusal(503, what, remedy, says=LIMITS)
 
 
+def stopping() -> Refusal:
+    """It is no failure that the next one is not there yet."""
+    return Refusal(503, "the relay is being stopped or restarted", f"See: {_STATUS}", says=LIMITS)
+
+
 def too_late(upstream: str, what: str) -> Refusal:
     """The way to the end did not open within its limit."""
     return Refusal(504, f"through {upstream}: {what}", f"See: {_STATUS}")

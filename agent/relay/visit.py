@@ -157,7 +157,7 @@ class Visit:
         asked = self._asked
         if asked is None or asked.phase in (Phase.IDLE, Phase.OVER):
             return b""
-        return asked.refuse(refusals.not_ready("the relay is being stopped or restarted"))
+        return asked.refuse(refusals.stopping())
 
     async def _event(self, conversation: Conversation, within_s: float) -> Event:
         """What the client wants. A head that has begun has its own limit."""

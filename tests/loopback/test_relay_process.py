@@ -928,7 +928,9 @@ async def test_whoever_waits_for_a_way_when_it_stops_is_told_so(tmp_path: Path) 
 
         await one.running._serving.aclose()
 
-        assert (await waiting.head()).startswith(b"HTTP/1.1 503 the relay is being stopped")
+        said = await waiting.head()
+        assert said.startswith(b"HTTP/1.1 503 the relay is being stopped")
+        assert b"\r\ndocker-proxy-relay: limits\r\n" in said
         with pytest.raises(ConnectionResetError):
             await silent.rest()
         for client in (waiting, silent):
