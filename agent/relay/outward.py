@@ -15,7 +15,7 @@ from agent.probe.exchange import HEAD_END, HEAD_LIMIT, MOST_LINES, NEVER_IN_HEAD
 from agent.probe.through_proxy import auth_wanted
 from agent.relay.chunks import Chunks
 from agent.relay.conversation import AnswerHead, Piece, Request
-from agent.relay.headers import Headers, end_to_end, passed_on_by, tokens, without
+from agent.relay.headers import Headers, end_to_end, passed_on_by, without
 from agent.relay.strict import HTTP_PORT
 from agent.relay.veil import TooMuchShown, Veil, veiled
 
@@ -73,7 +73,6 @@ class Outward:
         self._has_ended = False
         self._is_over = False
         self._is_doubtful = False  # where the answer ended
-        self._is_last = False  # the other end closes after it
         self._left = 0  # of a body with a length
         self._is_poured = False  # what was left of it went by us
         self._has_all = False  # of the answer, and only the end is to be told
@@ -161,7 +160,7 @@ class Outward:
     def is_reusable(self) -> bool:
         """Whether another request may follow on the same connection."""
         states = self._http.states
-        is_whole = not self._is_last if self._is_poured else states[h11.SERVER] is h11.DONE
+        is_whole = self._is_poured or states[h11.SERVER] is h11.DONE
         is_done = states[h11.CLIENT] is h11.DONE and is_whole
         is_all = self._http.trailing_data == (b"", False) and not (self._chunks is not None and self._chunks.rest)
         return is_done and not self._is_doubtful and is_all
@@ -213,7 +212,7 @@ class Outward:
         headers = passed_on_by(end_to_end(came), self._form.name, event.http_version)
         names = {name for name, _ in event.headers}
         if b"transfer-encoding" in names:  # then a length says nothing, and may be wrong
-            self._is_doubtful = b"content-length" in names or event.http_version == b"1.0"
+            self._is_doubtful = b"content-length" in names
             headers = without(headers, b"content-length")
         if event.status_code == 101:
             self._is_over = True
@@ -240,7 +239,6 @@ class Outward:
                 self._chunks.receive(b"")
         else:
             self._hand_over(len(self._head))
-        self._is_last = event.http_version == b"1.0" or b"close" in tokens(came, b"connection")
         self._left = self._length(event, names)
         if self._form.authorization and (not 200 <= event.status_code < 300 or b"x-squid-error" in names):
             self._veil, self._left = Veil(), 0

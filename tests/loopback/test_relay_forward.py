@@ -262,6 +262,16 @@ async def test_a_name_that_leads_here_by_now_is_refused_on_a_connection_that_is_
         assert len(proxy.heads) == 1
 
 
+async def test_a_page_of_the_proxys_own_is_refused_by_the_path_that_is_asked_for() -> None:
+    async with Origin(answer(b"secrets")) as squid:
+        told = AsTold(corp(squid))
+        async with Relay(told.opener).connected() as client:
+            await say(client, b"GET http://end.test/squid-internal-mgr/info HTTP/1.1\r\nHost: end.test\r\n\r\n")
+
+            assert (await hear(client)).startswith(b"HTTP/1.1 403 end.test is asked for a page of Squid itself")
+        assert squid.accepted == 0
+
+
 async def test_a_server_that_closes_after_its_answer_is_asked_on_a_new_connection() -> None:
     relay = Relay()
     async with Origin(answer(b"one"), stays=False) as origin, relay.connected() as client:
@@ -283,12 +293,14 @@ async def test_nor_does_one_that_closes_as_the_next_request_comes_lose_it() -> N
         assert (len(origin.heads), origin.accepted) == (3, 2)
 
 
-async def test_what_cannot_be_repeated_gets_a_new_connection() -> None:
+@pytest.mark.parametrize("method", [b"POST", b"GET"])
+async def test_what_cannot_be_repeated_gets_a_new_connection(method: bytes) -> None:
+    """Nor is a body."""
     relay = Relay()
     async with Origin(answer(b"one"), answer(b"two")) as origin, relay.connected() as client:
         await say(client, asking(origin))
         await hear(client, b"one")
-        await say(client, asking(origin, b"POST", b"Content-Length: 0\r\n"))
+        await say(client, asking(origin, method, b"Content-Length: 0\r\n"))
         await hear(client, b"one")
 
         assert origin.accepted == 2

@@ -454,6 +454,7 @@ async def test_that_an_upstream_wants_another_password_for_a_url_is_said_and_tha
         relay(tmp_path, Orders(1, (by("corp", corp.url()),), no_proxy=("127.0.0.1",))) as one,
     ):
         for host in (f"127.0.0.1:{server.port}", "end.test"):
+            one.running._state.write()
             assert one.state().failed is None
             client = await one.client()
             client.say(f"GET http://{host}/ HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())

@@ -119,6 +119,7 @@ EnvironmentFile=-/etc/docker-proxy-agent/dockerd.env
         pytest.param(drop_in("/etc/docker-proxy-agent/dockerd.env", "systemctl --user"), True, id="a-users-own"),
         pytest.param(OLDER, True, id="another-version"),
         pytest.param(OLDER + "Environment=A=b\n", False, id="a-persons-line"),
+        pytest.param(OLDER + "; in other words\n\n", True, id="a-comment-of-the-other-kind"),
         pytest.param(OLDER.replace("/etc/", "/srv/"), False, id="another-file"),
         pytest.param(OLDER.partition("\n")[2], False, id="a-persons-own"),
     ],

@@ -7,7 +7,18 @@ import time
 import pytest
 
 from agent.probe.exchange import MOST_LINES
-from agent.relay.conversation import HEAD_LIMIT, Connect, Conversation, Event, Gone, Phase, Piece, Request, RequestEnd
+from agent.relay.conversation import (
+    HEAD_LIMIT,
+    AnswerHead,
+    Connect,
+    Conversation,
+    Event,
+    Gone,
+    Phase,
+    Piece,
+    Request,
+    RequestEnd,
+)
 from agent.relay.refusals import Refusal, forbidden, malformed, no_way, not_ready, too_late, too_long, too_many
 
 
@@ -156,6 +167,10 @@ def test_options_of_the_whole_server() -> None:
     [
         pytest.param((b"Content-Length: 5\r\n\r\nhe", b"llo"), id="sized"),
         pytest.param((b"Transfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nl", b"lo\r\n0\r\n\r\n"), id="chunked"),
+        pytest.param(
+            (b"Transfer-Encoding: chunked\r\n\r\n2;a=" + b"b" * 200, b"\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n"),
+            id="half-a-long-extension",
+        ),
         pytest.param((b"Transfer-Encoding: Chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\nX: y\r\n", b"\r\n"), id="trailers"),
     ],
 )
@@ -168,6 +183,16 @@ def test_a_body_and_what_comes_after_it(body: tuple[bytes, bytes]) -> None:
     assert b"".join(pieces) == b"hello"
     assert events[-1] == RequestEnd()
     assert conversation.held == len(after)
+
+
+def test_a_blank_line_after_each_body_is_no_flood_of_them() -> None:
+    conversation = Conversation()
+    for _ in range(50):
+        conversation.receive(b"POST http://a.test/ HTTP/1.1\r\n" + HOST + b"Content-Length: 2\r\n\r\nhi\r\n")
+        events = [conversation.next_event() for _ in range(3)]
+        assert [type(event) for event in events] == [Request, Piece, RequestEnd]
+        conversation.begin_answer(AnswerHead(204, b"", ()))
+        conversation.end_answer()
 
 
 # What is refused.
@@ -388,6 +413,7 @@ IN_CHUNKS = b"POST http://a.test/ HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding:
     [
         pytest.param(b"0\r\nX: " + b"a" * 16384, too_long("what follows the body"), id="long-line"),
         pytest.param(b"0\r\nX:" + b" " * 15000 + b"\x0b\r\n\r\n", BROKEN_HTTP, id="blanks-that-end-wrongly"),
+        pytest.param(b"0\r\n" + b"a:\r\n" * 300, too_long("what follows the body"), id="many-lines"),
         pytest.param(b"0\r\na b\r\n\r\n", BROKEN_HTTP, id="no-header"),
         pytest.param(b"0\r\nX: y\n\r\n", BROKEN_HTTP, id="bare-LF"),
         pytest.param(b"1;" + b"x" * 4096, BROKEN_HTTP, id="long-extension"),

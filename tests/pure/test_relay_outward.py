@@ -332,7 +332,13 @@ TO_THE_END = (b"HTTP/1.0 200 OK\r\n\r\nhello", b"")
 
 
 @pytest.mark.parametrize(
-    ("answer", "is_reusable"), [pytest.param((CHUNKS,), True, id="chunks"), pytest.param(TO_THE_END, False, id="end")]
+    ("answer", "is_reusable"),
+    [
+        pytest.param((CHUNKS,), True, id="chunks"),
+        pytest.param((CHUNKS.replace(b"1.1", b"1.0", 1),), False, id="chunks-in-1.0"),
+        pytest.param((CHUNKS.replace(b"Tr", b"Connection: close\r\nTr", 1),), False, id="chunks-and-closes"),
+        pytest.param(TO_THE_END, False, id="end"),
+    ],
 )
 def test_an_answer_without_a_length(answer: tuple[bytes, ...], is_reusable: bool) -> None:
     new, old = Exchange(GET).answer(*answer), Exchange(GET_1_0).answer(*answer)
@@ -447,6 +453,28 @@ BROKEN = [
         (b"HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n",), "407, does not say what it asks for", id="407-of-a-server"
     ),
 ]
+
+
+@pytest.mark.parametrize("answer", [OK, CHUNKS])
+def test_an_answer_that_comes_byte_by_byte_is_one(answer: bytes) -> None:
+    early = b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
+    whole, pieces = (early + answer,), [bytes([byte]) for byte in early + answer]
+
+    for segments in (whole, pieces):
+        exchange = Exchange(GET).answer(*segments)
+        assert isinstance(exchange.seen[0], Provisional)
+        assert b"".join(event.data for event in exchange.seen if isinstance(event, Piece)) == b"hello"
+        assert exchange.seen[-1] == AnswerEnd()
+
+
+def test_an_answer_of_which_the_end_has_come_with_all_that_was_before_it_is_whole() -> None:
+    exchange = Exchange(GET)
+    exchange.outward.receive(b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\n\r\nhello")
+
+    exchange.answer(b"")
+
+    assert exchange.said.endswith(b"\r\n\r\n5\r\nhello\r\n0\r\n\r\n")
+    assert exchange.seen[-1] == AnswerEnd()
 
 
 def test_an_answers_trailer_has_no_more_lines_than_a_head() -> None:

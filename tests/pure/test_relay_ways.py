@@ -125,3 +125,24 @@ def test_a_407_that_may_be_a_servers_is_held_against_who_asked_and_against_no_tu
     ways.note_refused(way)
     assert refused(ways) == [True, True, True]
     assert not ways.is_refused(msgspec.structs.replace(way, is_unknown=False), lambda: "port 7")
+
+
+def test_what_is_refused_of_a_proxy_that_the_agent_has_seen_work_is_no_news_of_its_password() -> None:
+    """Not even where other orders name it as one that only a PAC does."""
+    named = ProxyUrl(Scheme.HTTP, "b.test", 3128, Credentials("alice", Secret("another")))
+    ways = Ways(ORDERS)
+
+    ways.note_refused(Way("corp", named))
+
+    assert not Ways(ORDERS, ways).is_refused(Way("corp", named, is_unknown=True))
+
+
+def test_who_has_ever_new_passwords_refused_fills_nothing() -> None:
+    ways = Ways(ORDERS)
+    for number in range(5000):
+        named = ProxyUrl(Scheme.HTTP, f"proxy{number}.test", 3128, Credentials("alice", Secret("another")))
+        for source in ("", "port 7"):
+            ways.note_refused(Way("corp", named, is_unknown=True), source)
+
+    assert len(ways._refused) <= 1024
+    assert len(ways._refused_to) <= 1024

@@ -70,6 +70,7 @@ def _judged(address: str) -> str:
         ("::ffff:192.168.1.7", "is this host"),
         ("64:ff9b::192.168.1.7", "is this host"),
         ("2001:db8::7", "is this host"),
+        ("2001:db8::7%2", "is this host"),
         ("172.17.0.2", "is a container or guest of this host"),
         ("::ffff:172.17.0.2", "is a container or guest of this host"),
         ("64:ff9b::10.0.3.9", "is a container or guest of this host"),
