@@ -27,8 +27,9 @@ from agent.values.policy import Policy, Relay
 
 _NOT_ASKED: Final = (
     "note         Docker does not run, so it cannot be asked which containers were created with the relay's address."
-    " They reach nothing until they are recreated"
+    " Until they are recreated they reach nothing, or whoever listens there next, which any user of this host may"
 )
+_REACH: Final = "They reach nothing, or whichever user listens there next, until they are recreated"
 
 
 async def end_relay(paths: Paths, policy: Policy, record: Record) -> tuple[str, ...]:
@@ -51,8 +52,8 @@ async def end_relay(paths: Paths, policy: Policy, record: Record) -> tuple[str, 
         return (stopped, _NOT_ASKED)
     if not things:
         return (stopped,)
-    reach = "which reach nothing until they are recreated. See: docker-proxy-agent stale"
-    return (stopped, f"note         there are containers and builders with its address, {reach}")
+    note = f"note         there are containers and builders with its address. {_REACH}"
+    return (stopped, f"{note}. See: docker-proxy-agent stale")
 
 
 def relay_ports(paths: Paths) -> tuple[int, ...]:
@@ -84,5 +85,5 @@ async def say_what_was_made_with_the_relay(paths: Paths, policy: Policy) -> None
     if things is None:
         say(_NOT_ASKED)
     elif things:
-        say("note         these were created with the relay's address, and reach nothing until they are recreated:")
+        say(f"note         these were created with the relay's address. {_REACH}:")
         print_things(things)

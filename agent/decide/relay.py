@@ -329,7 +329,8 @@ class Relayed(msgspec.Struct, frozen=True):
     is_assumed: bool = False  # it is to be tried first, and is taken for one that works
     # Where containers were given it (`host:port`):
     leaving: tuple[str, ...] = ()  # it listens there only as long as Docker has it
-    gone: tuple[str, ...] = ()  # nobody listens there any more
+    gone: tuple[str, ...] = ()  # it does not listen there any more
+    taken: Mapping[str, str] = {}  # somebody else listens there, and who
 
     @property
     def leads_out(self) -> bool:

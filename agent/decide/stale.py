@@ -9,7 +9,7 @@ Not known here: how a thing is made again (`make_again.py`), and how it was look
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -87,10 +87,11 @@ def _by_hand(name: str, pair: Pair) -> Iterable[str]:
 
 
 class Ends(msgspec.Struct, frozen=True):
-    """Where a relay that the policy does not ask for any more is to containers, as `host:port`."""
+    """Where containers were given the relay, as `host:port`, and should not have it any more."""
 
-    leaving: Collection[str] = ()  # it is still there
-    gone: Collection[str] = ()  # nobody listens there any more
+    leaving: Collection[str] = ()  # it is still there, though the policy does not ask for it
+    gone: Collection[str] = ()  # it does not listen there any more
+    taken: Mapping[str, str] = {}  # … and who does
 
 
 _NO_ENDS: Final = Ends()
@@ -98,6 +99,11 @@ _NO_ENDS: Final = Ends()
 
 def condition(carried: Sequence[Carried], expects: Expected | None, ends: Ends = _NO_ENDS) -> Condition | None:
     """That running containers carry other settings; None: none does, or it is not known."""
+    if taken := _having(carried, ends.taken):
+        who = " and ".join(sorted({*ends.taken.values()}))
+        it = f"that gets what {'they send until they are' if taken > 1 else 'it sends until it is'} recreated"
+        text = f"{_made(taken)}, where a program of {who} listens now: {it}"
+        return Condition(Code.CONTAINERS_CUT_OFF, text, SEE)
     if cut_off := _having(carried, ends.gone):
         they = "they reach nothing until they are" if cut_off > 1 else "it reaches nothing until it is"
         return Condition(Code.CONTAINERS_CUT_OFF, f"{_made(cut_off)}, where nothing listens: {they} recreated", SEE)

@@ -56,6 +56,17 @@ def way_to_host(paths: Paths, config_file: ConfigFile, vantage: Vantage) -> Brid
     return Bridge(bridge_address(bridge)) if bridge is not None else Bridge(is_none=True)
 
 
+def bridge_for_relay(paths: Paths, config_file: ConfigFile, vantage: Vantage) -> str | None:
+    """That address; None: it is not known now. Not that of a bridge which only a daemon.json in the making suggests:
+    the relay would be stopped to listen there, and Docker's containers are where they were.
+    """
+    try:
+        daemon_json.bridge(config_file.text())
+    except (TextRefused, TargetFailed):
+        return None
+    return way_to_host(paths, config_file, vantage).address
+
+
 def container_dns(paths: Paths, config_file: ConfigFile) -> ContainerDns:
     """Where containers look names up: by `dns` in daemon.json, else by what Docker makes of the host's resolver.
 

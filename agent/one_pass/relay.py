@@ -448,6 +448,7 @@ class LocalRelay:
             state=memory.state,
             leaving=tuple(sorted(memory.had & where)) if is_off else (),
             gone=self._units.silent_at(left) if left else (),
+            taken=self._units.strangers_at(memory.had) if memory.had else {},
         )
 
     # What it is told.
@@ -832,7 +833,7 @@ def has_ipv6() -> bool:
     """Whether ::1 can be listened at: a kernel without IPv6 refuses it, and systemd the whole socket unit with it.
 
     Not whether it is there now: many a VPN switches IPv6 off while it is up, and each other address that is listened at
-    has the relay stopped. FreeBind= in the unit opens it all the same.
+    has the relay stopped. FreeBind= in the unit opens it all the same (FACTS 256).
     """
     return is_there(Path("/proc/net/if_inet6"))
 

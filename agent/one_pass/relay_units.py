@@ -1,7 +1,8 @@
 """The relay's socket and service, as systemd runs them: started at the addresses wanted, and stopped.
 
-systemd holds the sockets, so nothing is refused while the relay itself restarts. Not known here: whether it works, and
-who is told its address.
+systemd holds the sockets, so nothing is refused while the relay itself restarts. Only other addresses stop it, for a
+moment in which nobody else can take those that stay (`held_addresses.py`).
+Not known here: whether it works, and who is told its address.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ import asyncio
 import contextlib
 import enum
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Protocol
 
 from agent.decide.relay import listened, listening
+from agent.one_pass.held_addresses import HeldAddresses
 from agent.see import netlink
+from agent.system.passwd import owner_of
 from agent.system.systemd import Systemd
 from agent.system.text_files import read_text, write_text
 from agent.values.errors import AgentError, TargetFailed, UnitFailed
@@ -24,6 +27,7 @@ from agent.values.paths import Paths
 SERVICE: Final = "docker-proxy-relay.service"
 SOCKET: Final = "docker-proxy-relay.socket"
 _MODE: Final = 0o644
+_LEAVES_S: Final = 1.0  # open connections have so long to end before it is stopped for other addresses
 
 
 class Anew(enum.Enum):
@@ -48,6 +52,10 @@ class Units(Protocol):
         """
         ...
 
+    def strangers_at(self, where: Iterable[str]) -> Mapping[str, str]:
+        """Of these addresses those at which somebody else listens, and who; {} also if that cannot be learned."""
+        ...
+
     async def bring_up(
         self, where: tuple[str, ...], user_is_there: Callable[[], None], *, anew: Anew = Anew.NOTHING
     ) -> None:
@@ -66,7 +74,7 @@ class RelayUnits:
 
     def __init__(self, paths: Paths, systemd: Systemd) -> None:
         self._systemd = systemd
-        self._drop_in = paths.relay_drop_in
+        self._paths, self._drop_in = paths, paths.relay_drop_in
 
     def where(self) -> tuple[str, ...] | None:
         try:
@@ -81,6 +89,13 @@ class RelayUnits:
         except AgentError:
             return ()
 
+    def strangers_at(self, where: Iterable[str]) -> Mapping[str, str]:
+        try:
+            found = {end: [one.uid for one in _listeners(end) if one.uid != os.geteuid()] for end in where}
+        except AgentError:
+            return {}
+        return {end: owner_of(uids[0], self._paths) for end, uids in found.items() if uids}
+
     async def bring_up(
         self, where: tuple[str, ...], user_is_there: Callable[[], None], *, anew: Anew = Anew.NOTHING
     ) -> None:
@@ -90,42 +105,73 @@ class RelayUnits:
         continues where it is. Whether or not the stop succeeds, it is started again: dockerd has its address.
         """
         before, wanted = await asyncio.to_thread(read_text, self._drop_in), listening(where)
-        if before not in (None, wanted):
-            self._may_move(listened(before or ""), where)
         is_stopped = before != wanted or anew is Anew.ALL
-        if before != wanted:
-            await asyncio.to_thread(write_text, self._drop_in, before, wanted, _MODE)
-        if is_stopped:
-            await self._systemd.call("daemon-reload")  # also where an earlier one failed, or was never made
-        try:
+        with HeldAddresses() as held:
+            if before not in (None, wanted):
+                self._may_move(listened(before or ""), where, held)
+            if before != wanted:
+                await asyncio.to_thread(write_text, self._drop_in, before, wanted, _MODE)
             if is_stopped:
-                with contextlib.suppress(UnitFailed):
-                    await self._systemd.call("stop", SOCKET, SERVICE)
-            await self._systemd.says("reset-failed", SOCKET, SERVICE)
-        finally:
-            await self._start("restart" if anew is Anew.SERVICE else "start", user_is_there)
+                await self._systemd.call("daemon-reload")  # also where an earlier one failed, or was never made
+            try:
+                if is_stopped:
+                    held.hold(where)
+                    with contextlib.suppress(UnitFailed):
+                        await self._stop()
+                    held.hold(where)  # sockets that an earlier version has opened share their addresses with nobody
+                await self._systemd.says("reset-failed", SOCKET, SERVICE)
+            finally:
+                await self._start("restart" if anew is Anew.SERVICE else "start", user_is_there, where, held)
         if not await self._systemd.says("is-enabled", "--quiet", SOCKET):
             await self._systemd.call("enable", "--quiet", SOCKET)
 
-    def _may_move(self, before: tuple[str, ...], where: tuple[str, ...]) -> None:
+    async def _stop(self) -> None:
+        """Nobody is served meanwhile, so it is told a second time, and leaves whatever is open."""
+        leaving = asyncio.create_task(self._leave_soon())
+        try:
+            await self._systemd.call("stop", SOCKET, SERVICE)
+        finally:
+            leaving.cancel()
+            await asyncio.wait([leaving])
+
+    async def _leave_soon(self) -> None:
+        await asyncio.sleep(_LEAVES_S)
+        with contextlib.suppress(UnitFailed):
+            await self._systemd.says("kill", "--signal=TERM", SERVICE)
+
+    def _may_move(self, before: tuple[str, ...], where: tuple[str, ...], held: HeldAddresses) -> None:
         """One address that is taken makes the whole socket unit fail, and would cut off users of the others."""
         if len(self.silent_at(before)) == len(before):
             return
-        if taken := tuple(end for end in where if end not in before and _is_taken(end)):
+        added = [end for end in where if end not in before]
+        had = held.hold(added)
+        if taken := tuple(end for end in added if end in had or _is_taken(end)):
             port = taken[0].rpartition(":")[2]
             wrong = f"something else listens at {', '.join(taken)}"
             remedy = f"See: sudo ss -tlnp sport = :{port}. Or set relay.port to another port"
             raise TargetFailed(SOCKET, wrong, remedy, then=f"it keeps listening at {', '.join(before)}")
 
-    async def _start(self, how: str, user_is_there: Callable[[], None]) -> None:
+    async def _start(
+        self, how: str, user_is_there: Callable[[], None], where: tuple[str, ...], held: HeldAddresses
+    ) -> None:
         try:
-            await self._systemd.call("start", SOCKET)
+            await self._start_socket(held)
             user_is_there()
             await self._systemd.call(how, SERVICE)
         except UnitFailed as error:
-            raise AgentError(SOCKET, *await self._why(error)) from error
+            raise AgentError(SOCKET, *await self._why(error, where)) from error
 
-    async def _why(self, error: UnitFailed) -> tuple[str, str]:
+    async def _start_socket(self, held: HeldAddresses) -> None:
+        try:
+            await self._systemd.call("start", SOCKET)
+        except UnitFailed:
+            if not held.let_go():
+                raise
+            # What is held here is in the way of a unit that shares nothing, such as an older one.
+            await self._systemd.says("reset-failed", SOCKET)
+            await self._systemd.call("start", SOCKET)
+
+    async def _why(self, error: UnitFailed, where: tuple[str, ...]) -> tuple[str, str]:
         """systemctl only says that it failed; the unit's result says how."""
         if "not found" in error.what:
             return "is not installed", "Run: sudo docker-proxy-agent install"
@@ -134,7 +180,10 @@ class RelayUnits:
             if shown.get("ActiveState") == "failed":
                 why = shown.get("Result", "not known why")
                 if why == "resources":  # as where bind(2) fails
-                    why = f"{why}: something else may listen there"
+                    strangers = [
+                        f"a program of {who} listens at {end}" for end, who in self.strangers_at(where).items()
+                    ]
+                    why = f"{why}: {' and '.join(strangers) or 'something else may listen there'}"
                 return f"{unit} failed ({why})", f"See: journalctl -u {unit} -n 20; sudo ss -tlnp"
         return error.what, f"See: journalctl -u {SOCKET} -u {SERVICE} -n 20"
 
@@ -176,6 +225,9 @@ class Somebody:
 
     def silent_at(self, where: tuple[str, ...]) -> tuple[str, ...]:  # noqa: ARG002 - a Protocol's
         return ()
+
+    def strangers_at(self, where: Iterable[str]) -> Mapping[str, str]:  # noqa: ARG002 - a Protocol's
+        return {}
 
     async def bring_up(
         self,

@@ -170,7 +170,7 @@ class Pass(msgspec.Struct, frozen=True):
         clients, relayed = self.seen.clients, self.seen.relayed
         is_known = clients is not None and isinstance(self.seen, Planned)
         expects = expected(clients.wanted, has_files=bool(clients.files)) if clients is not None and is_known else None
-        return condition(self.carried, expects, Ends(relayed.leaving, relayed.gone))
+        return condition(self.carried, expects, Ends(relayed.leaving, relayed.gone, relayed.taken))
 
     @property
     def has_restarted(self) -> bool:

@@ -14,7 +14,7 @@ from agent.clients.users import ThisSystem
 from agent.docker import containers
 from agent.docker.config_file import ConfigFile
 from agent.docker.which import serving_by
-from agent.one_pass.docker_defaults import container_dns, hub_and_mirrors, way_to_host
+from agent.one_pass.docker_defaults import bridge_for_relay, container_dns, hub_and_mirrors
 from agent.one_pass.local_clients import local_clients
 from agent.one_pass.local_daemon import LocalDaemon
 from agent.one_pass.pac import LocalPacs, PacMemory
@@ -98,7 +98,7 @@ class TheWorld:
             policy,
             prober=self.prober,
             sockets=LocalSockets(ThisSystem(paths.root)),
-            bridge=lambda: way_to_host(paths, config_file, lasting.standpoint.vantage).address,
+            bridge=lambda: bridge_for_relay(paths, config_file, lasting.standpoint.vantage),
             bridges=Bridges(self.daemon.bridges),
             memory=lasting.relay,
             unfolded=lambda: self.pacs.known(policy),

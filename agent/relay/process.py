@@ -1,7 +1,8 @@
 """The relay's process, which its unit starts with the sockets that systemd listens at.
 
 systemd keeps them while the relay restarts: new connections wait meanwhile, and are not refused. After SIGTERM no new
-connection is served; open ones have ten seconds to end by themselves, or until nothing has come for two.
+connection is served; open ones have ten seconds to end by themselves, or until nothing has come for two, or until a
+second SIGTERM: its sockets are about to be others, and until then nobody is served.
 """
 
 from __future__ import annotations
@@ -107,10 +108,14 @@ async def relay(paths: Paths, sockets: Sequence[socket.socket], say: Say, log: P
     """Serve until SIGTERM. `log`: where connections are written down, if the orders want it."""
     _raise_limit()
     running = Running(paths, sockets, say, log)
-    stop = asyncio.Event()
+    stop, leave = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        (leave if stop.is_set() else stop).set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, end)
     loop.add_signal_handler(signal.SIGHUP, lambda: None)  # the orders are read when they change
     notify = Notify()
     running.start()
@@ -118,7 +123,7 @@ async def relay(paths: Paths, sockets: Sequence[socket.socket], say: Say, log: P
     try:
         await _until(stop, notify)
         notify.stopping()
-        await running.drain()
+        await running.drain(leave)
     finally:
         await running.aclose()
 
@@ -171,10 +176,10 @@ class Running:
             self._serving.listen(one)
         heap.give_back()  # what the imports have left
 
-    async def drain(self) -> None:
+    async def drain(self, leave: asyncio.Event) -> None:
         self._serving.stop_listening()
         began = self._loop.time()
-        while not self._serving.is_idle and self._loop.time() - began < DRAINS_S:
+        while not (self._serving.is_idle or leave.is_set()) and self._loop.time() - began < DRAINS_S:
             if self._loop.time() - max(began, self._draining.latest()) > _QUIET_S:
                 return
             await asyncio.sleep(_LOOK_S)

@@ -110,11 +110,11 @@ ADDRESS = """
 import pathlib, sys
 from agent.values.paths import Paths
 from agent.docker.config_file import ConfigFile
-from agent.one_pass.docker_defaults import way_to_host
+from agent.one_pass.docker_defaults import bridge_for_relay, way_to_host
 from agent.values.vantage import HOST
 
 paths = Paths(pathlib.Path(sys.argv[1]))
-print(way_to_host(paths, ConfigFile(paths), HOST).address)
+print(way_to_host(paths, ConfigFile(paths), HOST).address, bridge_for_relay(paths, ConfigFile(paths), HOST))
 """
 
 
@@ -130,9 +130,13 @@ def test_the_bridge_that_daemon_json_names_has_the_address_for_containers(namesp
 
     for name in ("", "lan0", "none", "gone0"):
         file.write_text(json.dumps({"bridge": name}))
-        found[name] = namespace.python(ADDRESS, str(tmp_path)).strip()
+        found[name] = namespace.python(ADDRESS, str(tmp_path)).split()
+    file.write_text('{"bridge": "lan0",')  # in the middle of an edit
+    half, of_relay = namespace.python(ADDRESS, str(tmp_path)).split()
 
-    assert found == {"": "172.17.0.1", "lan0": "172.30.0.1", "none": "None", "gone0": "None"}
+    addresses = {"": "172.17.0.1", "lan0": "172.30.0.1", "none": "None", "gone0": "None"}
+    assert found == {name: [address, address] for name, address in addresses.items()}
+    assert (half, of_relay) == ("172.17.0.1", "None")  # a relay that listens at lan0 stays there
 
 
 OWN = layout_of_user(1000, "/home/alice", {})

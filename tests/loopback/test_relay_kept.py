@@ -6,7 +6,7 @@ import asyncio
 import datetime as dt
 import os
 import stat
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -72,6 +72,7 @@ class Ups:
         self.anew: list[Anew] = []
         self.is_full = False  # the disk
         self.silent: set[str] = set()  # nobody listens there
+        self.strangers: dict[str, str] = {}  # who listens there instead
         self.taken = ""  # by another program, while the relay is up elsewhere
         self.came_up: Callable[[], None] = lambda: None
         self.is_stopped, self.goes_on = asyncio.Event(), asyncio.Event()  # while it is brought up
@@ -85,6 +86,9 @@ class Ups:
 
     def silent_at(self, where: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(set(where) & {*self.silent, self.taken})
+
+    def strangers_at(self, where: Iterable[str]) -> Mapping[str, str]:
+        return {end: who for end, who in self.strangers.items() if end in where}
 
     async def bring_up(
         self, where: tuple[str, ...], user_is_there: Callable[[], None], *, anew: Anew = Anew.NOTHING
@@ -898,6 +902,11 @@ async def test_switched_off_docker_comes_first_and_then_it_is_stopped(laptop: Re
         await hand.wake()
         assert [one["code"] for one in laptop.status()["conditions"]] == ["containers-cut-off"]
         assert not laptop.paths.relay_orders.exists()  # it holds passwords
+
+        laptop.units.strangers = {"172.17.0.1:3130": "alice"}
+        await hand.wake()
+        (said,) = laptop.status()["conditions"]
+        assert "where a program of alice listens now: that gets what it sends until it is recreated" in said["text"]
 
         await hand.wake()
         assert laptop.facts("relay-disabled") == [{"because": "the policy does not enable it"}]

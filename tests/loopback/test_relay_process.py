@@ -35,7 +35,7 @@ from agent.relay.carried import Carried
 from agent.relay.draining import Draining
 from agent.relay.noted import Noted
 from agent.relay.open import Opening
-from agent.relay.process import given, listening
+from agent.relay.process import DRAINS_S, given, listening
 from agent.relay.pump import Ended
 from agent.relay.serving import Serving, Told, _Arrived
 from agent.relay.tally import Tally
@@ -902,7 +902,7 @@ def _resident_kb(pid: int) -> int:
 async def test_what_is_under_way_at_the_end_is_carried_on(tmp_path: Path) -> None:
     async with echo() as end, relay(tmp_path, Orders(1, (DIRECT,))) as one:
         client = await one.tunnel("127.0.0.1", end.port)
-        draining = asyncio.create_task(one.running.drain())
+        draining = asyncio.create_task(one.running.drain(asyncio.Event()))
         await asyncio.sleep(0)
         late = await one.client()  # who comes now is the next relay's
         await late.connect("127.0.0.1", end.port)
@@ -915,6 +915,43 @@ async def test_what_is_under_way_at_the_end_is_carried_on(tmp_path: Path) -> Non
             await draining
         assert one.running._tally.totals()["direct"][0] == 1
         late.close()
+
+
+async def test_told_a_second_time_to_end_it_leaves_what_is_under_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its sockets become others, and nobody is served for as long as this one lives."""
+    told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    told.bind(str(tmp_path / "notify"))
+    told.settimeout(PATIENCE_S)
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    _write_orders(tmp_path, Orders(1, (DIRECT,)))
+    loop = asyncio.get_running_loop()
+    with told, socket.create_server(("127.0.0.1", 0)) as handed, started(tmp_path, handed) as running:
+        async with echo() as end:
+            client = await _connected(handed.getsockname()[1], "127.0.0.1", end.port)
+            running.send_signal(signal.SIGTERM)
+            while await asyncio.to_thread(told.recv, 100) != b"STOPPING=1":
+                pass
+            assert await client.echoes()
+
+            never_still = asyncio.create_task(_is_never_still(client))
+            began = loop.time()
+            running.send_signal(signal.SIGTERM)
+            status = await asyncio.to_thread(running.wait, PATIENCE_S)
+            took = loop.time() - began
+            never_still.cancel()
+            client.close()
+
+    assert (status, took < DRAINS_S / 2) == (0, True), f"{took:.1f} s"
+
+
+async def _is_never_still(client: Client) -> None:
+    with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+        for _ in range(1000):
+            if not await client.echoes():
+                return
+            await asyncio.sleep(0.1)
 
 
 async def test_whoever_waits_for_a_way_when_it_stops_is_told_so(tmp_path: Path) -> None:

@@ -257,6 +257,18 @@ def test_the_gateway_of_half_a_default_route_is_the_tunnel_s(at_office: Laptop) 
     assert interface(snapshot, "wlan0").gateways == ("10.10.0.1", "fe80::1")
 
 
+IPV6: Final = "from agent.one_pass.relay import has_ipv6; print(has_ipv6())"
+
+
+def test_ipv6_is_there_also_while_it_is_switched_off(laptop: Laptop) -> None:
+    laptop.ip("link set lo up")
+    for value in (0, 1):
+        laptop.python(f"open('/proc/sys/net/ipv6/conf/all/disable_ipv6', 'w').write('{value}')")
+        shown = laptop.python("print(open('/proc/net/if_inet6').read())")
+        assert ("lo" in shown.split()) == (value == 0)
+        assert laptop.python(IPV6) == "True\n"
+
+
 def test_the_cable_pulled_is_offline(laptop: Laptop) -> None:
     box = laptop.plug("eth0", "192.168.1.7/24", "192.168.1.1/24")
     laptop.ip("route add default via 192.168.1.1")

@@ -197,9 +197,7 @@ def test_a_port_that_is_taken_and_a_bridge_that_moves(laptop: Laptop) -> None:
     assert laptop.agent("reload").ok
     laptop.until(laptop.docker.reports, https=RELAY, within=40)
 
-    laptop.write("/etc/docker/daemon.json", '{"bip": "10.200.0.1/24"}')
-    laptop.docker.restart()
-    laptop.until(lambda: "10.200.0.1:3130" in laptop.read("/root/.docker/config.json"), within=40)
+    _moves_without_anybody_taking_its_place(laptop)
 
     web = laptop.docker.start_container()
     laptop.until(has_loaded, web)
@@ -211,6 +209,58 @@ def test_a_port_that_is_taken_and_a_bridge_that_moves(laptop: Laptop) -> None:
     _keeps_an_internal_network_in(laptop)
     laptop.until(laptop.docker.pulls, IMAGE)
     _hears_of_what_systemd_has_not_read(laptop, web)
+
+
+# Somebody without rights tries to listen where dockerd goes on connecting to.
+HUNTER = """
+import itertools, socket, time
+where = ("127.0.0.1", 3130)
+for tried in itertools.count():
+    hunter = socket.socket()
+    hunter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, tried % 2)
+    hunter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, tried % 4 // 2)
+    try:
+        hunter.bind(where)
+        print("got it", flush=True)
+        hunter.listen()
+        time.sleep(1000)
+    except OSError:
+        hunter.close()
+    if tried == 100:
+        print("hunts", flush=True)
+    time.sleep(0.0005)
+"""
+# Somebody whose tunnel is never still would have the relay wait for it.
+NEVER_STILL = """
+import socket, time
+tunnel = socket.create_connection(("127.0.0.1", 3130))
+tunnel.sendall(b"CONNECT 10.99.0.10:80 HTTP/1.1\\r\\nHost: 10.99.0.10:80\\r\\n\\r\\n")
+print(tunnel.recv(100).decode(), flush=True)
+while True:
+    tunnel.sendall(b"x")
+    time.sleep(0.2)
+"""
+
+
+def _moves_without_anybody_taking_its_place(laptop: Laptop) -> None:
+    for unit, user, code in (("hunter", "alice", HUNTER), ("never-still", "root", NEVER_STILL)):
+        laptop.write(f"/opt/{unit}.py", code)
+        says = ("--property", f"StandardOutput=file:/opt/{unit}.said")
+        laptop.run("systemd-run", f"--unit={unit}", f"--uid={user}", *says, "python3", f"/opt/{unit}.py")
+    laptop.until(lambda: laptop.read("/opt/hunter.said") == "hunts\n")
+    laptop.until(lambda: "200" in laptop.read("/opt/never-still.said"))
+
+    laptop.write("/etc/docker/daemon.json", '{"bip": "10.200.0.1/24"}')
+    laptop.docker.restart()
+    laptop.until(lambda: "10.200.0.1:3130" in laptop.read("/root/.docker/config.json"), within=40)
+
+    assert laptop.read("/opt/hunter.said") == "hunts\n"
+    assert laptop.docker.show("ActiveState", "hunter") == "active"
+    left = int(laptop.docker.show("ActiveExitTimestampMonotonic", SERVICE))
+    came = int(laptop.docker.show("ActiveEnterTimestampMonotonic", SOCKET))
+    assert came - left < 7_000_000, "it waited for the tunnel, which takes 10 s"
+    laptop.run("systemctl", "stop", "hunter")
+    laptop.run("systemctl", "stop", "never-still", check=False)
 
 
 def _keeps_an_internal_network_in(laptop: Laptop) -> None:
@@ -251,7 +301,7 @@ def _is_not_taken_for_a_stranger(laptop: Laptop) -> None:
     laptop.run("systemctl", "start", NAME)
 
     laptop.until(condition, laptop, "relay-failed", within=40)
-    assert "something else may listen there" in json.dumps(laptop.status()["conditions"])
+    assert "a program of alice listens at 127.0.0.1:3130" in json.dumps(laptop.status()["conditions"])
     laptop.until(laptop.docker.reports, https=laptop.office.squid.url_reported, within=60)
 
 

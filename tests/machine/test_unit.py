@@ -107,9 +107,9 @@ def test_a_daemon_json_that_only_its_owner_could_write_is_refused_with_a_word(la
 TRIES = """
 import errno, json, os, pathlib, socket, subprocess
 
-def binds():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
+def binds(port, kind=socket.SOCK_STREAM):
+    with socket.socket(type=kind) as listener:
+        listener.bind(("127.0.0.1", port))
 
 def tried(what):
     try:
@@ -119,7 +119,9 @@ def tried(what):
 
 rights = next(line for line in pathlib.Path("/proc/self/status").read_text().splitlines() if "CapBnd" in line)
 print(json.dumps({
-    "a port": tried(binds),
+    "a port": tried(lambda: binds(0)),
+    "a port of UDP": tried(lambda: binds(3130, socket.SOCK_DGRAM)),
+    "a port that it holds for the relay": tried(lambda: binds(3130)),
     "runs what is alice's": tried(lambda: subprocess.run(["/home/alice/true"])),
     "runs what is in /tmp": tried(lambda: subprocess.run(["/tmp/true"])),
     "passwords": tried(lambda: len(pathlib.Path("/etc/shadow").read_text())),
@@ -147,8 +149,11 @@ def test_it_is_as_closed_as_it_was_and_its_log_is_open_to_whoever_reads_the_syst
     started(laptop)
 
     tried = json.loads(laptop.read("/run/docker-proxy-agent/tried"))
+    denied = "None" if laptop.suite == "bookworm" else "EPERM"  # it has no BPF (docs/facts.md 91)
     assert tried == {
-        "a port": "None" if laptop.suite == "bookworm" else "EPERM",  # it has no BPF (docs/facts.md 91)
+        "a port": denied,
+        "a port of UDP": denied,
+        "a port that it holds for the relay": "None",
         "runs what is alice's": "EACCES",
         "runs what is in /tmp": "EACCES",
         "passwords": "0",

@@ -155,6 +155,9 @@ def test_what_is_not_known_is_not_said() -> None:
     [
         (Ends(gone=("172.17.0.1:3130",)), Code.CONTAINERS_CUT_OFF,
          "2 containers were created with the relay's address, where nothing listens: they reach nothing until they are recreated"),
+        (Ends(gone=("172.17.0.1:3130",), taken={"172.17.0.1:3130": "alice", "[::1]:3130": "alice"}), Code.CONTAINERS_CUT_OFF,
+         "2 containers were created with the relay's address, where a program of alice listens now:"
+         " that gets what they send until they are recreated"),
         (Ends(leaving=("172.17.0.1:3130",)), Code.CONTAINERS_STALE,
          "2 containers were created with the relay's address: once that is off, they reach nothing until they are recreated"),
         (Ends(gone=("172.17.0.1:3140",)), Code.CONTAINERS_STALE,
