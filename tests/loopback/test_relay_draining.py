@@ -14,7 +14,9 @@ from typing import Final
 import pytest
 import pytest_asyncio
 
+from agent.probe.dial import Address
 from agent.relay.draining import HALF_OPEN_S, IDLE_S, Draining, keep_alive
+from agent.relay.names import Names
 from agent.relay.pump import Ended, reset
 from agent.relay.weight import SENDING, SO_BUF_LOCK, Marks, Weight, held_by, narrow, share
 from tests.waiting import until_awaited
@@ -97,6 +99,30 @@ async def test_what_has_lost_its_address_is_ended_and_the_rest_is_not(setting: S
     setting.draining._look()
 
     assert one.how is Ended.ADDRESS_GONE
+
+
+async def test_after_a_move_nobody_waits_for_a_name_that_was_asked_for_before_it() -> None:
+    asked: list[str] = []
+    answers = asyncio.Event()
+
+    async def resolve(host: str, _port: int) -> Sequence[Address]:
+        asked.append(host)
+        async with asyncio.timeout(PATIENCE_S):
+            await answers.wait()
+        return []
+
+    names = Names(resolve)
+    draining = Draining(moved=names.forget)
+    try:
+        waiting = [asyncio.create_task(names.of("", "hub.test", 443))]
+        await until_awaited(PATIENCE_S, lambda: asked, "the look-up")
+        draining._look()
+        waiting.append(asyncio.create_task(names.of("", "hub.test", 443)))
+        await until_awaited(PATIENCE_S, lambda: len(asked) == 2, "another one")
+        answers.set()
+        await asyncio.gather(*waiting)
+    finally:
+        draining.close()
 
 
 async def test_whose_client_has_reset_it_is_ended_though_nobody_takes_what_it_sent(setting: Setting) -> None:
