@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from agent.cli.printing import complain
+from agent.probe.pac import ByChild, ByUnit, PacEvaluator
 from agent.relay.process import given, listening, relay
 from agent.system import heap
 from agent.values.paths import Paths
@@ -35,5 +36,10 @@ def serve(paths: Paths = SYSTEM, ends: Sequence[str] = ()) -> int:
     folder = os.environ.get("LOGS_DIRECTORY", "")
     log = Path(folder) if folder else paths.below(paths.layout.relay)
     heap.keep()
-    asyncio.run(relay(paths, sockets, complain, log / "connections.jsonl"))
+    asyncio.run(relay(paths, sockets, evaluator=evaluator(paths, ends), say=complain, log=log / "connections.jsonl"))
     return 0
+
+
+def evaluator(paths: Paths, ends: Sequence[str]) -> PacEvaluator:
+    """Of PACs. Whoever starts the relay with `ends` may have no systemd."""
+    return ByUnit(paths.pac_socket) if paths.is_the_systems and not ends else ByChild()

@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from agent.probe.pac import ByChild, ByUnit
+from agent.probe.pac import PacEvaluator
 from agent.relay.aside import Aside
 from agent.relay.by_pac import ByPac
 from agent.relay.connections_log import ConnectionsLog, Line
@@ -104,10 +104,12 @@ def _wrong_with(one: socket.socket) -> str:
     return f"listens at {address}, for the whole network" if address.is_unspecified else ""
 
 
-async def relay(paths: Paths, sockets: Sequence[socket.socket], say: Say, log: Path) -> None:
+async def relay(
+    paths: Paths, sockets: Sequence[socket.socket], *, evaluator: PacEvaluator, say: Say, log: Path
+) -> None:
     """Serve until SIGTERM. `log`: where connections are written down, if the orders want it."""
     _raise_limit()
-    running = Running(paths, sockets, say, log)
+    running = Running(paths, sockets, say, log, evaluator=evaluator)
     stop, leave = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -142,8 +144,15 @@ async def _until(stop: asyncio.Event, notify: Notify) -> None:
 class Running:
     """All parts of one relay."""
 
-    def __init__(
-        self, paths: Paths, sockets: Sequence[socket.socket], say: Say, log: Path, *, patience: Patience = PATIENCE
+    def __init__(  # noqa: PLR0913 - the last two are named at every call
+        self,
+        paths: Paths,
+        sockets: Sequence[socket.socket],
+        say: Say,
+        log: Path,
+        *,
+        evaluator: PacEvaluator,
+        patience: Patience = PATIENCE,
     ) -> None:
         self._say = say
         self._sockets = sockets
@@ -154,7 +163,7 @@ class Running:
         self._log_has_failed = False
         who = Who(Aside())
         near = Near(netlink.leads_here, who.is_guest)
-        self._by_pac = by_pac = ByPac(ByUnit(paths.pac_socket) if paths.is_the_systems else ByChild(), whose=who.whose)
+        self._by_pac = by_pac = ByPac(evaluator, whose=who.whose)
         own_ports = frozenset(one.getsockname()[1] for one in sockets)
         opening = Opening(self._tally, near, own_ports, by_pac=by_pac, whose=who.whose)
         noted = Noted(say)

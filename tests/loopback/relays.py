@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
+from agent.probe.pac import ByChild
 from agent.relay.process import Running
 from agent.relay.visit import PATIENCE, Patience
 from agent.system.files import read_file, replace_file
@@ -32,7 +33,9 @@ class Relay:
         listening = socket.create_server(("127.0.0.1", 0), backlog=100)
         listening.setblocking(False)
         self.port: int = listening.getsockname()[1]
-        self.running = Running(self.paths, [listening], self.said.append, self.log, patience=patience)
+        self.running = Running(
+            self.paths, [listening], self.said.append, self.log, evaluator=ByChild(), patience=patience
+        )
 
     def obey(self, orders: Orders) -> None:
         """What the agent writes."""

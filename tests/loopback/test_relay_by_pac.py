@@ -6,18 +6,21 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Final
 
 import msgspec
 import pytest
 
+from agent.cli.relay import evaluator
 from agent.probe.dial import Address, threaded
-from agent.probe.pac import ByChild, Opened
+from agent.probe.pac import ByChild, ByUnit, Opened
 from agent.relay.by_pac import MOST_KEPT, ByPac
 from agent.relay.names import MOST_OF_ONE
 from agent.relay.open import Asked, NotOpened, Opening
 from agent.relay.ways import Ways
 from agent.relay.where import Near
+from agent.values.paths import Paths
 from agent.values.relay import Orders, RelayPac, RelayUpstream
 from agent.values.settings import ProxyUrl, Scheme
 from tests.waiting import until_awaited
@@ -94,6 +97,11 @@ async def a_relay(own: frozenset[str] = frozenset()) -> AsyncIterator[Relay]:
         yield relay
     finally:
         await relay.by_pac.aclose()
+
+
+def test_who_evaluates_is_systemds_unit_only_for_a_relay_that_systemd_starts(tmp_path: Path) -> None:
+    assert evaluator(Paths(), ()) == ByUnit(Paths().pac_socket)
+    assert evaluator(Paths(), ("127.0.0.1:3130",)) == evaluator(Paths(tmp_path), ()) == ByChild()
 
 
 async def test_each_host_goes_its_own_way() -> None:

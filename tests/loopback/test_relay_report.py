@@ -41,6 +41,26 @@ def test_what_the_relay_says_is_read(tmp_path: Path, file: Path) -> None:
     assert state_of(Paths(tmp_path)) is None
 
 
+class SystemsPaths(Paths, frozen=True):
+    """As those of the real system are."""
+
+    @property
+    def is_the_systems(self) -> bool:
+        return True
+
+
+def test_without_its_own_user_it_runs_as_the_agents(tmp_path: Path, file: Path) -> None:
+    """As where another supervisor than systemd starts it."""
+    paths = SystemsPaths(tmp_path)
+    passwd = paths.below("/etc/passwd")
+    passwd.parent.mkdir(exist_ok=True)
+    passwd.write_text("nobody:x:65534:65534::/:/bin/false\n")
+    assert state_of(paths) == STATE
+
+    passwd.write_text("docker-proxy-relay:x:4242:4242::/:/bin/false\n")
+    assert state_of(paths) is None
+
+
 def test_a_link_is_not_followed(tmp_path: Path, file: Path) -> None:
     file.rename(tmp_path / "elsewhere")
     file.symlink_to(tmp_path / "elsewhere")
