@@ -14,8 +14,7 @@ import collections
 import contextlib
 import ipaddress
 import socket
-import ssl
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -338,8 +337,10 @@ class Opening:
         # may become something else is asked for as browsers do, by CONNECT: then it is a tunnel for the proxy as well.
         is_to_proxy = not (asked.is_tunnel or asked.is_switch or proxy.scheme.is_socks)
         if proxy.scheme is Scheme.HTTPS:
-            via = Via(proxy, self._tls(ways.orders.ca_file), ground=ground, guard=guard)
-            opened = Opened(way, await open_proxy(via, watch=watch), is_to_proxy=is_to_proxy)
+            trust = self._trusted(ways.orders.ca_file)
+            with _told_of_files(trust):
+                via = Via(proxy, trust.context(), ground=ground, guard=guard)
+                opened = Opened(way, await open_proxy(via, watch=watch), is_to_proxy=is_to_proxy)
         else:
             with failures_of(watch):
                 connected = await dial(proxy.host, proxy.port, ground, watch, guard=guard)
@@ -363,10 +364,10 @@ class Opening:
         is_container = asked.source is Source.CONTAINERS
         return counts_for(asked.peer, self._whose, is_container=is_container, is_roots=asked.is_roots)
 
-    def _tls(self, ca_file: str) -> ssl.SSLContext:
+    def _trusted(self, ca_file: str) -> Trust:
         if self._trust is None or self._trust[0] != ca_file:
             self._trust = ca_file, Trust(ca_file)
-        return self._trust[1].context()
+        return self._trust[1]
 
     def _whose_url(self, asked: Asked) -> str:
         """The source of a request for a URL; '' for a tunnel, where only the proxy itself answers."""
@@ -486,6 +487,17 @@ class Opening:
 
     def _is_itself(self, address: tuple[Any, ...]) -> bool:
         return address[1] in self._own_ports and self._is_here(str(address[0]))
+
+
+@contextlib.contextmanager
+def _told_of_files(trust: Trust) -> Iterator[None]:
+    """The agent, which is root, reads files of CAs that the relay may not, and finds the same proxy well."""
+    try:
+        yield
+    except StreamFailed as failure:
+        if failure.outcome is Outcome.TLS and trust.problems:
+            failure.evidence += f"; {trust.problems[0]}"
+        raise
 
 
 def _few(found: Sequence[Address]) -> Sequence[Address]:

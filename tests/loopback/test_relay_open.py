@@ -152,6 +152,16 @@ async def test_a_proxy_is_believed_by_the_certificates_that_the_orders_of_now_na
         assert await echoed(opened) == b"hello"
 
 
+async def test_that_the_relay_may_not_read_the_file_of_the_proxys_ca_is_said(tmp_path: Path) -> None:
+    """The agent may, and finds that the upstream works."""
+    setting = Setting({"localhost": "127.0.0.1"})
+    async with HttpProxy({}, tls=server_tls("localhost")) as proxy:
+        upstream = by("corp", proxy.url(Scheme.HTTPS, "localhost"))
+        with pytest.raises(NotOpened) as told:
+            await setting.open(docker("end.test", 443), upstream, ca_file=str(tmp_path))  # as if it were forbidden
+    assert told.value.refusal.reason.endswith(f"certificate; {tmp_path}: Is a directory; it is ignored")
+
+
 async def test_for_a_request_the_proxy_itself_is_opened_and_by_socks_the_server() -> None:
     setting = Setting()
     async with Says(b"answer", stays=True) as server, SocksProxy({"end.test:80": server}) as socks:
