@@ -9,8 +9,10 @@ import msgspec
 
 from agent.decide.bridge import Bridge
 from agent.docker.config_file import ConfigFile
+from agent.see import netlink
 from agent.see.interfaces import bridge_address
 from agent.see.name_servers import ContainerDns
+from agent.see.netlink import NetlinkFailed
 from agent.see.resolver import for_containers
 from agent.targets import daemon_json
 from agent.targets.refused import TextRefused
@@ -58,13 +60,24 @@ def way_to_host(paths: Paths, config_file: ConfigFile, vantage: Vantage) -> Brid
 
 def bridge_for_relay(paths: Paths, config_file: ConfigFile, vantage: Vantage) -> str | None:
     """That address; None: it is not known now. Not that of a bridge which only a daemon.json in the making suggests:
-    the relay would be stopped to listen there, and Docker's containers are where they were.
+    the relay would be stopped to listen there, and Docker's containers are where they were. Nor that of a bridge which
+    this host's network is on, too: the relay lets nobody in by such a one.
     """
     try:
-        daemon_json.bridge(config_file.text())
+        bridge = daemon_json.bridge(config_file.text())
     except (TextRefused, TargetFailed):
         return None
-    return way_to_host(paths, config_file, vantage).address
+    found = way_to_host(paths, config_file, vantage)
+    if bridge is not None and not found.heard_at and not _is_of_guests_alone(bridge):
+        return None
+    return found.address
+
+
+def _is_of_guests_alone(bridge: str) -> bool:
+    try:
+        return netlink.is_of_guests_alone(bridge)
+    except NetlinkFailed:  # it may be
+        return True
 
 
 def container_dns(paths: Paths, config_file: ConfigFile) -> ContainerDns:

@@ -37,7 +37,7 @@ WHOSE_KEPT_S: Final = 1.0
 OUTLIVED_S: Final = 300.0  # for so long what was found last is believed after its time, if the kernel does not answer
 _KEPT: Final = 256  # bridges
 _KEPT_ADDRESSES: Final = 4096
-_BRIDGE, _VETH, _TUN = "bridge", "veth", "tun"
+_BRIDGE, _VETH = "bridge", "veth"
 _DOCKERDS: Final = "127.0.0.1"
 _NOT_KNOWN: Final = "not known"
 
@@ -218,7 +218,7 @@ class Who:
             return _NEITHER, NO_KEPT_S
         ports = self._kernel.ports_of(interface)
         kinds = {port.kind for port in ports}
-        if not kinds <= {_VETH, _TUN}:
+        if not kinds <= netlink.GUESTS:
             return _NEITHER, NO_KEPT_S
         if self._leads_out(link):  # then it is in doubt: nobody comes in by it, and nobody is led to who may be there
             return _GUESTS_AND_A_WAY_OUT if self._is_dockers(link) else _NEITHER, NO_KEPT_S

@@ -36,6 +36,9 @@ _NO_WAY: Final = frozenset(
 )
 
 
+GUESTS: Final = frozenset({"veth", "tun"})  # kinds of interfaces
+
+
 class NetlinkFailed(AgentError):
     """The kernel did not answer, or refused: the state of the network is unknown."""
 
@@ -77,6 +80,16 @@ def bridges() -> list[Link]:
     """All bridges."""
     found = (wire.link(message) for message in ask(wire.bridges_request()))
     return [link for link in found if link is not None and link.kind == "bridge"]
+
+
+def is_of_guests_alone(bridge: str) -> bool:
+    """Whether all ports of the bridge that is called so are of containers or virtual machines, as far as it has any.
+
+    If another one is, such as a network card, its network is that of this host. Which of those is an uplink that looks
+    like a container's, only routes tell (`relay/who.py`).
+    """
+    found = (port for link in bridges() if link.name == bridge for port in ports_of(link.index))
+    return all(port.kind in GUESTS for port in found)
 
 
 def labels() -> frozenset[str]:

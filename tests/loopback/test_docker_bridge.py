@@ -139,6 +139,24 @@ def test_the_bridge_that_daemon_json_names_has_the_address_for_containers(namesp
     assert (half, of_relay) == ("172.17.0.1", "None")  # a relay that listens at lan0 stays there
 
 
+@pytest.mark.needs_root
+def test_the_relay_listens_at_no_bridge_that_this_hosts_network_is_on_too(namespace: Namespace, tmp_path: Path) -> None:
+    """It would let nobody in there; so clients are given something else, and are told."""
+    namespace.ip(
+        "link add br0 type bridge", "address add 172.30.0.1/16 dev br0",
+        "link add veth0 type veth peer name veth1", "link set veth0 master br0",
+        "link add card0 type vxlan id 5 dstport 4789",  # as good as any
+    )  # fmt: skip
+    file = Paths(tmp_path).daemon_json
+    file.parent.mkdir(parents=True)
+    file.write_text('{"bridge": "br0"}')
+    assert namespace.python(ADDRESS, str(tmp_path)).split() == ["172.30.0.1", "172.30.0.1"]
+
+    namespace.ip("link set card0 master br0")
+
+    assert namespace.python(ADDRESS, str(tmp_path)).split() == ["172.30.0.1", "None"]
+
+
 OWN = layout_of_user(1000, "/home/alice", {})
 INSIDE = Vantage(is_host=False, gateway="10.0.2.2")
 SHUT = Vantage(is_host=False, gateway="10.0.2.2", is_closed=True)
