@@ -328,6 +328,7 @@ class Relayed(msgspec.Struct, frozen=True):
     through: Verdict | None = None
     is_assumed: bool = False  # it is to be tried first, and is taken for one that works
     # Where containers were given it (`host:port`):
+    listens: tuple[str, ...] = ()  # and it was brought up
     leaving: tuple[str, ...] = ()  # it listens there only as long as Docker has it
     gone: tuple[str, ...] = ()  # it does not listen there any more
     taken: Mapping[str, str] = {}  # somebody else listens there, and who

@@ -121,6 +121,19 @@ def condition(carried: Sequence[Carried], expects: Expected | None, ends: Ends =
     return Condition(Code.CONTAINERS_STALE, f"{text} proxy settings that a new one would not get", SEE)
 
 
+def out_of_reach(carried: Iterable[Carried], ends: Collection[str]) -> Condition | None:
+    """That running containers have the relay's address (`ends`) and cannot reach it; None: none is known to."""
+    count = sum(one.has_no_bridge and leads_to(one.meaning(), ends) for one in carried)
+    if not count:
+        return None
+    they, their = ("they reach", "them") if count > 1 else ("it reaches", "it")
+    text = f"{_made(count)}, but on macvlan or ipvlan networks alone {they} nothing of this host, and so not the relay"
+    remedy = (
+        f"Connect {their} to Docker's bridge: docker network connect bridge NAME. Or create {their} without a proxy"
+    )
+    return Condition(Code.CLIENT_UNREACHABLE, text, remedy)
+
+
 def _having(carried: Iterable[Carried], ends: Collection[str]) -> int:
     """How many have one of these addresses for a proxy."""
     return sum(leads_to(one.meaning(), ends) for one in carried) if ends else 0

@@ -193,8 +193,8 @@ def _conditions(done: Pass | None, beside: Beside) -> tuple[Condition, ...]:
     """The outcome's before the plan's: it is newer."""
     outcome = done.outcome.condition if done is not None and done.outcome is not None else None
     of_pass = done.seen.conditions if done is not None else ()
-    stale = done.containers_stale if done is not None else None
-    known = (*beside.conditions, *filter(None, (outcome,)), *of_pass, *filter(None, (stale,)))
+    of_containers = (done.containers_out_of_reach, done.containers_stale) if done is not None else ()
+    known = (*beside.conditions, *filter(None, (outcome,)), *of_pass, *filter(None, of_containers))
     return tuple(sorted(dict.fromkeys(known), key=lambda condition: not condition.comes_first))
 
 

@@ -447,6 +447,7 @@ class LocalRelay:
             generation=told.generation if told is not None else 0,
             state=memory.state,
             leaving=tuple(sorted(memory.had & where)) if is_off else (),
+            listens=tuple(sorted(memory.had & where)),
             gone=self._units.silent_at(left) if left else (),
             taken=self._units.strangers_at(memory.had) if memory.had else {},
         )

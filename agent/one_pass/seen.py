@@ -14,7 +14,7 @@ from agent.decide.pac import PacSeen, split_of
 from agent.decide.plan import Plan
 from agent.decide.recognise import Recognised
 from agent.decide.relay import Relayed
-from agent.decide.stale import Ends, condition, expected
+from agent.decide.stale import Ends, condition, expected, out_of_reach
 from agent.docker.transaction import Applied
 from agent.targets.container import Carried
 from agent.values.condition import Code, Condition, down
@@ -163,6 +163,11 @@ class Pass(msgspec.Struct, frozen=True):
     outcome: Applied | None = None  # None: nothing was to be done for the daemon
     clients: tuple[ClientFile, ...] = ()  # those that had to be written
     carried: tuple[Carried, ...] = ()  # by the containers that run, as far as that is known
+
+    @property
+    def containers_out_of_reach(self) -> Condition | None:
+        """That some have the relay's address and cannot reach it."""
+        return out_of_reach(self.carried, self.seen.relayed.listens)
 
     @property
     def containers_stale(self) -> Condition | None:

@@ -54,6 +54,7 @@ class Carried(msgspec.Struct, frozen=True):
     https: Pair = Pair()
     all: Pair = Pair()
     no_proxy: Pair = Pair()
+    has_no_bridge: bool = False  # it runs, and all its networks are of a kind that does not reach this host
 
     @property
     def has_proxy(self) -> bool:
@@ -75,7 +76,8 @@ def carried(env: Iterable[object]) -> Carried:
         name, found, value = str(one).partition("=")
         if found and name in VARIABLES:
             values[name] = value[:_LONGEST]
-    return Carried(**{name: Pair(values.get(upper), values.get(lower)) for name, (upper, lower) in NAMES.items()})
+    pairs = {name: Pair(values.get(upper), values.get(lower)) for name, (upper, lower) in NAMES.items()}
+    return Carried(http=pairs["http"], https=pairs["https"], all=pairs["all"], no_proxy=pairs["no_proxy"])
 
 
 def without_proxies(env: Sequence[str], also: Collection[str] = ()) -> tuple[str, ...]:

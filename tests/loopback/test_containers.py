@@ -27,6 +27,8 @@ class Engine:
 
     def __init__(self, **environments: list[str]) -> None:
         self.containers = environments  # by id
+        self.networks: dict[str, list[str]] = {}  # by id of a container, the ids of those that it is on
+        self.drivers: dict[str, str] = {}  # of networks, by id
         self.labels: dict[str, dict[str, str]] = {}
         self.gone: set[str] = set()  # listed, and removed before anybody asks
         self.asked: list[str] = []
@@ -49,14 +51,20 @@ class Engine:
             case ["info"]:
                 return {"ContainersRunning": len(self.containers)}
             case ["containers", "json"]:
-                return [{"Id": one, "Labels": self.labels.get(one)} for one in (*self.containers, *self.gone)]
+                return [self._listed(one) for one in (*self.containers, *self.gone)]
+            case ["networks"]:
+                return [{"Id": one, "Driver": driver} for one, driver in self.drivers.items()]
             case ["containers", one, "json"] if one in self.containers:
                 return {"Id": one, "Config": {"Env": self.containers[one] or None}}
         return None
 
+    def _listed(self, one: str) -> dict[str, object]:
+        on = {f"net-{each}": {"NetworkID": each} for each in self.networks.get(one, ())}
+        return {"Id": one, "Labels": self.labels.get(one), "NetworkSettings": {"Networks": on} if on else None}
+
     def asked_now(self) -> list[str]:
         asked, self.asked = self.asked, []
-        return [path for path in asked if path.startswith("/containers/")]
+        return [path for path in asked if path.startswith(("/containers/", "/networks"))]
 
 
 @asynccontextmanager
@@ -150,3 +158,21 @@ async def test_one_that_is_gone_and_one_of_a_cluster_do_not_count(tmp_path: Path
         await daemon.reality()
 
         assert await daemon.carried() == (FROM_THE_OFFICE,)
+
+
+async def test_who_is_on_no_network_of_this_host_is_known_by_what_it_is_on_now(tmp_path: Path) -> None:
+    engine = Engine(web=[PROXY], cam=[PROXY], both=[PROXY], late=[PROXY])
+    engine.drivers = {"br": "bridge", "lan": "macvlan", "vlan": "ipvlan"}
+    engine.networks = {"web": ["br"], "cam": ["lan", "vlan"], "both": ["lan", "br"], "late": ["not listed yet"]}
+    async with laptop(tmp_path, engine) as daemon:
+        await daemon.reality()
+        found = await daemon.carried()
+        assert [one.has_no_bridge for one in found or ()] == [False, True, False, False]
+        assert engine.asked_now().count("/networks") == 1
+
+        engine.networks["late"] = ["lan"]  # of a network that is known by now
+        engine.networks["cam"] = ["lan", "br"]
+        found = await daemon.carried(anew=True)
+
+        assert [one.has_no_bridge for one in found or ()] == [False, False, False, True]
+        assert engine.asked_now() == ["/containers/json"]

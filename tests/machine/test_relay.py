@@ -158,6 +158,7 @@ def test_neither_the_cafe_nor_this_machine_is_reached_through_it(laptop: Laptop)
     for url in ("http://127.0.0.1:3130/", "http://169.254.169.254/", "http://172.17.0.1:3130/", "http://localhost:22/"):
         assert "403" in loads(web, url).stderr, url
 
+    _is_not_reached_from_the_lan(laptop)
     # A route is all that it takes to knock at the bridge's address from outside.
     laptop.home.ground.sh("ip route replace 172.17.0.1 via 10.20.0.100")
     assert knocks(laptop, "172.17.0.1") == "closed\n"  # before a byte was read
@@ -168,6 +169,26 @@ def test_neither_the_cafe_nor_this_machine_is_reached_through_it(laptop: Laptop)
     laptop.run("systemd-analyze", "security", "--no-pager", "--offline=no", f"--threshold={EXPOSURE}", SERVICE)
     assert laptop.run("systemd-analyze", "verify", SERVICE, SOCKET).stderr == ""
     _is_there_from_the_boot_on(laptop)
+
+
+def _is_not_reached_from_the_lan(laptop: Laptop) -> None:
+    """By a container that stands there itself, beside this machine."""
+    laptop.docker.cli(
+        "network", "create", "-d", "macvlan", "-o", "parent=wlan0", "--subnet", "10.20.0.0/24",
+        "--gateway", "10.20.0.1", "--ip-range", "10.20.0.192/27", "lan",
+    )  # fmt: skip
+    cam = laptop.docker.start_container("--network", "lan")
+    assert not laptop.docker.cli("exec", cam.name, "wget", "-T", "3", "-q", "-O", "-", HELLO, check=False).ok
+    assert laptop.agent("apply").ok
+    laptop.until(condition, laptop, "client-unreachable")
+
+    laptop.docker.cli("network", "connect", "bridge", cam.name)  # as it says
+
+    laptop.until(has_loaded, cam)
+    assert laptop.agent("apply").ok
+    assert not condition(laptop, "client-unreachable")
+    laptop.docker.cli("rm", "-f", cam.name)
+    laptop.docker.cli("network", "rm", "lan")
 
 
 def _is_there_from_the_boot_on(laptop: Laptop) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from agent.decide.clients import Intent, Wanted
-from agent.decide.stale import MOST, Difference, Ends, Expected, condition, difference, expected
+from agent.decide.stale import MOST, Difference, Ends, Expected, condition, difference, expected, out_of_reach
 from agent.targets.container import Carried, carried, without_proxies
 from agent.values.condition import Code
 from agent.values.settings import DIRECT, Settings, settings
@@ -181,3 +182,20 @@ def test_one_that_was_made_with_the_relay_is_told_of_as_one_whatever_else_is_kno
     assert found.text.endswith(
         "1 container was created with the relay's address, where nothing listens: it reaches nothing until it is recreated"
     )
+
+
+def test_who_has_the_relays_address_and_no_way_to_it_is_told_of() -> None:
+    relay, there = "http://172.17.0.1:3130", ("172.17.0.1:3130",)
+    cam = msgspec.structs.replace(by_the_client(relay, relay), has_no_bridge=True)
+    others = (by_the_client(relay), msgspec.structs.replace(by_the_client(OFFICE), has_no_bridge=True))
+
+    found = out_of_reach((cam, *others), there)
+
+    assert found is not None
+    assert found.code is Code.CLIENT_UNREACHABLE
+    assert found.text == (
+        "1 container was created with the relay's address, but on macvlan or ipvlan networks alone it reaches nothing of this host,"
+        " and so not the relay"
+    )
+    assert out_of_reach(others, there) is None
+    assert out_of_reach((cam,), ()) is None
