@@ -863,6 +863,32 @@ async def test_a_name_that_is_just_being_looked_up_is_looked_up_once() -> None:
     assert {waited.result()[0] for waited in waiting} == {(socket.AF_INET, ("192.0.2.1", 443))}
 
 
+async def test_who_gives_up_takes_the_answer_from_nobody_who_waits_for_the_same() -> None:
+    resolver = Resolver()
+    gone, there = (resolver.begin("", "slow.test") for _ in range(2))
+    await resolver.until_asked(1)
+    await asyncio.sleep(0)
+    gone.cancel()
+    await asyncio.gather(gone, return_exceptions=True)
+    await resolver.end(there)
+
+    assert there.result() == [(socket.AF_INET, ("192.0.2.1", 443))]
+
+
+async def test_nobody_new_waits_for_a_look_up_that_may_hang() -> None:
+    resolver = Resolver()
+    before = resolver.begin("", "slow.test")
+    await resolver.until_asked(1)
+    running = resolver.names._running
+    running["slow.test", 443] = msgspec.structs.replace(
+        running["slow.test", 443], began=running["slow.test", 443].began - 3
+    )
+
+    after = resolver.begin("", "slow.test")
+    await resolver.until_asked(2)
+    await resolver.end(before, after)
+
+
 async def test_a_name_that_was_looked_up_is_looked_up_again_for_the_next_connection() -> None:
     """By the resolv.conf of now."""
     resolver = Resolver()
