@@ -48,7 +48,7 @@ class Carried(Opened):
         self.is_kept = False  # for a next request: nothing is under way on it
         self.touched = self._loop.time()
         widen(client, None)
-        serving.tally.note_opened(self.way.upstream)
+        serving.tally.note_opened(self.way.counted_as)
         serving.live.add(self)
         serving.draining.add(self)
         serving.note()
@@ -154,7 +154,7 @@ class Carried(Opened):
     def count(self) -> None:
         up, down = self.moved
         if (up, down) != self._counted:
-            self._serving.tally.note_moved(self.way.upstream, up - self._counted[0], down - self._counted[1])
+            self._serving.tally.note_moved(self.way.counted_as, up - self._counted[0], down - self._counted[1])
             self._counted = up, down
 
     def _leave(self) -> None:
@@ -164,5 +164,5 @@ class Carried(Opened):
             serving = self._serving
             serving.live.discard(self)
             serving.draining.discard(self)
-            serving.tally.note_closed(self.way.upstream)
+            serving.tally.note_closed(self.way.counted_as)
             serving.note()

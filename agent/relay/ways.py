@@ -17,6 +17,7 @@ from agent.values.relay import Orders, RelayUpstream
 from agent.values.settings import ProxyUrl
 
 DIRECTLY: Final = "direct"
+EXCLUDED: Final = "direct (no_proxy)"  # no upstream of a policy can be called so
 _KEPT: Final = 1024
 _T = TypeVar("_T")
 _TRIED: Final = 2  # a third would make a client wait for longer than it wants to
@@ -30,7 +31,13 @@ class Way(msgspec.Struct, frozen=True):
     owner: str = ""
     owner_uid: int | None = None
     is_last_resort: bool = False  # not named by the PAC for this host: only if its proxies cannot be reached
+    is_excluded: bool = False  # by no_proxy, whatever the upstreams are
     is_unknown: bool = False  # only a PAC has named the proxy: nobody here has seen it working
+
+    @property
+    def counted_as(self) -> str:
+        """The name in what is counted. What is excluded tells nothing of the upstream that is called `direct`."""
+        return EXCLUDED if self.is_excluded else self.upstream
 
 
 class Ways:
@@ -108,7 +115,8 @@ class Ways:
 
     def _found(self, host: str, port: int, *, is_tunnel: bool) -> tuple[Way, ...]:
         if excludes(self.orders.no_proxy, host, port):
-            return (Way(DIRECTLY),)
+            goes_so_anyway = bool(self.orders.upstreams) and self.orders.upstreams[0].name == DIRECTLY
+            return (Way(DIRECTLY, is_excluded=not goes_so_anyway),)
         ways: list[Way] = []
         for upstream in self.orders.upstreams:
             way = _by(upstream, host, port, is_tunnel=is_tunnel)

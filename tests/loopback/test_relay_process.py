@@ -27,6 +27,7 @@ from typing import Final
 import pytest
 
 from agent.decide.relay import is_full
+from agent.one_pass.relay_report import FallenBack
 from agent.probe.dial import Address, Resolve
 from agent.probe.probe import Question, probe
 from agent.relay.arrivals import SERVED, Turn
@@ -90,6 +91,21 @@ async def test_a_tunnel_and_what_is_said_of_it(tmp_path: Path) -> None:
         assert (state.generation, state.pid, state.connections, state.problem) == (7, os.getpid(), 0, "")
         assert (carried.upstream, carried.open, carried.connections) == ("direct", 0, 1)
         assert (carried.bytes_up, carried.bytes_down) == (5, 5)
+
+
+async def test_what_no_proxy_sends_directly_is_no_word_of_the_upstream_that_is_called_direct(tmp_path: Path) -> None:
+    """Or the agent would record that the relay fell back to it, though nothing failed."""
+    orders = Orders(7, (by("corp", ProxyUrl(Scheme.HTTP, "127.0.0.1", 9)), DIRECT), no_proxy=("127.0.0.1",))
+    async with echo() as end, relay(tmp_path, orders) as one:
+        await one.until_it_obeys(7)
+        before, _ = FallenBack().news(one.state(), orders, 100.0)
+        client = await one.tunnel("127.0.0.1", end.port)
+        client.close()
+        await until_awaited(PATIENCE_S, lambda: one.running._serving.is_idle, "the tunnel's end")
+        one.running._state.write()
+
+        assert [(each.upstream, each.connections) for each in one.state().carried] == [("direct (no_proxy)", 1)]
+        assert before.news(one.state(), orders, 200.0)[1] == {}
 
 
 async def test_bytes_of_an_open_tunnel_are_counted_while_it_is_open(tmp_path: Path) -> None:

@@ -24,15 +24,18 @@ ORDERS: Final = Orders(
 )
 
 
+EXCLUDED: Final = Way("direct", is_excluded=True)
+
+
 @pytest.mark.parametrize(
     ("host", "port", "ways"),
     [
         pytest.param("hub.test", 443, (Way("corp", CORP), Way("backup", BACKUP)), id="the-first-two"),
-        pytest.param("10.1.2.3", 443, (Way("direct"),), id="excluded-network"),
-        pytest.param("nas.lan", 443, (Way("direct"),), id="excluded-domain"),
-        pytest.param("registry.test", 5000, (Way("direct"),), id="excluded-port"),
+        pytest.param("10.1.2.3", 443, (EXCLUDED,), id="excluded-network"),
+        pytest.param("nas.lan", 443, (EXCLUDED,), id="excluded-domain"),
+        pytest.param("registry.test", 5000, (EXCLUDED,), id="excluded-port"),
         pytest.param("registry.test", 443, (Way("corp", CORP), Way("backup", BACKUP)), id="other-port"),
-        pytest.param("localhost", 80, (Way("direct"),), id="localhost-always"),
+        pytest.param("localhost", 80, (EXCLUDED,), id="localhost-always"),
         pytest.param("git.corp.test", 443, (Way("corp"), Way("backup", BACKUP)), id="excluded-by-the-first-alone"),
     ],
 )
@@ -41,6 +44,13 @@ def test_ways(host: str, port: int, ways: tuple[Way, ...]) -> None:
 
     assert asked.to(host, port, is_tunnel=True) == ways
     assert asked.to(host, port, is_tunnel=True) == ways
+
+
+def test_what_is_excluded_is_counted_apart_from_the_upstream_that_is_called_direct() -> None:
+    assert (EXCLUDED.upstream, EXCLUDED.counted_as) == ("direct", "direct (no_proxy)")
+
+    (way,) = Ways(Orders(1, (DIRECT,), no_proxy=("*.lan",))).to("nas.lan", 443, is_tunnel=True)
+    assert way.counted_as == "direct"  # it would go so anyway
 
 
 def test_the_kind_of_request_chooses_the_proxy_and_what_has_none_goes_directly() -> None:
