@@ -266,10 +266,16 @@ def without_a_policy(relayed: Relayed, in_docker: Iterable[Settings]) -> Conditi
     return Condition(Code.RELAY_FAILED, text, "See: docker-proxy-agent check")
 
 
-def by_a_pause(kept: str, verdict: Verdict | None) -> str:
-    """Why the way that a pause keeps may lead nowhere here; '' if it does not. `verdict`: None: not asked here."""
+def by_a_pause(kept: str, verdict: Verdict | None, through: Verdict | None) -> str:
+    """Why the way that a pause keeps may lead nowhere here; '' if it does not. `verdict`: None: not asked here.
+
+    `through` the relay: as it is told, which may be without a password that the policy has, and if it listens at all.
+    """
     if verdict is not None and verdict.is_ok:
-        return ""
+        if through is None or through.is_ok:
+            return ""
+        how = through.outcome.value + (f": {through.evidence}" if through.evidence else "")
+        return f"while the agent is paused, the relay reaches no registry, although {kept} works: {how}"
     how = f"does not work here: {verdict.outcome.value}" if verdict is not None else "must not be used here"
     return f"while the agent is paused, the relay uses {kept}, which {how}"
 
@@ -277,11 +283,14 @@ def by_a_pause(kept: str, verdict: Verdict | None) -> str:
 def goes_by_last_orders(chosen: Chosen, used: str | None, *, is_paused: bool) -> bool:
     """Whether only a probe through it tells if it leads out: it is told nothing of this choice, and what it uses fails.
 
-    A portal answers through it as well, and on arrival no choice waits for more probes.
+    In a pause nothing else would tell that it does not run, or has no password. A portal answers through it as well,
+    and on arrival no choice waits for more probes.
     """
     is_told = chosen.choice.upstream is not None and not is_paused
     if is_told or chosen.choice.ending in (Ending.PORTAL, Ending.WAITING):
         return False
+    if is_paused:
+        return True
     verdict = chosen.verdicts.get(used or "")
     return verdict is None or not verdict.is_ok
 
@@ -337,6 +346,12 @@ class Relayed(msgspec.Struct, frozen=True):
     def leads_out(self) -> bool:
         """Whether it was seen to lead to a registry by its last orders, whatever the upstreams do now."""
         return self.through is not None and self.through.is_ok
+
+    def for_what_it_uses(self, verdict: Verdict | None) -> Verdict | None:
+        """How what Docker uses does, by the verdict on that upstream alone: one that fails itself says more."""
+        if self.through is None or (not self.through.is_ok and verdict is not None and not verdict.is_ok):
+            return verdict
+        return self.through
 
     @property
     def address(self) -> Settings:
@@ -617,6 +632,26 @@ def without_passwords(told: Orders, network: Network, refused: Collection[ProxyU
     if pac is not None:
         pac = msgspec.structs.replace(pac, known=tuple(map(bare, pac.known)))
     return msgspec.structs.replace(told, upstreams=tuple(map(bare, told.upstreams)), pac=pac)
+
+
+def with_passwords(
+    told: Orders, network: Network, upstreams: Mapping[str, Upstream], refused: Collection[ProxyUrl] = ()
+) -> Orders:
+    """The same, but what was told without its password has it where this network uses it. What has one keeps that."""
+
+    def whole(upstream: RelayUpstream) -> RelayUpstream:
+        known = upstreams.get(upstream.name) if upstream.name in network.use else None
+        if known is None or (upstream.http, upstream.https) != (known.http, known.https):
+            return upstream
+        http, https = known.http_with_credentials, known.https_with_credentials
+        if not refused_here.isdisjoint((http, https)):
+            return upstream
+        return msgspec.structs.replace(upstream, http=http, https=https)
+
+    refused_here, pac = {*refused}, told.pac
+    if pac is not None:
+        pac = msgspec.structs.replace(pac, known=tuple(map(whole, pac.known)))
+    return msgspec.structs.replace(told, upstreams=tuple(map(whole, told.upstreams)), pac=pac)
 
 
 def refused_ways(upstreams: Mapping[str, Upstream], verdicts: Mapping[str, Verdict]) -> frozenset[ProxyUrl]:

@@ -236,8 +236,8 @@ def _docker(done: Pass | None, reality: Reality, restarts: RestartsMade | None) 
     if running is None:  # what it runs with is unknown
         in_use = None
     verdict = done.seen.verdicts.get(in_use) if done is not None and in_use is not None else None
-    if done is not None and done.seen.relayed.leads_out:
-        verdict = done.seen.relayed.through
+    if done is not None:
+        verdict = done.seen.relayed.for_what_it_uses(verdict)
     method = planned.plan.method if planned is not None else None
     return DockerShown(
         version=reality.engine.version if reality.engine else None,

@@ -185,6 +185,10 @@ class Relays(Protocol):
         """What it was told stands, but for the passwords of what this network does not use, and those refused."""
         ...
 
+    async def give_back_passwords(self, network: Network, refused: Verdicts) -> Relayed:
+        """What it was told stands, with the policy's passwords for what it was told without and this network uses."""
+        ...
+
     async def tell_of_bridges(self) -> Relayed:
         """Tell it which of Docker's networks are internal; everything else that it was told stays."""
         ...

@@ -171,7 +171,8 @@ async def _choose(here: _Here, found: _Found, *, is_served: bool) -> tuple[Chose
     found = msgspec.structs.replace(found, relayed=relayed)
     may_stay = choosing.is_paused and not relayed.leads_out
     if may_stay and (in_docker := found.in_docker) is not None and in_docker == relayed.upstream:
-        relayed = msgspec.structs.replace(relayed, stays=await _kept_by_a_pause(here, in_docker, chosen))
+        stays = await _kept_by_a_pause(here, in_docker, chosen, relayed.through)
+        relayed = msgspec.structs.replace(relayed, stays=stays)
     return chosen, msgspec.structs.replace(found, relayed=relayed)
 
 
@@ -256,9 +257,11 @@ async def _tell_at_once(
 ) -> Relayed:
     refused, pinned = choosing.refused(snapshot), choosing.pinned
     # Offline nobody could get to know one. With a pause or a pin, a person has said what to use everywhere.
-    if not (snapshot.is_offline or choosing.is_paused):
+    if not snapshot.is_offline:
         used_here = network if pinned is None else msgspec.structs.replace(network, use=(*network.use, pinned))
-        relayed = await _served(world.relay.withhold_passwords(used_here, refused), relayed)
+        relay, is_paused = world.relay, choosing.is_paused
+        settle = relay.give_back_passwords if is_paused else relay.withhold_passwords
+        relayed = await _served(settle(used_here, refused), relayed)
     return await _served(world.relay.tell_at_once(network, refused, is_paused=choosing.is_paused), relayed)
 
 
@@ -272,14 +275,14 @@ async def _ask_through(here: _Here, chosen: Chosen, relayed: Relayed, reality: R
     return msgspec.structs.replace(relayed, through=through)
 
 
-async def _kept_by_a_pause(here: _Here, name: str, chosen: Chosen) -> str:
+async def _kept_by_a_pause(here: _Here, name: str, chosen: Chosen, through: Verdict | None) -> str:
     """Why the upstreams that it keeps may not work here; '' if they do."""
     upstream, verdict = here.policy.upstreams[name], chosen.verdicts.get(name)
-    if chosen.choice.upstream in (None, name):
+    if chosen.choice.upstream is None or (chosen.choice.upstream == name and (verdict is None or not verdict.is_ok)):
         return ""
     if verdict is None and may_be_asked(upstream, chosen.network):
         verdict = await here.choosing.works(upstream, here.snapshot)
-    return by_a_pause(name, verdict)
+    return by_a_pause(name, verdict, through)
 
 
 async def _served(serving: Coroutine[Any, Any, Relayed], relayed: Relayed) -> Relayed:

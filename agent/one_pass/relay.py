@@ -44,6 +44,7 @@ from agent.decide.relay import (
     fitting,
     follows,
     is_due,
+    is_full,
     is_the_last_try,
     may_be_asked_through,
     may_be_by_another,
@@ -56,6 +57,7 @@ from agent.decide.relay import (
     relay_pac,
     settled_in,
     ways_out,
+    with_passwords,
     with_what_pacs_named,
     without_passwords,
 )
@@ -104,7 +106,7 @@ class _Led(msgspec.Struct, frozen=True):
 
     of: tuple[object, ...]  # port, place and orders
     at: float  # CLOCK_BOOTTIME
-    verdict: Verdict
+    verdict: Verdict | None  # None: others kept it busy
 
 
 class RelayMemory:
@@ -152,6 +154,9 @@ class NoRelay:
         return Relayed()
 
     async def withhold_passwords(self, _: Network, __: Mapping[str, Verdict]) -> Relayed:
+        return Relayed()
+
+    async def give_back_passwords(self, _: Network, __: Mapping[str, Verdict]) -> Relayed:
         return Relayed()
 
     async def tell_of_bridges(self) -> Relayed:
@@ -322,6 +327,13 @@ class LocalRelay:
             self._withhold_passwords(with_what_pacs_named(network, told), refused)
         return self._as_it_stands()
 
+    async def give_back_passwords(self, network: Network, refused: Mapping[str, Verdict]) -> Relayed:
+        """In a pause, which may have begun where they were withheld, nothing else would give them back."""
+        if (told := self._orders()) is not None:
+            upstreams, here = self._unfolded().upstreams, with_what_pacs_named(network, told)
+            self._put(told, with_passwords(told, here, upstreams, refused_ways(upstreams, refused)))
+        return self._as_it_stands()
+
     def _keep_way(self, way: Way) -> None:
         """For a boot in a pause; else nothing is kept."""
         if self._way_on_disk() != way and self._way.keep(way):
@@ -371,7 +383,10 @@ class LocalRelay:
         of = (port, snapshot.fingerprint(), told.upstreams, told.pac)
         believed_s = self._policy.probe.recheck or PROVES_S
         if memory.led is None or memory.led.of != of or now - memory.led.at >= believed_s:
-            memory.led = _Led(of, now, await self._through(port))
+            through, crowd = await self._in_a_crowd(lambda: self._through(port))
+            # Others who keep it busy are no outage, and no reason to say that it leads nowhere.
+            is_said = through.is_ok or not (crowd or is_full(through))
+            memory.led, memory.state_asked = _Led(of, now, through if is_said else None), memory.state
         return memory.led.verdict
 
     async def _tell_of_bridges(self) -> None:

@@ -93,10 +93,7 @@ def reaches(done: Pass) -> bool | str | None:
         return "the host is offline"
     if not seen.reality.unit.is_running and not done.has_restarted:
         return "Docker does not run"
-    if seen.relayed.leads_out:
-        return True
-    used = _used(done)
-    verdict = seen.verdicts.get(used) if used is not None else None
+    verdict = _verdict(done)
     if verdict is not None:
         return verdict.is_ok
     asked = _asked(done)
@@ -125,9 +122,16 @@ def _network(done: Pass) -> str | None:
 def _looks(done: Pass) -> tuple[object, ...]:
     if isinstance(done.seen, Offline):
         return ()
-    used = _used(done)
-    verdict = done.seen.verdicts.get(used) if used is not None else None
+    verdict = _verdict(done)
     return (verdict,) if verdict is not None else tuple(done.seen.verdicts.values())
+
+
+def _verdict(done: Pass) -> Verdict | None:
+    """On what Docker runs with; None: that was not asked."""
+    if isinstance(done.seen, Offline):
+        return None
+    used = _used(done)
+    return done.seen.relayed.for_what_it_uses(done.seen.verdicts.get(used) if used is not None else None)
 
 
 def _is_remembered(looks: tuple[object, ...], before: tuple[object, ...]) -> bool:

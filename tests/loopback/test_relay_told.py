@@ -15,6 +15,7 @@ from agent.one_pass.reconcile import look
 from agent.one_pass.relay import AsIfItWorked
 from agent.service.requests import Command
 from agent.values.dockerd import Reality, UnitState
+from agent.values.listening import Backlog
 from agent.values.policy import Network, Policy
 from agent.values.policy_text import parse
 from agent.values.reason import Reason
@@ -288,6 +289,82 @@ async def test_a_pause_says_that_the_relay_stays_with_what_is_not_to_be_asked_he
         assert "uses office, which must not be used here" in str(laptop.status()["conditions"])
         kept = (laptop.paths.state / "relay-way.json").read_text()
         assert "s3cr3t" not in kept
+
+
+async def test_a_pause_that_begins_where_passwords_are_withheld_has_them_where_they_are_used(laptop: AfterBoot) -> None:
+    """As at a café: back at the office it is the pause of the office, and nothing else would give them back."""
+    secret = with_password(laptop, "s3cr3t")
+    async with laptop.running() as hand:
+        laptop.place.snapshot = ABROAD
+        laptop.place.becomes(direct="portal")
+        await hand.wake()
+        await laptop.asks(Command.PAUSE)
+        assert b"s3cr3t" not in laptop.paths.relay_orders.read_bytes()
+
+        laptop.place.snapshot = at("10.10.0.1")
+        await hand.wake()
+        told = laptop.orders
+        assert [one.http and one.http.reveal() for one in told.upstreams] == ["http://alice:s3cr3t@office:3128", None]
+
+        secret.write_text("another")  # a pause leaves Docker's as it is, too
+        await hand.wake(Reason.FILES)
+        assert laptop.orders == told
+
+
+async def test_in_a_pause_a_password_that_was_refused_is_not_given_back_until_it_is_another(laptop: AfterBoot) -> None:
+    secret = with_password(laptop, "wr0ng")
+    laptop.place.becomes(office="proxy-auth")
+    async with laptop.running() as hand:
+        await laptop.asks(Command.PIN, upstream="office")
+        await laptop.asks(Command.PAUSE)
+        await hand.wake()
+        assert b"wr0ng" not in laptop.paths.relay_orders.read_bytes()
+
+        laptop.place.becomes(office="ok")
+        secret.write_text("s3cr3t")
+        await hand.wake(Reason.FILES)
+        assert b"s3cr3t" in laptop.paths.relay_orders.read_bytes()
+
+
+@pytest.mark.parametrize("how", ["refused", "proxy-auth"])
+async def test_a_pause_says_that_the_relay_leads_nowhere_also_where_its_upstream_works(
+    laptop: AfterBoot, how: str
+) -> None:
+    """It does not listen, or goes without a password: the upstream's own verdict tells neither."""
+    laptop.policy(POLICY)
+    async with laptop.running() as hand:
+        await laptop.asks(Command.PAUSE)
+        laptop.place.becomes(relay=how)
+        for _ in range(3):
+            laptop.clock.ahead_s += 60
+            await hand.wake(Reason.TIMER)
+
+        (said,) = [one["text"] for one in laptop.status()["conditions"] if one["code"] == "relay-failed"]
+        assert said == f"while the agent is paused, the relay reaches no registry, although office works: {how}"
+        assert laptop.status()["docker"]["works"] == how
+        assert len(laptop.facts("unreachable-began")) == 1
+        assert laptop.units.anew == []  # a pause restarts nothing
+
+        laptop.place.becomes(relay="ok")
+        laptop.clock.ahead_s += 60
+        await hand.wake(Reason.TIMER)
+        assert (laptop.conditions(), laptop.status()["docker"]["works"]) == (["paused"], "ok")
+        assert len(laptop.facts("unreachable-ended")) == 1
+
+
+async def test_a_pause_says_nothing_of_a_relay_that_others_keep_busy(laptop: AfterBoot) -> None:
+    laptop.policy(POLICY)
+    async with laptop.running() as hand:
+        await laptop.asks(Command.PAUSE)
+        laptop.place.becomes(relay="timeout")
+        laptop.backlog = Backlog(cookie=1, waiting=100, most=128, dropped=0)
+        for connections in range(3):
+            says(laptop, RelayState(1, connections=connections))
+            laptop.clock.ahead_s += 60
+            await hand.wake(Reason.TIMER)
+
+        assert laptop.place.asked.count("relay") > 2
+        assert (laptop.conditions(), laptop.status()["docker"]["works"]) == (["paused"], "ok")
 
 
 async def test_where_nothing_works_but_what_the_relay_had_is_no_outage(laptop: AfterBoot) -> None:

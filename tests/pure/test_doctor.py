@@ -989,3 +989,28 @@ def test_a_relay_that_leads_nowhere(through: Verdict, without: Verdict | None, f
 
     assert told(of_relays(seen)) == found
     assert told(of_relays(None)) == []
+
+
+@pytest.mark.parametrize(
+    ("is_paused", "command"),
+    [(False, "sudo systemctl restart docker-proxy-relay.service"), (True, "sudo docker-proxy-agent resume")],
+)
+def test_what_helps_a_relay_in_a_pause_is_to_end_it(is_paused: bool, command: str) -> None:
+    """As where it has no password: another process of it would have none, either."""
+    seen = RelaySeen(
+        port=3130,
+        upstream="office",
+        through=Verdict(Outcome.PROXY_AUTH),
+        without=Verdict(Outcome.OK),
+        is_paused=is_paused,
+    )
+    (found,) = of_relays(seen)
+
+    assert found.command.partition("; ")[0] == command
+
+
+def test_nobody_is_told_to_start_a_program_of_his_where_the_relay_does_not_listen() -> None:
+    one = LocalProxy(at="127.0.0.1:3130", port=3130, is_in_use=True, is_the_relay=True)
+    (found,) = of_listeners([one], POLICY)
+
+    assert found.command.startswith("sudo systemctl start docker-proxy-relay.socket; ")

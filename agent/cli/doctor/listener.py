@@ -6,11 +6,14 @@ Pure. Not known here: how the kernel is asked (`look.py`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 import msgspec
 
 from agent.cli.doctor.finding import Finding, Sign
 from agent.decide.pac import name_in_policy, way_in_name
+
+_START_RELAY: Final = "sudo systemctl start docker-proxy-relay.socket; journalctl -u docker-proxy-relay.socket -n 20"
 
 
 class LocalProxy(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,6 +24,7 @@ class LocalProxy(msgspec.Struct, frozen=True, kw_only=True):
     upstream: str = ""  # of the policy; '': nothing but Docker names it
     owner: str = ""  # that the policy wants; '': anybody
     is_in_use: bool = False  # Docker runs with it
+    is_the_relay: bool = False  # whose program is the agent's
     listens: tuple[str, ...] = ()  # the users who do
     unknown: str = ""  # why that is not known
 
@@ -83,5 +87,5 @@ def _absent(one: LocalProxy) -> Finding:
         where=one.at,
         what="nothing listens there, but Docker uses it as its proxy",
         why="every pull fails with: connection refused",
-        command=f"Start the proxy's program, or: {helps}",
+        command=_START_RELAY if one.is_the_relay else f"Start the proxy's program, or: {helps}",
     )

@@ -74,7 +74,7 @@ async def looked(paths: Paths, policy: Policy | None, refused: Sequence[Conditio
         still_used=_still_used(paths),
         waiting=found.waiting,
         refused=found.passwords,
-        proxies=await asyncio.to_thread(local_proxies, paths, asked),
+        proxies=await asyncio.to_thread(local_proxies, paths, asked, found.relay.port if found.relay else None),
         hosts=await hosts_asked(asked, policy, runs_with),
         engines=_engines(paths, policy, reality, mask) if reality is not None else Engines(),
         compose=found.compose,

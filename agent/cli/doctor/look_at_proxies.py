@@ -63,9 +63,11 @@ def proxies_named(policy: Policy, runs_with: Settings | None) -> Iterator[Named]
             yield Named(url.without_credentials(), is_in_use=True)
 
 
-def local_proxies(paths: Paths, asked: Sequence[Named]) -> tuple[LocalProxy, ...]:
+def local_proxies(paths: Paths, asked: Sequence[Named], relay: int | None = None) -> tuple[LocalProxy, ...]:
+    """`relay`: the port at which Docker has the agent's own."""
     sockets = LocalSockets(ThisSystem(paths.root))
-    return tuple(_local(sockets, one) for one in asked if loopback_addresses(one.url.host))
+    found = (_local(sockets, one) for one in asked if loopback_addresses(one.url.host))
+    return tuple(msgspec.structs.replace(one, is_the_relay=not one.upstream and one.port == relay) for one in found)
 
 
 def _local(sockets: LocalSockets, asked: Named) -> LocalProxy:

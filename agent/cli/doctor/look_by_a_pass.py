@@ -134,7 +134,7 @@ async def _pass(paths: Paths, world: TheWorld, homes: Homes, found: Passed) -> N
     found.shells = await _shells(paths, policy, world, found.needed)
     found.waiting = _waiting(paths, seen, choosing.conditions)
     found.pacs = await _pacs(paths, policy, seen)
-    found.relay = await _relay(world, seen)
+    found.relay = await _relay(world, seen, choosing.conditions)
     found.seats = await _seats(paths, policy, seen)
     found.unseen += (
         f"{one.address}:{one.port} from a container's place: {one.why_not}" for one in found.seats if one.why_not
@@ -268,7 +268,7 @@ async def _seats(paths: Paths, policy: Policy, seen: Seen) -> tuple[Seat, ...]:
     return tuple([await tried(msgspec.structs.replace(asked, port=port), own) for port in ports if own])
 
 
-async def _relay(world: TheWorld, seen: Seen) -> RelaySeen | None:
+async def _relay(world: TheWorld, seen: Seen, conditions: Sequence[Condition]) -> RelaySeen | None:
     """Where Docker has its address. The probe goes the way that pulls go."""
     runs_with = running_with(seen.reality)
     port = seen.relayed.port_in(runs_with) if runs_with is not None else None
@@ -281,6 +281,7 @@ async def _relay(world: TheWorld, seen: Seen) -> RelaySeen | None:
         upstream=upstream,
         through=(await world.prober.verdicts([relay], lambda _: False))[relay.name],
         without=seen.verdicts.get(upstream),
+        is_paused=any(one.code is Code.PAUSED for one in conditions),
     )
 
 

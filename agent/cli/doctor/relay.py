@@ -6,11 +6,15 @@ Pure. Not known here: how it was probed.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 import msgspec
 
 from agent.cli.doctor.finding import Finding, Sign
 from agent.values.verdict import Verdict
+
+_RESTART: Final = "sudo systemctl restart docker-proxy-relay.service"
+_RESUME: Final = "sudo docker-proxy-agent resume"
 
 
 class RelaySeen(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,6 +24,7 @@ class RelaySeen(msgspec.Struct, frozen=True, kw_only=True):
     upstream: str  # that it was told to use
     through: Verdict
     without: Verdict | None = None  # how that upstream does by itself; None: not known
+    is_paused: bool = False  # the agent, which would give it what it misses
 
 
 def judge(relay: RelaySeen | None) -> Iterator[Finding]:
@@ -33,5 +38,5 @@ def judge(relay: RelaySeen | None) -> Iterator[Finding]:
         where=f"127.0.0.1:{relay.port}",
         what=f"the relay reaches no registry ({relay.through.outcome.value}{evidence})",
         why=f"Docker and containers use it, although {relay.upstream} itself works",
-        command="sudo systemctl restart docker-proxy-relay.service; journalctl -u docker-proxy-relay -n 50",
+        command=f"{_RESUME if relay.is_paused else _RESTART}; journalctl -u docker-proxy-relay -n 50",
     )
