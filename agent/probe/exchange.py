@@ -21,9 +21,9 @@ HEAD_LIMIT: Final = 64 * 1024
 USER_AGENT: Final = b"docker-proxy-agent"
 MOST_LINES: Final = 256  # of a head; 16,000 fit into 64 KB, and would take as long to read as hundreds of other heads
 _MOST_PROVISIONAL: Final = 16  # answers before the final one
-HEAD_END: Final = re.compile(rb"\n\r?\n")  # as h11 takes it
+_HEAD_END: Final = re.compile(rb"\n\r?\n")  # as h11 takes it
 # h11 takes none of these in a head, and after thousands of blanks its pattern takes half a minute to find that out.
-NEVER_IN_HEAD: Final = re.compile(rb"[\x00\x0b\x0c]|\r(?!\n)")
+_NEVER_IN_HEAD: Final = re.compile(rb"[\x00\x0b\x0c]|\r(?!\n)")
 _PREFIX: Final = b"HTTP/"
 _SHOWN: Final = 20  # bytes of an answer that is not HTTP: in an echo of our request, credentials come later
 
@@ -83,7 +83,7 @@ def ask(method: bytes, target: str, host: str, headers: Headers = ()) -> Dialogu
     )
     received = yield http1.send(request) + http1.send(h11.EndOfMessage())
     start = b""
-    held, searched, provisional = bytearray(), 0, 0
+    heads, provisional = Heads(), 0
     while True:
         if not received:
             raise DialogueFailed(
@@ -94,34 +94,72 @@ def ask(method: bytes, target: str, host: str, headers: Headers = ()) -> Dialogu
         # h11 would wait for the end of a head even if this is not HTTP (FACTS 36).
         if not _PREFIX.startswith(start[: len(_PREFIX)]):
             raise DialogueFailed(Outcome.ERROR, f"not HTTP: {as_text(start)}")
-        held += received
-        while end := HEAD_END.search(held, max(0, searched - 2)):
-            head, searched = bytes(held[: end.end()]), 0
-            del held[: end.end()]
+        heads.held += received
+        while head := _next_of(heads):
             response = _response(http1, head)
             if response is not None:
-                return HttpAnswer(response.status_code, tuple(response.headers), bytes(held))
+                return HttpAnswer(response.status_code, tuple(response.headers), bytes(heads.held))
             provisional += 1
             if provisional > _MOST_PROVISIONAL:
                 raise DialogueFailed(Outcome.ERROR, f"answered with more than {_MOST_PROVISIONAL} provisional answers")
-        searched = len(held)
-        if searched > HEAD_LIMIT:
-            raise DialogueFailed(Outcome.ERROR, f"answered with a head of more than {HEAD_LIMIT // 1024} KB")
         received = yield b""
+
+
+class RefusedHead(Exception):
+    """What is wrong with the head of an answer."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+
+
+class Heads:
+    """Of answers, as they come; each is looked at before h11 reads it, for that may take long."""
+
+    def __init__(self) -> None:
+        self.held = bytearray()  # what came is added by whoever has received it
+        self._searched = 0
+
+    def next(self) -> bytes:
+        """A whole one; b"" if more has to come. Raises RefusedHead."""
+        end = _HEAD_END.search(self.held, max(0, self._searched - 2))
+        length = end.end() if end else len(self.held)
+        if self.held.count(b"\n", 0, length) > MOST_LINES:
+            raise RefusedHead(f"a head of more than {MOST_LINES} lines")
+        if end is None and length > HEAD_LIMIT:
+            raise RefusedHead(f"a head of more than {HEAD_LIMIT // 1024} KB")
+        self._searched = 0 if end else length
+        if end is None:
+            return b""
+        if _NEVER_IN_HEAD.search(self.held, 0, length):
+            raise RefusedHead("broken HTTP")
+        head = bytes(self.held[:length])
+        del self.held[:length]
+        return head
+
+    def rest(self) -> bytes:
+        """All that is held, which is no head."""
+        rest = bytes(self.held)
+        self.held.clear()
+        return rest
+
+
+def _next_of(heads: Heads) -> bytes:
+    try:
+        return heads.next()
+    except RefusedHead as refused:
+        raise DialogueFailed(Outcome.ERROR, f"answered with {refused.what}") from None
 
 
 def _response(http1: h11.Connection, head: bytes) -> h11.Response | None:
     """None for 1xx."""
-    broken = DialogueFailed(Outcome.ERROR, "answered with broken HTTP")
-    if head.count(b"\n") > MOST_LINES:
-        raise DialogueFailed(Outcome.ERROR, f"answered with a head of more than {MOST_LINES} lines")
-    if NEVER_IN_HEAD.search(head):
-        raise broken
     http1.receive_data(head)
     try:
         event = http1.next_event()
     except h11.RemoteProtocolError:
-        raise broken from None  # the error may quote the answer, which may quote our request
+        raise DialogueFailed(
+            Outcome.ERROR, "answered with broken HTTP"
+        ) from None  # the error may quote the answer, which may quote our request
     return event if isinstance(event, h11.Response) else None
 
 

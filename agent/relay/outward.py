@@ -11,7 +11,7 @@ from typing import Final
 import h11
 import msgspec
 
-from agent.probe.exchange import HEAD_END, HEAD_LIMIT, MOST_LINES, NEVER_IN_HEAD, HttpAnswer, authority
+from agent.probe.exchange import HEAD_LIMIT, Heads, HttpAnswer, RefusedHead, authority
 from agent.probe.through_proxy import auth_wanted
 from agent.relay.chunks import Chunks
 from agent.relay.conversation import AnswerHead, Piece, Request
@@ -67,8 +67,7 @@ class Outward:
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_LIMIT)
         self._chunks: Chunks | None = None  # if the body of the answer comes in such
         self._start = b""
-        self._head = bytearray()  # of an answer, until it is whole
-        self._searched = 0  # of it
+        self._heads = Heads()  # until that of the final answer has come
         self._has_head = False  # of the final answer
         self._has_ended = False
         self._is_over = False
@@ -117,7 +116,7 @@ class Outward:
         if len(self._start) < len(_PREFIX):
             self._start += data[: len(_PREFIX)]
         if not self._has_head:
-            self._head += data
+            self._heads.held += data
         elif self._chunks is not None:
             self._chunks.receive(data)
         else:
@@ -126,7 +125,7 @@ class Outward:
     @property
     def held(self) -> int:
         """How many bytes of a head have come that is not read yet."""
-        return len(self._head)
+        return len(self._heads.held)
 
     def next_event(self) -> OutwardEvent | None:
         """None: nothing before more bytes come."""
@@ -166,24 +165,19 @@ class Outward:
         return is_done and not self._is_doubtful and is_all
 
     def _hand_over_head(self) -> str:
-        """A whole head goes to h11; or why it may not. One with thousands of lines would keep everybody waiting."""
-        end = HEAD_END.search(self._head, max(0, self._searched - 2))
-        length = end.end() if end else len(self._head)
-        if self._head.count(b"\n", 0, length) > MOST_LINES:
-            return f"answers with a head of more than {MOST_LINES} lines"
-        self._searched = 0 if end else length
-        if end and NEVER_IN_HEAD.search(self._head, 0, length):
-            return "answers with broken HTTP"
-        if end or self._has_ended or length > HEAD_LIMIT:
-            self._hand_over(length)
+        """A whole head goes to h11; or why it may not."""
+        try:
+            head = self._heads.next()
+        except RefusedHead as refused:
+            return f"answers with {refused.what}"
+        if head or self._has_ended:
+            self._hand_over(head or self._heads.rest())
         return ""
 
-    def _hand_over(self, length: int) -> None:
-        come = bytes(self._head[:length])
-        del self._head[:length]
+    def _hand_over(self, come: bytes) -> None:
         if come:
             self._http.receive_data(come)
-        if self._has_ended and not self._head:
+        if self._has_ended and not self._heads.held:
             self._http.receive_data(b"")
 
     def _meant(self, event: object) -> OutwardEvent | None:
@@ -218,7 +212,7 @@ class Outward:
             self._is_over = True
             upgraded = [(name, value) for name, value in came if name.lower() == b"upgrade"]
             switched = ((b"Connection", b"Upgrade"), *upgraded, *headers)
-            return Switched(AnswerHead(101, bytes(event.reason), switched), bytes(self._head))
+            return Switched(AnswerHead(101, bytes(event.reason), switched), self._heads.rest())
         if event.status_code == 407:  # ours to answer, or to explain; a client would ask its user for a password
             failed = self._failed(auth_wanted(HttpAnswer(407, tuple(event.headers))))
             # Without that it is no proxy's (RFC 9110, 15.5.8): they take it out of what a server says.
@@ -232,13 +226,12 @@ class Outward:
         self._has_head = True
         if b"transfer-encoding" in names and self._has_body(event):
             self._chunks = Chunks(self._http)
-            come, self._head = bytes(self._head), bytearray()
-            if come:
+            if come := self._heads.rest():
                 self._chunks.receive(come)
             if self._has_ended:
                 self._chunks.receive(b"")
         else:
-            self._hand_over(len(self._head))
+            self._hand_over(self._heads.rest())
         self._left = self._length(event, names)
         if self._form.authorization and (not 200 <= event.status_code < 300 or b"x-squid-error" in names):
             self._veil, self._left = Veil(), 0
@@ -254,10 +247,8 @@ class Outward:
 
     def _broken(self, error: h11.RemoteProtocolError) -> str:
         """The error may quote the answer, which may quote our request."""
-        if error.error_status_hint == 431 and self._has_head:
+        if error.error_status_hint == 431:  # a head has been looked at before
             return "answers with too long a trailer"
-        if error.error_status_hint == 431:
-            return f"answers with a head of more than {HEAD_LIMIT // 1024} KB"
         if self._has_ended:
             return "closed in the middle of its answer" if self._start else "closed without an answer"
         return "answers with broken HTTP"
