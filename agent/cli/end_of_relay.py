@@ -1,4 +1,5 @@
-"""The relay at the end of the agent: it is ended once Docker runs without its address, whatever the policy says.
+"""The relay at the end of the agent: it is ended once Docker is known to run without its address, whatever the policy
+says.
 
 For `restore` and `uninstall`, which put Docker's files back before.
 """
@@ -9,10 +10,12 @@ import contextlib
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
+
 from agent.audit.record import Record
 from agent.cli.printing import complain, say
 from agent.cli.stale import made_with, print_things
-from agent.decide.effective import effective
+from agent.decide.effective import is_unheard, runs_with
 from agent.decide.relay import for_docker, port_had, ports_of
 from agent.docker.which import serving_by
 from agent.one_pass.local_daemon import LocalDaemon
@@ -37,9 +40,9 @@ async def end_relay(paths: Paths, policy: Policy, record: Record) -> tuple[str, 
     units = RelayUnits(paths, OF_THE_SYSTEM)
     if (where := units.where()) is None:
         return ()
-    if restart := await restart_that_ends_the_relay(paths, policy):
-        way = f"After restarting Docker ({restart}), run: docker-proxy-agent restore"
-        return (f"relay        stays, since Docker still runs with its address. {way}",)
+    if (needed := await by_whom_it_is_needed(paths, policy)) is not None:
+        way = f"After restarting Docker ({needed.restart}), run: docker-proxy-agent restore"
+        return (f"relay        stays, since {needed.because}. {way}",)
     things: Sequence[StaleShown] | None = ()
     with contextlib.suppress(AgentError):  # `stale` says so
         things = await made_with(where, paths, policy)
@@ -62,17 +65,31 @@ def relay_ports(paths: Paths) -> tuple[int, ...]:
     return () if listens is None else ports_of(listens) or (Relay().port,)
 
 
-async def restart_that_ends_the_relay(paths: Paths, policy: Policy) -> str:
-    """The command, if Docker runs with its address: without the relay nothing would be pulled any more; else ''."""
+class Needed(msgspec.Struct, frozen=True):
+    """A Docker that would pull nothing any more without the relay."""
+
+    restart: str  # the command after which it would
+    is_silent: bool = False  # it does not answer, and no restart by the agent is to be expected
+
+    @property
+    def because(self) -> str:
+        if self.is_silent:
+            return "Docker does not answer, and may still run with its address"
+        return "Docker still runs with its address"
+
+
+async def by_whom_it_is_needed(paths: Paths, policy: Policy) -> Needed | None:
+    """None: it is known that Docker does not run with its address. One that says nothing may."""
     ports = relay_ports(paths)
     if not ports:
-        return ""
+        return None
     here = serving_by(paths, policy.docker)
     reality = await LocalDaemon(here, policy).reality(*(for_docker(Relay(port=port)) for port in ports))
-    running = effective(reality)
-    if running is None or port_had([running], ports) is None:
-        return ""
-    return f"{reality.systemctl} restart {reality.unit_name}"
+    running = runs_with(reality)
+    if not is_unheard(reality) and (running is None or port_had([running], ports) is None):
+        return None
+    restart = f"{reality.systemctl} restart {reality.unit_name}" if reality.is_systemd else "restart dockerd"
+    return Needed(restart, is_silent=running is None or reality.engine is None)
 
 
 async def say_what_was_made_with_the_relay(paths: Paths, policy: Policy) -> None:

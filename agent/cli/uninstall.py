@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from agent.cli.end_of_relay import relay_ports, restart_that_ends_the_relay, say_what_was_made_with_the_relay
+from agent.cli.end_of_relay import Needed, by_whom_it_is_needed, relay_ports, say_what_was_made_with_the_relay
 from agent.cli.install import package, product
 from agent.cli.install.install import check_can
 from agent.cli.install.uninstall import make_way, uninstall
@@ -30,10 +30,12 @@ from agent.values.policy import Policy
 _FAILED: Final = (
     "the service is stopped, but not everything is restored. Fix this, then run: docker-proxy-agent uninstall"
 )
-_STAYS: Final = "the relay: Docker still runs with its address, so it stays, and pulls keep working"
 _UNFINISHED: Final = (
     "nothing is lost. Run uninstall again when nothing holds back Docker's restart any more; or at once, whatever that "
     "stops: sudo docker-proxy-agent uninstall --now (after make install: sudo make uninstall NOW=1)"
+)
+_UNHEARD: Final = (
+    "nothing is lost. Run uninstall again when Docker answers. If it does not, restart it before: sudo {restart}"
 )
 _FAILED_FOR_DPKG: Final = (
     "not everything is restored, but the package is removed anyway. What another try needs is kept until "
@@ -57,8 +59,12 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
         say(*lines(done))
         return done
 
+    needed: Needed | None = None
+
     async def unless_relayed() -> Restored:
-        return await _unless_docker_needs_the_relay(await put_back(), paths, policy)
+        nonlocal needed
+        done, needed = await _unless_docker_needs_the_relay(await put_back(), paths, policy)
+        return done
 
     async def whatever_is_left() -> Restored:
         try:
@@ -80,28 +86,40 @@ def run(args: argparse.Namespace, paths: Paths) -> int:
         return 0
     for left in done.left:
         complain(left)
-    is_nothing_lost = done.left == (_STAYS,) and not done.outcome.is_failed
-    complain(_FAILED_FOR_DPKG if is_dpkgs else _UNFINISHED if is_nothing_lost else _FAILED)
+    complain(_FAILED_FOR_DPKG if is_dpkgs else _how_to_finish(done, needed))
     return 1
 
 
-async def _unless_docker_needs_the_relay(done: Restored, paths: Paths, policy: Policy) -> Restored:
-    restart = await restart_that_ends_the_relay(paths, policy)
-    if restart:
-        return msgspec.structs.replace(done, left=(*done.left, _STAYS))
+async def _unless_docker_needs_the_relay(
+    done: Restored, paths: Paths, policy: Policy
+) -> tuple[Restored, Needed | None]:
+    needed = await by_whom_it_is_needed(paths, policy)
+    if needed is not None:
+        return msgspec.structs.replace(done, left=(*done.left, _stays(needed))), needed
     if not done.is_failed:  # else it goes on, and so do they
         await say_what_was_made_with_the_relay(paths, policy)
-    return done
+    return done, None
+
+
+def _stays(needed: Needed) -> str:
+    return f"the relay: {needed.because}, so it stays, and pulls keep working"
+
+
+def _how_to_finish(done: Restored, needed: Needed | None) -> str:
+    if needed is None or done.left != (_stays(needed),) or done.outcome.is_failed:
+        return _FAILED
+    # One that does not answer is not restarted by `--now`, either: what that would stop is not known.
+    return _UNHEARD.format(restart=needed.restart) if needed.is_silent else _UNFINISHED
 
 
 async def _say_what_needs_the_relay(paths: Paths, policy: Policy, *, is_put_back: bool) -> None:
     """It goes with its package: Docker until it is restarted, and containers that were made with its address."""
     first = "" if is_put_back else "sudo apt purge docker-proxy-agent; "  # or it would be given the address again
     try:
-        restart = await restart_that_ends_the_relay(paths, policy)
-        if restart:
-            way = f"{first}sudo {restart}"
-            say(f"note         Docker still has the relay's address, where nothing listens any more. Run: {way}")
+        needed = await by_whom_it_is_needed(paths, policy)
+        if needed is not None:
+            way = f"{first}sudo {needed.restart}"
+            say(f"note         {needed.because}, where nothing listens any more. Run: {way}")
     except AgentError as error:
         complain(str(error))
         return

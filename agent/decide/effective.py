@@ -7,13 +7,16 @@ silent (FACTS 61), the process tells, where that is exact.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
 from agent.targets import daemon_json
 from agent.targets.refused import TextRefused
-from agent.values.dockerd import Reality
+from agent.values.dockerd import Phase, Reality
 from agent.values.settings import Masked, Proxy, ProxyUrl, Settings, Texts, agrees, proxy
+
+_UP: Final = frozenset({Phase.STARTING, Phase.RUNNING, Phase.STOPPING})
 
 
 def prospective(reality: Reality) -> Settings:
@@ -55,6 +58,16 @@ def told_by_process(reality: Reality) -> Settings | None:
     if not reality.are_flags_read or reality.running_environment is None or file is None:
         return None
     return reality.flags.proxies.over(file).over(reality.running_environment).meaning()
+
+
+def runs_with(reality: Reality) -> Settings | None:
+    """The same while it says nothing at all, too, if its process tells. None: it does not run, or that is unknown."""
+    return effective(reality) or told_by_process(reality)
+
+
+def is_unheard(reality: Reality) -> bool:
+    """Whether a dockerd runs, and nothing tells with what: it may still have whatever it was given once."""
+    return reality.unit.phase in _UP and runs_with(reality) is None
 
 
 def _file_at_start(reality: Reality) -> Texts | None:

@@ -163,8 +163,11 @@ class Clients(Protocol):
 class Relays(Protocol):
     """Keeps the relay."""
 
-    def seen(self, in_docker: Collection[Settings]) -> Relayed:
-        """As it stands. `in_docker`: what Docker runs with, and what it would after a start."""
+    def seen(self, in_docker: Collection[Settings], *, is_unheard: bool = False) -> Relayed:
+        """As it stands. `in_docker`: what Docker runs with, and what it would after a start.
+
+        `is_unheard`: it runs, and it is not known with what.
+        """
         ...
 
     async def serve(self, chosen: Chosen, works: Works, *, may_start: bool) -> Relayed:

@@ -21,7 +21,7 @@ from agent.clients.clients import ClientFile, ClientsSeen
 from agent.decide.choose import Choice
 from agent.decide.clients import Intent, Wanted
 from agent.decide.desired import as_upstream, by_upstream
-from agent.decide.effective import effective, prospective
+from agent.decide.effective import effective, is_unheard, prospective, runs_with
 from agent.decide.pac import PacSeen, told
 from agent.decide.plan import NOTHING_HOLDS, Holding, Plan, keeps_down, plan, put_off
 from agent.decide.rate import Asked
@@ -139,7 +139,7 @@ async def _find_docker(here: _Here, *, is_served: bool) -> _Found:
     reality, meant = (
         (known, by_upstream(policy, world.prober.vantage)) if known else await _look_at_docker(policy, world)
     )
-    relayed = world.relay.seen(_had_by_docker(reality))
+    relayed = world.relay.seen(_had_by_docker(reality), is_unheard=is_unheard(reality))
     if is_served:  # where nobody but Docker tells whether it is used
         relayed = await _tell_at_once(world, relayed, here.network, here.snapshot, choosing=here.choosing)
     keeps_down = await what_keeps_it_down(reality, world.daemon)
@@ -267,7 +267,7 @@ async def _tell_at_once(
 
 async def _ask_through(here: _Here, chosen: Chosen, relayed: Relayed, reality: Reality) -> Relayed:
     """Docker has the relay's address, so what works for it is what the relay uses, whatever would be chosen now."""
-    running = effective(reality)
+    running = runs_with(reality)
     port = relayed.port_in(running) if running is not None and not relayed.is_broken else None
     if port is None or not goes_by_last_orders(chosen, relayed.upstream, is_paused=here.choosing.is_paused):
         return relayed
@@ -340,7 +340,7 @@ async def what_keeps_it_down(reality: Reality, daemon: Daemon) -> FileFault | No
 def what_cuts_it_off(reality: Reality, relay: Relays) -> Condition | None:
     """Why Docker reaches nothing, where there is no policy."""
     in_docker = _had_by_docker(reality)
-    return without_a_policy(relay.seen(in_docker), in_docker)
+    return without_a_policy(relay.seen(in_docker, is_unheard=is_unheard(reality)), in_docker)
 
 
 async def _weigh(weighing: _Weighing, reality: Reality, *, is_known: bool) -> tuple[Reality, Plan]:
@@ -467,7 +467,7 @@ def is_on_trial(daemon: Daemon) -> bool:
 
 def _had_by_docker(reality: Reality) -> tuple[Settings, ...]:
     """What Docker runs with now, and what it would run with after a start; what is not known is left out."""
-    running = effective(reality)
+    running = runs_with(reality)
     try:
         started = prospective(reality)
     except TextRefused:  # the plan says so

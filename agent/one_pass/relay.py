@@ -141,7 +141,7 @@ class NoRelay:
     next_at: float | None = None
     folder: Path | None = None
 
-    def seen(self, in_docker: Collection[Settings]) -> Relayed:  # noqa: ARG002 - a Protocol's
+    def seen(self, in_docker: Collection[Settings], *, is_unheard: bool = False) -> Relayed:  # noqa: ARG002 - a Protocol's
         return Relayed()
 
     async def serve(self, _: Chosen, __: Works, *, may_start: bool) -> Relayed:  # noqa: ARG002 - a Protocol's
@@ -190,8 +190,8 @@ class AsIfItWorked(NoRelay):
     def __init__(self, relay: Relays, *, is_seen: bool = False) -> None:
         self._relay, self._is_seen = relay, is_seen
 
-    def seen(self, in_docker: Collection[Settings]) -> Relayed:
-        found = self._relay.seen(in_docker)
+    def seen(self, in_docker: Collection[Settings], *, is_unheard: bool = False) -> Relayed:
+        found = self._relay.seen(in_docker, is_unheard=is_unheard)
         if found.relaying.stage is not Stage.TRIED:
             return found
         # Where it does not listen yet, a look would find that containers cannot reach it.
@@ -251,14 +251,20 @@ class LocalRelay:
             known.relay, known.relaying, known.unsaved = policy.relay, Relaying(), ""
         self._is_in_docker = False
         self._earlier: int | None = None  # the port of an earlier policy, if Docker still has that
+        self._may_be_had: tuple[int, ...] = ()  # all such ports that it has, or may have
         self._is_kept = False  # by the last pass
 
-    def seen(self, in_docker: Collection[Settings]) -> Relayed:
-        """As it stands. `in_docker`: what Docker runs with, and what it would after a start."""
+    def seen(self, in_docker: Collection[Settings], *, is_unheard: bool = False) -> Relayed:
+        """As it stands. `in_docker`: what Docker runs with, and what it would after a start.
+
+        `is_unheard`: Docker does not say what it runs with. Then nothing is taken from it that it may have.
+        """
         is_in_docker = port_had(in_docker, (self._relay.port,)) is not None
         before = [port for port in ports_of(self._units.where() or ()) if port != self._relay.port]
         self._earlier = port_had(in_docker, before)
-        self._is_in_docker, self._is_kept = is_in_docker or self._earlier is not None, False
+        self._may_be_had = tuple(port for port in before if is_unheard or port_had(in_docker, (port,)) is not None)
+        may_be_had = is_unheard and (self._is_up or is_there(self._paths.relay_orders))
+        self._is_in_docker, self._is_kept = is_in_docker or bool(self._may_be_had) or may_be_had, False
         self._hear()
         memory, cannot = self._memory, self._cannot()
         if not self._relay.enable or cannot:
@@ -747,11 +753,9 @@ class LocalRelay:
         """Where it should listen. A bridge that is not there now is not forgotten: see FreeBind= in its unit."""
         bridge, is_with_ipv6 = self._bridge() or bridge_of(self._units.where() or ()), has_ipv6()
         wanted = addresses(self._relay, bridge, has_ipv6=is_with_ipv6)
-        if self._earlier is None:
-            return wanted
         # Docker's restart may have to wait, and until then it must not be cut off.
-        earlier = msgspec.structs.replace(self._relay, port=self._earlier)
-        return (*wanted, *addresses(earlier, bridge, has_ipv6=is_with_ipv6))
+        earlier = (msgspec.structs.replace(self._relay, port=port) for port in self._may_be_had)
+        return (*wanted, *(one for at in earlier for one in addresses(at, bridge, has_ipv6=is_with_ipv6)))
 
     async def _end(self) -> None:
         """Nobody uses it any more."""

@@ -951,7 +951,7 @@ async def test_switched_off_it_follows_the_laptop_for_as_long_as_docker_has_its_
 WHEN_IDLE = POLICY + '[docker]\nmin_interval = "0s"\nrestart = "when-idle"\n'
 
 
-@pytest.mark.parametrize(
+ANOTHER_PORT_OR_NONE = pytest.mark.parametrize(
     ("table", "where"),
     [
         pytest.param("[relay]\nenable = true\nport = 3140", LISTENS, id="another-port"),
@@ -959,6 +959,9 @@ WHEN_IDLE = POLICY + '[docker]\nmin_interval = "0s"\nrestart = "when-idle"\n'
         pytest.param("", (), id="no-table"),
     ],
 )
+
+
+@ANOTHER_PORT_OR_NONE
 async def test_docker_is_not_cut_off_from_the_port_of_an_earlier_policy(
     laptop: Relayed, table: str, where: tuple[str, ...]
 ) -> None:
@@ -983,6 +986,42 @@ async def test_docker_is_not_cut_off_from_the_port_of_an_earlier_policy(
         laptop.place.snapshot = at("10.10.0.1")
         laptop.dockerd.containers = 0
         for ahead_s in (30, 40):
+            laptop.clock.ahead_s = ahead_s
+            await hand.wake()
+        assert "3150" not in str(laptop.dockerd.runs_with)
+        assert laptop.units.where() == (tuple(one.replace("3130", "3140") for one in where) or None)
+
+
+@pytest.mark.parametrize("is_told", [True, False], ids=["but-its-process-does", "nor-does-its-process"])
+@ANOTHER_PORT_OR_NONE
+async def test_a_docker_that_says_nothing_keeps_what_it_may_have(
+    laptop: Relayed, table: str, where: tuple[str, ...], is_told: bool
+) -> None:
+    """As under heavy I/O (FACTS 61), while its files say something else already."""
+    laptop.policy(f"{POLICY}[relay]\nenable = true\nport = 3150")
+    async with laptop.running() as hand:
+        before = laptop.units.ups[-1]
+        laptop.over()
+        laptop.dockerd.is_silent = True
+        if not is_told:  # it may have read this file, or not
+            (laptop.dockerd.root / "etc/daemon.json").write_text("{}")
+        laptop.policy(POLICY + table)
+        for ahead_s in (10, 20, 30):
+            laptop.clock.ahead_s = ahead_s
+            await hand.wake(Reason.FILES)
+        assert "3150" not in str(laptop.dockerd.files())
+        assert laptop.units.downs == 0
+        assert set(before) <= set(laptop.units.where() or ())
+
+        laptop.restarted()
+    async with laptop.running() as hand:
+        laptop.place.snapshot = HOME
+        await hand.wake()
+        assert (names(laptop.orders), laptop.units.downs) == (["direct"], 0)
+        assert set(before) <= set(laptop.units.where() or ())
+
+        laptop.dockerd.is_silent = False
+        for ahead_s in (40, 50):
             laptop.clock.ahead_s = ahead_s
             await hand.wake()
         assert "3150" not in str(laptop.dockerd.runs_with)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import socket
@@ -138,3 +139,25 @@ async def test_a_restore_ends_the_relay_with_its_passwords(relay: Relay) -> None
     assert ["stop", SOCKET, SERVICE] in relay.told
     assert "relay-disabled" in relay.paths.audit_log.read_text()
     assert await end_relay(relay.paths, policy, record) == ()
+
+
+async def test_while_docker_says_nothing_it_may_have_the_relay(relay: Relay) -> None:
+    """As under heavy I/O (FACTS 61): where nothing listened any more, it would pull nothing until it is restarted."""
+    relay.paths.relay_orders.parent.mkdir(parents=True)
+    relay.paths.relay_orders.touch()
+    docker = Path(relay.paths.below(relay.paths.socket("")))
+    policy = Policy()
+    record = record_for("restore", relay.paths, policy)
+
+    async def breaks_off(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async with await asyncio.start_unix_server(breaks_off, docker):
+        (said,) = await end_relay(relay.paths, policy, record)
+
+    assert said.startswith(
+        "relay        stays, since Docker does not answer, and may still run with its address. After"
+    )
+    assert (relay.told, relay.units.where(), relay.paths.relay_orders.exists()) == ([], HERE, True)
+    docker.unlink()  # noqa: ASYNC240 - a socket of this test
+    assert "relay        stopped, and disabled at boot" in await end_relay(relay.paths, policy, record)

@@ -181,7 +181,7 @@ class Fixed(NoRelay):
     def __init__(self, relayed: Relayed) -> None:
         self._relayed = relayed
 
-    def seen(self, _: Collection[Settings]) -> Relayed:
+    def seen(self, _: Collection[Settings], *, is_unheard: bool = False) -> Relayed:
         return self._relayed
 
     async def serve(self, _: Chosen, __: Works, *, may_start: bool) -> Relayed:

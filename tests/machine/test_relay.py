@@ -376,6 +376,17 @@ def test_a_broken_relay_is_left_once_and_uninstall_leaves_nothing_of_it(laptop: 
     assert laptop.docker.pull().ok
 
     with_relay(laptop, more)  # whose restarts keep containers
+    dockerd = laptop.run("pidof", "dockerd").stdout.strip()
+    laptop.run("kill", "-STOP", dockerd)
+    unheard = laptop.agent("uninstall", timeout=120)
+    laptop.run("kill", "-CONT", dockerd)
+    assert "Docker does not answer, and may still run with its address, so it stays" in unheard.stderr, unheard
+    assert (
+        "Run uninstall again when Docker answers. If it does not, restart it before: sudo systemctl" in unheard.stderr
+    )
+    assert unheard.code == 1
+    laptop.until(laptop.docker.pulls, IMAGE)
+
     gone = laptop.agent("uninstall")
     assert gone.ok, gone
     assert "docker       restarted" in gone.stdout
