@@ -345,6 +345,23 @@ def test_a_vpn_that_switches_ipv6_off_and_on_leaves_the_relay_where_it_listens(l
 
 
 @trixie
+def test_where_etc_is_read_only_its_sockets_start_all_the_same(laptop: Laptop) -> None:
+    """As at a boot after `errors=remount-ro`. Its user is there since long."""
+    pac = "docker-proxy-agent-pac.socket"
+    laptop.write(f"/etc/systemd/system/{pac}", (UNITS / pac).read_text())
+    with_relay(laptop)
+    given(laptop, "home")
+    laptop.run("sh", "-c", "mount --bind /etc /etc && mount -o remount,bind,ro /etc")
+    assert laptop.run("touch", "/etc/group", check=False).code != 0
+
+    for socket in (SOCKET, pac):
+        laptop.run("systemctl", "restart", socket)
+
+    laptop.until(laptop.docker.pulls, IMAGE)
+    assert laptop.run("systemctl", "--failed", "--no-legend").stdout == ""
+
+
+@trixie
 def test_a_broken_relay_is_left_once_and_uninstall_leaves_nothing_of_it(laptop: Laptop) -> None:
     more = '[docker]\nmin_interval = "1s"\n[probe]\nrecheck = "2s"\nregistry = ["https://registry.example"]\n'
     with_relay(laptop, more)
