@@ -20,6 +20,7 @@ from agent.cli.printing import Colour, complain, exact_bytes, page, print_for_a_
 from agent.one_pass.picture import State
 from agent.service.status_file import Status, StatusFound, read
 from agent.service.status_page import ago, lines
+from agent.system.files import is_there
 from agent.values.paths import Paths
 
 NOT_RUNNING = 3
@@ -58,7 +59,7 @@ def show(found: StatusFound | None, args: argparse.Namespace, paths: Paths) -> N
     status = by_now(found, paths)
     is_running = found is not None and found.is_running
     if not is_running:
-        complain(not_running(status))
+        complain(not_running(status, paths))
     if found is not None and status is None:
         complain(unreadable(found))
     if args.json:
@@ -79,14 +80,19 @@ def _show_short(found: StatusFound | None, args: argparse.Namespace, paths: Path
         say(shown.in_a_line(found))
         return
     status = by_now(found, paths)
-    whole = [] if found is not None and found.is_running else [not_running(status)]
+    whole = [] if found is not None and found.is_running else [not_running(status, paths)]
     whole += lines(status, dt.datetime.now(dt.UTC)) if status is not None else ()
     print_for_a_bar(shown.in_a_line(found), whole, shown.word_of(found))
 
 
-def not_running(status: Status | None) -> str:
+def not_running(status: Status | None, paths: Paths) -> str:
     was = f"; this is what the last one knew {_age(status)} ago" if status is not None else ""
-    return f"no agent is running here{was}; to start it: systemctl enable --now docker-proxy-agent"
+    # Its orders are gone after a boot. They are not opened here, which only root may.
+    is_relay_lost = is_there(paths.relay_drop_in) and not is_there(paths.relay_orders)
+    until_then = (
+        ". Until then what uses the relay, as Docker and containers do, reaches nothing" if is_relay_lost else ""
+    )
+    return f"no agent is running here{was}; to start it: systemctl enable --now docker-proxy-agent{until_then}"
 
 
 def unreadable(found: StatusFound) -> str:

@@ -100,7 +100,9 @@ class _Picture:
         if self._is_verbose and (found != self._last or not self._said):
             self._said = [*verified(self._paths)[1]]
             self._last = found
-        heading = f"{now.astimezone():%H:%M:%S}  {'Ctrl-C ends this' if is_running else not_running(status)}"
+        heading = (
+            f"{now.astimezone():%H:%M:%S}  {'Ctrl-C ends this' if is_running else not_running(status, self._paths)}"
+        )
         if status is not None:
             return [heading, "", *lines(status, now), *self._said], colour_of(status) if is_running else Colour.PLAIN
         unread = [] if found is None else [unreadable(found)]

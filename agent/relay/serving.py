@@ -156,7 +156,9 @@ class Serving:
     def ways_now(self) -> Ways:
         """Raises NotOpened."""
         if self._ways is None:
-            raise NotOpened(refusals.not_ready("the agent has not said yet which upstream to use"))
+            raise NotOpened(
+                refusals.not_ready("not told yet by docker-proxy-agent which upstream to use: does it run?")
+            )
         return self._ways
 
     def listen(self, listening: socket.socket) -> None:

@@ -540,6 +540,23 @@ def test_a_page_without_a_line_is_not_an_empty_line(capsys: pytest.CaptureFixtur
     assert capsys.readouterr().out == ""
 
 
+def test_after_a_boot_without_an_agent_the_relay_leads_nowhere(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = Paths(tmp_path)
+    paths.relay_drop_in.parent.mkdir(parents=True)
+    paths.relay_drop_in.touch()
+    said = ". Until then what uses the relay, as Docker and containers do, reaches nothing\n"
+
+    assert main(["--root", str(tmp_path), "status"]) == NOT_RUNNING
+    assert capsys.readouterr().err.endswith(said)
+
+    paths.relay_orders.parent.mkdir(parents=True)
+    paths.relay_orders.touch()
+    assert main(["--root", str(tmp_path), "status"]) == NOT_RUNNING
+    assert said not in capsys.readouterr().err
+
+
 def test_where_none_has_ever_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--root", str(tmp_path), "status"]) == NOT_RUNNING
     assert capsys.readouterr() == (

@@ -10,6 +10,7 @@ from agent.cli.doctor.facts import Facts, judged
 from agent.cli.doctor.finding import Finding, Sign, finding_lines, shown
 from agent.cli.doctor.homes import Left
 from agent.cli.doctor.homes import judge as of_homes
+from agent.cli.doctor.relay import RelaySeen
 from agent.cli.doctor.room import Room
 from agent.cli.doctor.room import judge as of_rooms
 from agent.cli.doctor.service import Service, unmasked
@@ -22,6 +23,7 @@ from agent.cli.doctor.units import judge_failed as of_failed_units
 from agent.values.condition import Code, Condition
 from agent.values.dockerd import Engine, Flags, Layer, Phase, Reality, UnitState
 from agent.values.settings import Texts
+from agent.values.verdict import Outcome, Verdict
 
 from .test_doctor import told
 from .test_plan import OFFICE, docker_with, engine, with_drop_in
@@ -233,6 +235,34 @@ def test_an_agent_whose_work_is_needed_at_once_takes_some_seconds_for_it() -> No
 
     start = "sudo systemctl enable --now docker-proxy-agent.service"
     assert found.command == f"Run this, and wait a few seconds: {start}"
+
+
+@pytest.mark.parametrize(
+    ("upstream", "through", "is_docker_failing", "is_broken", "why"),
+    [
+        pytest.param(
+            "", Outcome.PROXY_DOWN, False, True, "since the last boot nobody tells the relay which", id="a-boot"
+        ),
+        pytest.param(
+            "office", Outcome.OK, False, False, "keeps the upstream of the last network; after the", id="no-boot"
+        ),
+        pytest.param("office", Outcome.REFUSED, True, True, "network, which does not work here; after", id="a-move"),
+        pytest.param("", Outcome.OK, False, False, "after the next boot nobody tells the relay", id="a-pac-that-works"),
+    ],
+)
+def test_without_the_agent_the_relay_leads_nowhere_after_a_boot(
+    upstream: str, through: Outcome, is_docker_failing: bool, is_broken: bool, why: str
+) -> None:
+    """Docker itself would keep the settings of the last network."""
+    relay = RelaySeen(port=3130, upstream=upstream, through=Verdict(through))
+    facts = Facts(service=Service(is_running=False), relay=relay, is_docker_failing=is_docker_failing)
+
+    (found,) = judged(facts)
+
+    assert (found.code, found.is_broken) == (Sign.AGENT_DOWN, is_broken)
+    assert why in found.why
+    (not_enabled,) = of_the_service(Service(is_enabled=False), relay=relay)
+    assert "after the next boot nobody tells the relay" in not_enabled.why
 
 
 @pytest.mark.parametrize(

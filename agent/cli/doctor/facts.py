@@ -92,7 +92,7 @@ def _found(facts: Facts) -> Iterator[Finding]:
         is_led_out=facts.is_led_out,
     )
     held = [
-        *service.judge(facts.service, is_docker_failing=facts.is_docker_failing),
+        *service.judge(facts.service, is_docker_failing=facts.is_docker_failing, relay=facts.relay),
         *refused,
         *conditions.judge(causes, around),
     ]

@@ -21,10 +21,15 @@ class RelaySeen(msgspec.Struct, frozen=True, kw_only=True):
     """A probe through it. Where Docker does not have its address there is none."""
 
     port: int
-    upstream: str  # that it was told to use
+    upstream: str  # that it was told to use; '': none, or none of the policy's
     through: Verdict
     without: Verdict | None = None  # how that upstream does by itself; None: not known
     is_paused: bool = False  # the agent, which would give it what it misses
+
+    @property
+    def leads_nowhere(self) -> bool:
+        """Whether it was told of nothing that leads out, as after a boot without the agent."""
+        return not (self.upstream or self.through.is_ok)
 
 
 def judge(relay: RelaySeen | None) -> Iterator[Finding]:

@@ -6,10 +6,15 @@ Pure. Not known here: how systemd is asked.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 import msgspec
 
 from agent.cli.doctor.finding import Finding, Sign
+from agent.cli.doctor.relay import RelaySeen
+
+_KEEPS: Final = "Docker keeps the settings of the last network"
+_NOBODY_TELLS: Final = "nobody tells the relay which upstream to use, and Docker and containers reach nothing"
 
 
 class Service(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,19 +36,21 @@ def unmasked(systemctl: str, unit: str, file_state: str) -> str:
     return f"sudo {systemctl} unmask {'--runtime ' if file_state == 'masked-runtime' else ''}{unit}"
 
 
-def judge(service: Service | None, *, is_docker_failing: bool = False) -> Iterator[Finding]:
+def judge(
+    service: Service | None, *, is_docker_failing: bool = False, relay: RelaySeen | None = None
+) -> Iterator[Finding]:
     """None: there is no systemd that would run it. `is_docker_failing`: what Docker has does not work here."""
     if service is None:
         return
     if not service.is_running:
+        is_broken = is_docker_failing or (relay is not None and relay.leads_nowhere)
         yield Finding(
             code=Sign.AGENT_DOWN,
-            is_broken=is_docker_failing,
+            is_broken=is_broken,
             where=service.unit,
             what="is masked, so it cannot be started" if service.mask else "does not run",
-            why="Docker keeps the settings of the last network"
-            + (", which do not work here" if is_docker_failing else ""),
-            command=f"Run this, and wait a few seconds: {_start(service)}" if is_docker_failing else _start(service),
+            why=_without_it(relay, is_docker_failing=is_docker_failing),
+            command=f"Run this, and wait a few seconds: {_start(service)}" if is_broken else _start(service),
         )
         return
     if service.is_enabled is False:
@@ -52,7 +59,7 @@ def judge(service: Service | None, *, is_docker_failing: bool = False) -> Iterat
             is_broken=False,
             where=service.unit,
             what="runs, but does not start at boot",
-            why="after the next boot Docker keeps the settings of the last network",
+            why=f"after the next boot {_KEEPS if relay is None else _NOBODY_TELLS}",
             command=f"sudo {service.systemctl} enable {service.unit}",
         )
     if service.version and service.version != service.installed:
@@ -74,6 +81,15 @@ def judge(service: Service | None, *, is_docker_failing: bool = False) -> Iterat
             command="Storage= must not be none: systemd-analyze cat-config "
             f"systemd/journald.conf shows it. Then: sudo {service.systemctl} restart {service.unit}",
         )
+
+
+def _without_it(relay: RelaySeen | None, *, is_docker_failing: bool) -> str:
+    if relay is None:
+        return _KEEPS + (", which do not work here" if is_docker_failing else "")
+    if relay.leads_nowhere:
+        return f"since the last boot {_NOBODY_TELLS}"
+    fails = ", which does not work here" if is_docker_failing else ""
+    return f"the relay keeps the upstream of the last network{fails}; after the next boot {_NOBODY_TELLS}"
 
 
 def _start(service: Service) -> str:
