@@ -71,7 +71,17 @@ from agent.probe.listens import serves
 from agent.see import netlink
 from agent.see.netlink import NetlinkFailed
 from agent.system.clock import SYSTEM_CLOCK, Clock
-from agent.system.files import FileState, Identity, identity_of, is_there, read_file, remove_file, replace_file
+from agent.system.files import (
+    Changed,
+    FileState,
+    Identity,
+    identity_of,
+    is_there,
+    read_file,
+    refill_file,
+    remove_file,
+    replace_file,
+)
 from agent.system.passwd import group
 from agent.system.to_the_end import to_the_end
 from agent.values.errors import AgentError, TargetFailed
@@ -580,7 +590,14 @@ class LocalRelay:
         """Nobody but root and the relay may read it, and as soon as it is there, the relay may, and finds it whole."""
         path = self._paths.relay_orders
         if (found := read_file(path)) is not None:
-            replace_file(path, data, expected=self._for_the_relay(path, found))
+            found = self._for_the_relay(path, found)
+            try:
+                replace_file(path, data, expected=found)
+            except Changed:
+                raise
+            except AgentError:
+                # On a full disk the file would keep the passwords that are taken from it, wherever this host moves.
+                refill_file(path, data, expected=found)
             return
         beside = path.with_name(f"{path.name}.new")
         self._for_the_relay(beside, replace_file(beside, data, expected=read_file(beside)))

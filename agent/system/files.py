@@ -5,7 +5,8 @@ whole. What else a write could lose is kept: mode, owner, SELinux label, ACL and
 that leads to the file. What another program wrote in between is never overwritten: `Changed` is raised, and the caller
 reads again.
 
-If the file cannot be replaced (it is a mount point), it is rewritten in place, after a copy was made beside it.
+If the file cannot be replaced (it is a mount point), it is rewritten in place, after a copy was made beside it. What
+must not wait for room on a full disk, and may be lost in a crash, is refilled.
 
 The steps of a replacement are the methods of `Disk`, in their order (`disk.py`); what a crash between any two of them
 has left, `sweep` removes (`sweep.py`). Not known here: what is in the file, and which user this runs as.
@@ -31,6 +32,7 @@ from agent.values.errors import LEFT, AgentError, TargetFailed
 LARGEST: Final = 1024 * 1024  # bytes; a daemon.json or config.json has a few hundred
 _SWAPPED_TRIES: Final = 20  # a swap takes a tenth of this
 _SWAPPED_S: Final = 0.001
+_BLOCK: Final = 512  # bytes; st_blocks, stat(2)
 _AGAIN: Final = "Fix this, then run: docker-proxy-agent apply"
 
 
@@ -363,6 +365,47 @@ def _fill_with_mode(descriptor: int, data: bytes, expected: FileState, *, mode: 
         raise
     if mode != expected.mode:
         os.fchmod(descriptor, mode)
+
+
+def refill_file(path: Path, data: bytes, *, expected: FileState, disk: Disk = LOCAL_DISK) -> FileState:
+    """Write `data` into the file itself, which needs no room where that is no longer than what is there.
+
+    Readers find the old file, none for a moment, or the new one, whole. A failure or a crash may leave none: it is for
+    files that are made anew then.
+    """
+    real = behind_links(path)
+    with on_its_way(new_beside(real)) as aside:
+        try:
+            if not _read(real).is_as(expected):
+                raise Changed(path)
+            _check_fits(real, data, expected)
+            disk.rename(real, aside)
+            _refill(aside, real, data, mode=expected.mode, disk=disk)
+            return _read(real)
+        except FileNotFoundError as error:
+            raise Changed(path) from error
+        except OSError as error:
+            raise failed(path, "cannot be written", error) from error
+
+
+def _check_fits(real: Path, data: bytes, expected: FileState) -> None:
+    if len(data) > max(len(expected.data), real.stat().st_blocks * _BLOCK):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _refill(aside: Path, real: Path, data: bytes, *, mode: int, disk: Disk) -> None:
+    try:
+        descriptor = open_to_write(aside, mode)
+        try:
+            disk.fill(descriptor, data)
+        finally:
+            os.close(descriptor)
+        disk.rename_to_free(aside, real)
+        disk.sync_directory(real.parent)
+    except OSError:
+        with contextlib.suppress(OSError):
+            disk.remove(aside)  # what it held was to go
+        raise
 
 
 def remove_file(path: Path, *, expected: FileState, disk: Disk = LOCAL_DISK) -> None:

@@ -20,7 +20,7 @@ import pytest
 
 from agent.system.beside import is_leftover
 from agent.system.disk import Disk, LocalDisk
-from agent.system.files import LARGEST, Changed, FileState, read_file, remove_file, replace_file
+from agent.system.files import LARGEST, Changed, FileState, read_file, refill_file, remove_file, replace_file
 from agent.system.sweep import sweep
 from agent.values.errors import TargetFailed
 
@@ -475,6 +475,35 @@ def test_a_full_disk_leaves_the_old_file_whole_and_nothing_beside(tmp_path: Path
     assert isinstance(failure.value.__cause__, OSError)
 
 
+def test_a_file_is_refilled_whole_in_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "relay.json"
+    path.write_bytes(OLD + b" " * 100)
+    path.chmod(0o640)
+    before = present(path)
+
+    after = refill_file(path, NEW, expected=before)
+
+    assert (path.read_bytes(), mode_of(path), names(tmp_path)) == (NEW, 0o640, ["relay.json"])
+    assert present(path).is_as(after)
+    assert (after.identity.inode, after.identity != before.identity) == (before.identity.inode, True)
+    with pytest.raises(Changed):
+        refill_file(path, OLD, expected=before)
+    assert path.read_bytes() == NEW
+
+
+def test_what_does_not_fit_is_not_begun_and_what_fails_leaves_nothing_of_the_old(tmp_path: Path) -> None:
+    path = tmp_path / "relay.json"
+    path.write_bytes(OLD)
+
+    with pytest.raises(TargetFailed, match="no space left"):
+        refill_file(path, NEW * 10_000, expected=present(path))
+    assert path.read_bytes() == OLD
+
+    with pytest.raises(TargetFailed, match="Input/output"):
+        refill_file(path, NEW, expected=present(path), disk=Fails(errno.EIO))
+    assert names(tmp_path) == []
+
+
 def test_a_new_file_that_fails_leaves_not_even_its_folders(tmp_path: Path) -> None:
     with pytest.raises(TargetFailed):
         replace_file(tmp_path / "a" / "b" / "c", NEW, expected=None, disk=Fails(errno.ENOSPC))
@@ -507,7 +536,7 @@ def test_what_the_system_refuses_is_said_with_what_to_do(tmp_path: Path, number:
 
 REPLACES = """
 import pathlib, sys
-from agent.system.files import read_file, replace_file
+from agent.system.files import read_file, refill_file, replace_file
 path = pathlib.Path(sys.argv[1])
 replace_file(path, sys.argv[2].encode(), expected=read_file(path))
 """

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import os
 import stat
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import subprocess
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -808,6 +810,47 @@ async def test_where_nothing_works_a_proxy_of_another_network_gets_no_password(l
         assert b"s3cr3t" in laptop.paths.relay_orders.read_bytes()
         told = [one for one in laptop.events() if one == "relay-switched"]
         assert len(told) == 1
+
+
+@pytest.mark.needs_root
+async def test_a_full_disk_keeps_no_password_where_it_is_not_used_and_no_orders_that_fit(laptop: Relayed) -> None:
+    folder = laptop.paths.relay_orders.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    with_a_password(laptop)
+    with a_disk(folder) as fill:
+        async with laptop.running() as hand:
+            at_work = laptop.orders
+            fill()
+            laptop.place.snapshot = HOME
+            laptop.place.becomes(direct="portal")
+            await hand.wake()
+            assert names(laptop.orders) == names(at_work)
+            assert b"s3cr3t" not in laptop.paths.relay_orders.read_bytes()
+
+            laptop.place.snapshot = at("10.30.0.1")
+            laptop.place.becomes(direct="ok")
+            await hand.wake()
+            assert names(laptop.orders) == ["direct"]
+
+            laptop.place.snapshot = at("10.10.0.1")
+            await hand.wake()
+            assert laptop.orders.upstreams == at_work.upstreams
+
+
+@contextlib.contextmanager
+def a_disk(folder: Path) -> Iterator[Callable[[], None]]:
+    """A small one, and what fills it."""
+
+    def fill() -> None:
+        with contextlib.suppress(OSError), (folder / "fill").open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "small", folder], check=True, timeout=10)
+    try:
+        yield fill
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True, timeout=10)
 
 
 async def test_where_nothing_works_a_refused_password_is_not_in_relay_json(laptop: Relayed) -> None:
