@@ -712,11 +712,11 @@ class LocalRelay:
     def _anew(self, wanted: tuple[str, ...], problem: str) -> Anew:
         """Fix what is the agent's own before Docker is touched."""
         relaying = self._memory.relaying
-        if relaying.stage is not Stage.GIVEN:
-            return Anew.NOTHING
-        # What was written is not what runs: a reload of systemd may have failed, or never been made.
+        # What was written is not what runs: an agent may have been killed before systemd read it, also while it moves.
         if self._units.silent_at(wanted):
             return Anew.ALL
+        if relaying.stage is not Stage.GIVEN:
+            return Anew.NOTHING
         return Anew.SERVICE if problem or is_the_last_try(relaying) else Anew.NOTHING
 
     async def _through(self, port: int | None = None) -> Verdict:

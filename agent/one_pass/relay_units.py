@@ -112,7 +112,7 @@ class RelayUnits:
             if before != wanted:
                 await asyncio.to_thread(write_text, self._drop_in, before, wanted, _MODE)
             if is_stopped:
-                await self._systemd.call("daemon-reload")  # also where an earlier one failed, or was never made
+                await self._read_anew(before, wanted)  # also where an earlier agent was killed before it
             try:
                 if is_stopped:
                     held.hold(where)
@@ -124,6 +124,20 @@ class RelayUnits:
                 await self._start("restart" if anew is Anew.SERVICE else "start", user_is_there, where, held)
         if not await self._systemd.says("is-enabled", "--quiet", SOCKET):
             await self._systemd.call("enable", "--quiet", SOCKET)
+
+    async def _read_anew(self, before: str | None, wanted: str) -> None:
+        """Of a failure, such as of a busy systemd, nothing is left: the next try would take it for done. And it says
+        nothing of whether the relay works.
+        """
+        try:
+            await self._systemd.call("daemon-reload")
+        except UnitFailed as error:
+            with contextlib.suppress(AgentError):
+                await asyncio.to_thread(
+                    write_text, self._drop_in, wanted, before, _MODE if before is not None else None
+                )
+            listens = f"it keeps listening at {', '.join(listened(before))}" if before is not None else ""
+            raise TargetFailed(SOCKET, error.wrong, error.remedy, then=listens) from error
 
     async def _stop(self) -> None:
         """Nobody is served meanwhile, so it is told a second time, and leaves whatever is open."""

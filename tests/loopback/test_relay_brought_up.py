@@ -104,10 +104,20 @@ async def test_one_whose_place_cannot_be_written_is_not_touched(up: Up) -> None:
 async def test_one_whose_place_is_not_read_is_not_stopped(up: Up) -> None:
     up.systemd.fails.add("daemon-reload")
 
-    with pytest.raises(AgentError):
+    with pytest.raises(TargetFailed, match=r"did not end within 30 s; it keeps listening at 127\.0\.0\.1:3130"):
         await up.goes(MOVED)
 
     assert up.systemd.asked == ["daemon-reload"]
+    assert up.units.where() == HERE  # else the next try would think that systemd knows it
+
+    up.drop_in.unlink()
+    with pytest.raises(TargetFailed):
+        await up.goes(HERE)
+    assert up.units.where() is None
+
+    up.systemd.fails.clear()
+    up.systemd.asked.clear()
+    assert (await up.goes(MOVED))[0] == "daemon-reload"
 
 
 @pytest.mark.parametrize("fails", ["is-enabled", "reset-failed"])

@@ -1116,6 +1116,21 @@ async def test_docker_keeps_the_port_that_works_until_the_new_one_does(laptop: R
         assert laptop.dockerd.starts == starts + 1
 
 
+async def test_a_port_that_was_written_and_not_read_by_systemd_is_read_before_it_counts(laptop: Relayed) -> None:
+    """As by an agent that was killed between the two: nothing of that is the relay's fault."""
+    laptop.policy(WITH_RELAY)
+    async with laptop.running() as hand:
+        starts = laptop.dockerd.starts
+        laptop.units.silent = laptop.units.heard_anew = {"127.0.0.1:3140"}
+        laptop.policy(WITH_RELAY.replace("enable = true", "enable = true\nport = 3140"))
+        for ahead_s in (10, 20):
+            laptop.clock.ahead_s = ahead_s
+            await hand.wake(Reason.FILES)
+
+        assert "3140" in str(laptop.dockerd.runs_with)
+        assert (laptop.dockerd.starts, laptop.conditions()) == (starts + 1, [])
+
+
 async def test_a_docker_that_does_not_start_with_it_is_not_given_it_again(laptop: Relayed) -> None:
     laptop.dockerd.refuses = RELAY
     laptop.policy(WITH_RELAY)
