@@ -153,7 +153,7 @@ def after(relaying: Relaying, through: Verdict, without: Verdict | None, now: fl
     """
     if through.is_ok:
         return Relaying(Stage.GIVEN, asked=now)
-    because = through.outcome.value + (f": {through.evidence}" if through.evidence else "")
+    because = in_words(through)
     is_crowded = bool(crowd) and through.outcome in _UNANSWERED
     asked = msgspec.structs.replace(
         relaying,
@@ -169,6 +169,11 @@ def after(relaying: Relaying, through: Verdict, without: Verdict | None, now: fl
     failures = relaying.failures + 1
     stage = Stage.FAILED if failures >= MOST_FAILURES else relaying.stage
     return msgspec.structs.replace(asked, stage=stage, failures=failures)
+
+
+def in_words(through: Verdict) -> str:
+    """What a probe through it said."""
+    return through.outcome.value + (f": {through.evidence}" if through.evidence else "")
 
 
 def by_a_pac(relaying: Relaying, through: Verdict, now: float) -> Relaying:
@@ -274,8 +279,7 @@ def by_a_pause(kept: str, verdict: Verdict | None, through: Verdict | None) -> s
     if verdict is not None and verdict.is_ok:
         if through is None or through.is_ok:
             return ""
-        how = through.outcome.value + (f": {through.evidence}" if through.evidence else "")
-        return f"while the agent is paused, the relay reaches no registry, although {kept} works: {how}"
+        return f"while the agent is paused, the relay reaches no registry, although {kept} works: {in_words(through)}"
     how = f"does not work here: {verdict.outcome.value}" if verdict is not None else "must not be used here"
     return f"while the agent is paused, the relay uses {kept}, which {how}"
 

@@ -17,7 +17,7 @@ from agent.decide.effective import effective, in_daemon_json
 from agent.decide.pac import PacSeen, candidate_names
 from agent.decide.plan import Plan
 from agent.decide.recognise import Recognised
-from agent.decide.relay import Relayed, Stage, said
+from agent.decide.relay import Relayed, Stage, in_words, said
 from agent.decide.restart import Restarting, When
 from agent.docker.transaction import Applied
 from agent.one_pass.picture import (
@@ -144,15 +144,16 @@ def shown_pac(pac: PacSeen) -> PacShown:
 
 
 def _relay(relayed: Relayed, running: Settings | None) -> RelayShown | None:
-    relaying, state = relayed.relaying, relayed.state
+    relaying, state, through = relayed.relaying, relayed.state, relayed.through
     is_in_use = running is not None and relayed.port_in(running) is not None
     if relaying.stage is Stage.OFF and not is_in_use:
         return None
+    fails = in_words(through) if through is not None and not through.is_ok else ""
     shown = RelayShown(
         state=(Stage.TRIED if relayed.is_assumed else relaying.stage).value,
         upstream=relayed.upstream,
         generation=relayed.generation,
-        problem=relaying.because or (said(state) if state is not None else ""),
+        problem=relaying.because or (said(state) if state is not None else "") or fails,
         in_use=is_in_use,
     )
     return shown.saying(state)

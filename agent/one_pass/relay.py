@@ -114,7 +114,7 @@ ScriptOf = Callable[[str], tuple[str, str] | None]
 class _Led(msgspec.Struct, frozen=True):
     """What was answered through it, as long as that is believed."""
 
-    of: tuple[object, ...]  # port, place and orders
+    of: tuple[object, ...]  # port, place, orders, and whether it listens
     at: float  # CLOCK_BOOTTIME
     verdict: Verdict | None  # None: others kept it busy
 
@@ -396,7 +396,9 @@ class LocalRelay:
         memory, told, now = self._memory, self._orders(), self._clock.boottime_s()
         if told is None or not told.upstreams or not may_be_asked_through(told, chosen, self._unfolded().upstreams):
             return None
-        of = (port, snapshot.fingerprint(), told.upstreams, told.pac)
+        # What is cheap to see is not believed to be otherwise until the next probe is due.
+        is_silent = bool(self._units.silent_at((f"{LOOPBACK}:{port}",)))
+        of = (port, snapshot.fingerprint(), told.upstreams, told.pac, is_silent)
         believed_s = self._policy.probe.recheck or PROVES_S
         if memory.led is None or memory.led.of != of or now - memory.led.at >= believed_s:
             through, crowd = await self._in_a_crowd(lambda: self._through(port))

@@ -166,7 +166,7 @@ def _relay(relay: RelayShown) -> str:
     goes = uses.format(relay.upstream) if relay.upstream is not None else "has no upstream yet"
     goes += _STILL_HAD.get(relay.state, "")
     if relay.taken is None:
-        return f"{goes}; it does not report its state (the first connection starts it)"
+        return f"{goes}; it does not report its state ({relay.problem or 'the first connection starts it'})"
     behind = _in_brackets(relay.problem) if is_behind else ""
     many = "1 connection" if relay.connections == 1 else f"{relay.connections} connections"
     return f"{goes}{behind}; {many}, {in_bytes(relay.bytes or 0)} so far"

@@ -352,6 +352,27 @@ async def test_a_pause_says_that_the_relay_leads_nowhere_also_where_its_upstream
         assert len(laptop.facts("unreachable-ended")) == 1
 
 
+async def test_a_pause_says_at_once_that_the_relay_does_not_listen_and_that_it_does_again(laptop: AfterBoot) -> None:
+    laptop.policy(POLICY)
+    async with laptop.running() as hand:
+        await laptop.asks(Command.PAUSE)
+        await hand.wake()
+        assert laptop.conditions() == ["paused"]
+
+        laptop.units.silent = {"127.0.0.1:3130"}
+        laptop.place.becomes(relay="refused")
+        await hand.wake(Reason.RELAY)  # its state is gone
+        assert laptop.conditions() == ["paused", "relay-failed"]
+        asked = laptop.place.asked.count("relay")
+        await hand.wake(Reason.RELAY)
+        assert laptop.place.asked.count("relay") == asked  # it is not asked in each pass
+
+        laptop.units.silent = set()
+        laptop.place.becomes(relay="ok")
+        await hand.wake(Reason.RELAY)
+        assert laptop.conditions() == ["paused"]
+
+
 async def test_a_pause_says_nothing_of_a_relay_that_others_keep_busy(laptop: AfterBoot) -> None:
     laptop.policy(POLICY)
     async with laptop.running() as hand:

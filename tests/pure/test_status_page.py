@@ -182,6 +182,10 @@ def test_where_nothing_is_chosen_the_relay_is_still_what_docker_runs_with() -> N
     )
     assert third == "  relay        uses direct; it does not report its state (the first connection starts it)"
 
+    silent = msgspec.structs.replace(relay, problem="refused: nothing listens there")
+    _, _, third, *_ = lines(msgspec.structs.replace(status, relay=silent), NOW)
+    assert third == "  relay        uses direct; it does not report its state (refused: nothing listens there)"
+
     leads_out = msgspec.structs.replace(docker, in_use="backup", works=Outcome.OK)  # which does not work by itself
     _, second, *_ = lines(msgspec.structs.replace(status, docker=leads_out), NOW)
     assert second == "  docker       26.1.5 runs with the relay, which still reaches a registry here"
