@@ -26,7 +26,7 @@ from agent.clients.originals import CLIENTS, client_originals
 from agent.clients.users import NOBODYS, Account, FoundBy, Skipped, Who, is_gone
 from agent.decide.bridge import Bridge
 from agent.decide.client_file import Change, FileEdit, OwnedConfig, Was, beaten_by, is_made_by_us, plan, told_apart
-from agent.decide.clients import BACK, Around, Wanted, entries_for, for_clients
+from agent.decide.clients import BACK, Around, Wanted, beside_the_relay, entries_for, for_clients
 from agent.decide.drift import WITHIN_S
 from agent.decide.relay import exclusions_of_clients
 from agent.system.clock import SYSTEM_CLOCK
@@ -38,7 +38,7 @@ from agent.targets.refused import TextRefused
 from agent.values.condition import Code, Condition
 from agent.values.errors import AgentError, HomeSilent, Unexpected
 from agent.values.events import Adopted, DriftCorrected, FilesRestored, SettingsWritten, TargetNotWritten
-from agent.values.policy import Policy, Scope, Upstream
+from agent.values.policy import NoProxy, Policy, Scope, Upstream
 from agent.values.settings import Settings
 
 _LOOKED_AT_S = 60.0  # with recheck = "0s": files that cannot be watched are read again after this, in any later pass
@@ -108,6 +108,9 @@ class ClientsSeen(msgspec.Struct, frozen=True):
         for file in self.files:
             if file.gave_up is not None:
                 yield file.gave_up
+            others = self.wanted.elsewhere if file.is_local else None
+            if others is not None and others.condition is not None:
+                yield msgspec.structs.replace(others.condition, where=file.path)
             if file.beaten_by:
                 text = f'proxies has an entry "{file.beaten_by}", which overrides the one kept here'
                 remedy = "Remove it if containers should get the settings kept here"
@@ -198,14 +201,7 @@ class LocalClients:
         `relay`: what they are given instead of the upstream, if anything.
         """
         who = await self._everybody()
-        bridge, around = Bridge(), Around()
-        exclusions = self._policy.no_proxy
-        if relay is not None:
-            upstream, exclusions = relay, exclusions_of_clients(exclusions)
-        if who.accounts:
-            bridge = await self._from_containers.bridge(upstream)
-            around = await self._from_containers.around(upstream, is_resolved=self._policy.clients.resolve)
-        wanted = for_clients(upstream, self._policy.clients, exclusions, bridge=bridge, around=around)
+        wanted = await self._wanted(upstream, relay, who)
         owned = self._owned.all()
         left, unknown = await self._left(owned.keys() - {str(account.config) for account in who.accounts})
         everybody = [(account, wanted) for account in who.accounts] + [(account, BACK) for account in left]
@@ -220,6 +216,25 @@ class LocalClients:
         self._homes.keep({(account.uid, account.config) for account, _ in everybody})
         skipped = (*who.skipped, *unknown, *(one for one in files if isinstance(one, Skipped)))
         return ClientsSeen(wanted, tuple(one for one in files if isinstance(one, ClientFile)), skipped)
+
+    async def _wanted(self, upstream: Upstream, relay: Upstream | None, who: Who) -> Wanted:
+        exclusions = self._policy.no_proxy
+        if relay is None:
+            return await self._as_reached(upstream, exclusions, who)
+        wanted = await self._as_reached(relay, exclusions_of_clients(exclusions), who)
+        if self._policy.clients.scope is not Scope.DEFAULT:
+            return wanted
+        return beside_the_relay(wanted, await self._as_reached(upstream, exclusions, who, is_dns_here=False))
+
+    async def _as_reached(
+        self, upstream: Upstream, exclusions: NoProxy, who: Who, *, is_dns_here: bool = True
+    ) -> Wanted:
+        bridge, around = Bridge(), Around()
+        if who.accounts:
+            bridge = await self._from_containers.bridge(upstream)
+            is_resolved = self._policy.clients.resolve
+            around = await self._from_containers.around(upstream, is_resolved=is_resolved, is_dns_here=is_dns_here)
+        return for_clients(upstream, self._policy.clients, exclusions, bridge=bridge, around=around)
 
     async def _left(self, files: Collection[str]) -> tuple[list[Account], list[Skipped]]:
         """The owners of the files that the policy no longer keeps, and the files whose owner is unknown now.
@@ -396,24 +411,25 @@ class LocalClients:
             who = f"belongs to uid {found.uid}, but uid {account.uid} can change the way to it"
             return ClientFile(account, error=f"{account.config}: {who}; left as it is")
         # In a thread: a large file takes long enough to hold up all others.
-        asks = wanted.is_only_here and self._policy.clients.scope is Scope.DEFAULT
+        asks = (wanted.is_only_here or wanted.elsewhere is not None) and self._policy.clients.scope is Scope.DEFAULT
         here = entries_for(Scope.LOCAL, self._policy.docker.socket)
         is_local = asks and await self._homes.has_other_engine(account, account.config, here)
         text = None if found is None else found.text
         meant, edit, beaten = await in_turn(self._plan, account, text, wanted, owned, is_local=is_local)
         if edit is None:
             until = SYSTEM_CLOCK.boottime_s() + _CONTEXTS_LOOKED_AT_S if asks else math.inf
-            return self._note_right(account, meant, ClientFile(account, beaten_by=beaten), until)
+            shown = ClientFile(account, beaten_by=beaten, is_local=is_local)
+            return self._note_right(account, meant, shown, until)
         mode = found.mode if found else None
         return ClientFile(account, edit, beaten_by=beaten, mode=mode, is_local=is_local)
 
-    def _entries(self, *, is_local: bool) -> tuple[str, ...]:
-        return entries_for(self._policy.clients.scope, self._policy.docker.socket, is_local=is_local)
+    def _entries(self, wanted: Wanted, *, is_local: bool) -> tuple[str, ...]:
+        return entries_for(self._policy.clients.scope, self._policy.docker.socket, wanted, is_local=is_local)
 
     def _edit(
         self, account: Account, text: str | None, wanted: Wanted, owned: OwnedConfig, *, is_local: bool
     ) -> FileEdit | None:
-        edit = plan(text, self._entries(is_local=is_local), wanted, owned, keyed=self._compared)
+        edit = plan(text, self._entries(wanted, is_local=is_local), wanted, owned, keyed=self._compared)
         return None if edit is None else told_apart(edit, self._stood_lately(account.config))
 
     def _stood_lately(self, path: Path) -> tuple[Settings, ...]:
@@ -433,7 +449,7 @@ class LocalClients:
         edit = self._edit(account, text, wanted, owned, is_local=is_local)
         if wanted is BACK:
             return wanted, edit, ""
-        entries = self._entries(is_local=is_local)
+        entries = self._entries(wanted, is_local=is_local)
         return wanted, edit, beaten_by(text, entries, self._policy.docker.socket, wanted=wanted, owned=owned)
 
     def _note_right(self, account: Account, wanted: Wanted, shown: _Shown, until: float = math.inf) -> _Shown:

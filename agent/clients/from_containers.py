@@ -74,15 +74,18 @@ class FromContainers:
         self._resolved[host] = all_loopback(address[0] for _, address in found)
         return self._resolved[host]
 
-    async def around(self, upstream: Upstream, *, is_resolved: bool) -> Around:
-        """What its containers and clients make of the proxy. `is_resolved`: they get its address, not its name."""
+    async def around(self, upstream: Upstream, *, is_resolved: bool, is_dns_here: bool = True) -> Around:
+        """What its containers and clients make of the proxy. `is_resolved`: they get its address, not its name.
+
+        `is_dns_here`: whether the containers are this Docker's, so that it is known whom they ask for names.
+        """
         drops_all = await self._drops_all() if self._drops_all and gives_socks(upstream) else ""
         hosts = {url.host: url.port for url in upstream.urls_for_containers if is_name(url.host)}
         if is_resolved:
             return Around(
                 drops_all, {host: found for host, port in hosts.items() if (found := await self._ip(host, port))}
             )
-        if not hosts or self._container_dns is None:
+        if not hosts or self._container_dns is None or not is_dns_here:
             return Around(drops_all)
         asked = await asyncio.to_thread(self._container_dns)
         shown = f"{', '.join(map(escaped, asked.servers))} ({asked.named_in})"

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from agent.decide.clients import EVERY_ENGINES, Intent, Wanted, entries_for
+from agent.decide.clients import EVERY_ENGINES, Intent, Wanted, entries_for, of_entry
 from agent.targets import client_config
 from agent.targets.client_config import ClientTexts, Keyed, TextMarks, Wrote
 from agent.targets.json_splice import Original
@@ -134,7 +134,7 @@ def plan(text: str | None, entries: Sequence[str], wanted: Wanted, owned: OwnedC
     if tuple(entries) == EVERY_ENGINES and not owned.further:
         return plan_file(text, EVERY_ENGINES[0], wanted, owned, keyed=keyed)
     client_config.refuse_unread(text)
-    if _is_left(text, entries, wanted, owned):
+    if all(_is_left(text, (entry,), of_entry(wanted, entry, entries), owned) for entry in entries):
         return None
     known = dict(zip(owned.entries, owned.parts, strict=True))
     gone = [(entry, part) for entry, part in known.items() if entry not in entries]
@@ -143,26 +143,33 @@ def plan(text: str | None, entries: Sequence[str], wanted: Wanted, owned: OwnedC
     for _, part in reversed(gone):
         now = client_config.put_back(now, part.originals)
     edits: list[FileEdit] = []
-    parts: list[OwnedEntry] = []
-    # What was written last goes first.
+    parts: dict[str, OwnedEntry] = {}
     order = [*(entry for entry in known if entry in entries), *(entry for entry in entries if entry not in known)]
-    is_removal = wanted.intent is Intent.WITHDRAW or wanted.settings.is_direct
-    for entry in reversed(order) if is_removal else order:
+    for entry in _written_in(order, wanted):
         if entry not in known and _is_theirs(now, entry, wanted, owned) and entry not in EVERY_ENGINES:
             continue
-        part = known.get(entry) or _as_without_us(now, entry, [one.owned for one in parts], known.values())
+        part = known.get(entry) or _as_without_us(now, entry, [one.owned for one in parts.values()], known.values())
         meant = msgspec.structs.replace(part, was=owned.was)
-        edit = plan_file(text if now == (text or "") else now, entry, wanted, meant, keyed=keyed)
+        said_here = of_entry(wanted, entry, entries)
+        edit = plan_file(text if now == (text or "") else now, entry, said_here, meant, keyed=keyed)
         if edit is not None:
             now = edit.after
             edits.append(edit)
-            parts.append(OwnedEntry(msgspec.structs.replace(part, originals=edit.originals), edit.last))
+            parts[entry] = OwnedEntry(msgspec.structs.replace(part, originals=edit.originals), edit.last)
         elif entry in known:
-            parts.append(OwnedEntry(part))
+            parts[entry] = OwnedEntry(part)
     if now == (text or ""):
         return None
-    parts = parts[::-1] if is_removal else parts
-    return _one_edit(text, now, owned, edits=edits, parts=parts, gone=[said[entry] for entry, _ in gone])
+    edits.sort(key=lambda edit: edit.entry in EVERY_ENGINES)  # what is said of the file is of this engine
+    kept = [parts[entry] for entry in order if entry in parts]
+    return _one_edit(text, now, owned, edits=edits, parts=kept, gone=[said[entry] for entry, _ in gone])
+
+
+def _written_in(order: Sequence[str], wanted: Wanted) -> list[str]:
+    """What was written last goes first. What other engines get is there before it is hidden from this one."""
+    is_removal = wanted.intent is Intent.WITHDRAW or wanted.settings.is_direct
+    turned = list(reversed(order)) if is_removal else list(order)
+    return sorted(turned, key=lambda entry: entry not in EVERY_ENGINES) if is_removal and wanted.elsewhere else turned
 
 
 def _as_without_us(
@@ -350,6 +357,7 @@ def _change(said: ClientTexts, owned: OwnedConfig, keyed: Keyed, *, is_broken: b
 def beaten_by(text: str | None, entries: Sequence[str], socket: str, wanted: Wanted, owned: OwnedConfig) -> str:
     """An entry of the user's own that the client uses for this engine instead; '' if ours counts (FACTS 18)."""
     asked = entries_for(Scope.LOCAL, socket)[:1] if tuple(entries) == EVERY_ENGINES else entries
+    asked = [entry for entry in asked if entry not in EVERY_ENGINES]
     return next((entry for entry in asked if _is_theirs(text, entry, wanted, owned)), "")
 
 

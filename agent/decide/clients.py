@@ -10,7 +10,7 @@ Not known here: what a file says, and what must change in it (`client_file.py`);
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 import msgspec
@@ -60,6 +60,7 @@ class Wanted(msgspec.Struct, frozen=True):
     is_somebody_elses: bool = False  # another user's program listens where clients would be sent
     is_only_here: bool = False  # an address that is only good for this engine: others are elsewhere
     fact: str = ""  # what was checked about the address, and from where
+    elsewhere: Wanted | None = None  # what the engines of other contexts get, if not the same
 
 
 BACK: Final = Wanted(Intent.PUT_BACK, "the policy no longer covers it")
@@ -116,6 +117,13 @@ def for_clients(
     return Wanted(Intent.SET, because, wanted, condition, is_only_here=is_only_here, fact=fact)
 
 
+def beside_the_relay(wanted: Wanted, elsewhere: Wanted) -> Wanted:
+    """`wanted`: of the relay. `elsewhere`: of the upstream, which other engines can use as well as without the relay,
+    unless its address is good here alone, too."""
+    is_kept = wanted.intent is not Intent.LEAVE and elsewhere.intent is Intent.SET and not elsewhere.is_only_here
+    return msgspec.structs.replace(wanted, elsewhere=elsewhere) if is_kept else wanted
+
+
 def for_programs(upstream: Upstream, exclusions: NoProxy, *, http: ProxyUrl | None, https: ProxyUrl | None) -> Settings:
     """The upstream by these URLs, for programs that read their environment: containers', and this host's."""
     # allProxy is one value for all schemes. Where the two differ, https counts: most traffic is.
@@ -133,16 +141,24 @@ def gives_socks(upstream: Upstream) -> bool:
     return any(map(_is_socks, upstream.urls_for_containers))
 
 
-def entries_for(scope: Scope, socket: str, *, is_local: bool = False) -> tuple[str, ...]:
+def entries_for(scope: Scope, socket: str, wanted: Wanted | None = None, *, is_local: bool = False) -> tuple[str, ...]:
     """The entries of `proxies` that the agent keeps: for every engine, or for the engine on this socket.
 
-    `is_local`: what is wanted must not go to other engines. A client may be told of the default socket by either name.
+    `is_local`: what is wanted must not go to other engines, which get `wanted.elsewhere`, if anything. A client may be
+    told of the default socket by either name.
     """
     if scope is Scope.DEFAULT and not is_local:
         return EVERY_ENGINES
+    others = EVERY_ENGINES if scope is Scope.DEFAULT and wanted is not None and wanted.elsewhere is not None else ()
     if socket in (DEFAULT_SOCKET, f"/var{DEFAULT_SOCKET}"):
-        return (_DEFAULT_HOST, f"unix://{DEFAULT_SOCKET}")
-    return (f"unix://{socket}",)
+        return (*others, _DEFAULT_HOST, f"unix://{DEFAULT_SOCKET}")
+    return (*others, f"unix://{socket}")
+
+
+def of_entry(wanted: Wanted, entry: str, entries: Collection[str]) -> Wanted:
+    """What one of these entries should say: `default` beside others is what other engines get."""
+    is_of_others = entry in EVERY_ENGINES and len(entries) > 1
+    return wanted.elsewhere if is_of_others and wanted.elsewhere is not None else wanted
 
 
 def _as_reached(upstream: Upstream, bridge: Bridge) -> tuple[str, ProxyUrl | None, ProxyUrl | None]:

@@ -23,6 +23,7 @@ from agent.clients.originals import client_originals
 from agent.clients.users import Account, FoundBy, Skipped, ThisSystem, Threshold, Who
 from agent.decide.bridge import Bridge
 from agent.decide.client_file import Change, OwnedConfig
+from agent.decide.relay import as_upstream
 from agent.one_pass.sockets import LocalSockets
 from agent.probe.dial import Address
 from agent.see.name_servers import ContainerDns
@@ -125,11 +126,11 @@ class People:
         return [(socket.AF_INET, (self.names[host], port))]
 
     async def passed(
-        self, wanted: Upstream, clients: LocalClients | None = None
+        self, wanted: Upstream, clients: LocalClients | None = None, relay: Upstream | None = None
     ) -> tuple[ClientsSeen, list[ClientFile]]:
         clients = clients or self.clients()
         async with clients.one_pass():
-            seen = await clients.look(wanted)
+            seen = await clients.look(wanted, relay)
             record = Record(AuditLog(self.audit, self.state), "1", "test")
             return seen, list(await clients.carry_out(seen, record)) if seen.edits else []
 
@@ -885,6 +886,39 @@ async def test_where_a_context_leads_elsewhere_it_is_not_given_an_address_of_thi
     assert set(json.loads(bob.read_text())["proxies"]) == {"default"}
     await people.passed(DIRECT)
     assert bob.read_text() == LOGGED_IN
+
+
+async def test_where_a_context_leads_elsewhere_that_engine_keeps_the_upstream_beside_the_relay(people: People) -> None:
+    """Its containers cannot reach the relay, and had the upstream before."""
+    bob, carol = people.add("bob", LOGGED_IN), people.add("carol", LOGGED_IN)
+    context(bob, "unix:///run/user/1000/docker.sock")
+    people.bridge = BRIDGE
+    clients = people.clients()
+
+    def given(file: Path) -> dict[str, str]:
+        return {entry: said["httpProxy"] for entry, said in json.loads(file.read_text()).get("proxies", {}).items()}
+
+    with listening(ME, "0.0.0.0") as listens:
+        relay, here = as_upstream(listens.port), dict.fromkeys(HERE, f"http://{BRIDGE}:{listens.port}")
+        await people.passed(OFFICE, clients)
+        for wanted, others in ((OFFICE, "http://office:3128"), (CAFE, "http://cafe:8080"), (DIRECT, "")):
+            await people.passed(wanted, clients, relay)
+            assert given(bob) == here | ({"default": others} if others else {})
+            assert set(given(carol).values()) == {f"http://{BRIDGE}:{listens.port}"}
+            seen, written = await people.passed(wanted, clients, relay)
+            assert written == []
+            assert [file.is_local for file in seen.files] == [True, False]
+        # No address of this host's loopback is good for them.
+        await people.passed(upstream(f"http://127.0.0.1:{listens.port}"), clients, relay)
+        assert given(bob) == here
+
+    await people.passed(OFFICE, clients, relay)  # it does not listen there any more
+    assert json.loads(bob.read_text())["proxies"]["default"]["httpProxy"] == "http://office:3128"
+    assert {entry: json.loads(bob.read_text())["proxies"][entry] for entry in HERE} == {entry: {} for entry in HERE}
+    await people.passed(OFFICE, clients)
+    assert given(bob) == {"default": "http://office:3128"}
+    await people.passed(DIRECT, clients)
+    assert (bob.read_text(), carol.read_text()) == (LOGGED_IN, LOGGED_IN)
 
 
 async def test_in_a_local_scope_no_other_engine_is_told_anything(tmp_path: Path) -> None:

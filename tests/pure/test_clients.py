@@ -13,8 +13,17 @@ from hypothesis import strategies as st
 from agent.decide.bridge import Bridge
 from agent.decide.client_file import SECRET_MODE, Change, FileEdit, OwnedConfig, Was, beaten_by, plan, plan_file
 from agent.decide.client_file import put_back as all_put_back
-from agent.decide.clients import PRIVATE_NETWORKS, Around, Intent, Wanted, entries_for, for_clients, gives_socks
-from agent.targets.client_config import ClientTexts, put_back, texts
+from agent.decide.clients import (
+    PRIVATE_NETWORKS,
+    Around,
+    Intent,
+    Wanted,
+    beside_the_relay,
+    entries_for,
+    for_clients,
+    gives_socks,
+)
+from agent.targets.client_config import ClientTexts, has_entry, put_back, texts
 from agent.targets.refused import TextRefused
 from agent.values.condition import Code
 from agent.values.listening import Listener
@@ -581,6 +590,40 @@ def test_an_address_of_this_laptop_leaves_the_entry_that_other_engines_get() -> 
     assert back.after == LOGINS
 
 
+# As `beside_the_relay`.
+SPLIT = [
+    msgspec.structs.replace(here, elsewhere=others) for here in (HERE, WITHDRAW) for others in (OFFICE, CAFE, HOME)
+]
+EACH = ("default", *LOCAL)
+
+
+@pytest.mark.parametrize("others", [OFFICE, HOME])
+@pytest.mark.parametrize("here", [HERE, WITHDRAW])
+def test_other_engines_have_something_else_beside_the_relay(here: Wanted, others: Wanted) -> None:
+    wanted = beside_the_relay(here, others)
+
+    text, owned = after(plan(LOGINS, EVERYWHERE, CAFE, OwnedConfig(), keyed))
+    text, owned = after(plan(text, EACH, wanted, owned, keyed))
+
+    assert texts(text, "default").meaning() == others.settings
+    assert [texts(text, entry).meaning() for entry in LOCAL] == [here.settings] * 2
+    assert all(has_entry(text, entry) for entry in LOCAL) == (here is HERE or others is OFFICE)
+    assert plan(text, EACH, wanted, owned, keyed) is None
+    assert beaten_by(text, EACH, "/run/docker.sock", wanted, owned) == ""
+
+
+@pytest.mark.parametrize(
+    ("here", "others"),
+    [
+        pytest.param(LEAVE, OFFICE, id="nothing-is-to-be-written"),
+        pytest.param(HERE, WITHDRAW, id="they-cannot-have-it-either"),
+        pytest.param(HERE, HERE, id="its-address-is-good-here-alone"),
+    ],
+)
+def test_other_engines_are_given_nothing_that_they_could_not_use(here: Wanted, others: Wanted) -> None:
+    assert beside_the_relay(here, others) == here
+
+
 def test_an_entry_of_the_users_own_stays_and_the_other_is_written() -> None:
     mine = json.dumps({"proxies": {LOCAL[0]: {"httpProxy": "http://mine:1"}}})
 
@@ -708,7 +751,10 @@ def test_an_entry_of_the_users_own_is_not_emptied_to_hide_default() -> None:
     assert beaten_by(mine, OWN, "/run/user/1000/docker.sock", HOME, OwnedConfig()) == OWN[0]
 
 
-agents = st.lists(st.tuples(st.sampled_from([EVERYWHERE, LOCAL, OWN]), st.sampled_from((*EVERY, HERE))), max_size=9)
+split = st.tuples(st.sampled_from([EVERYWHERE, EACH]), st.sampled_from(SPLIT))
+agents = st.lists(
+    st.tuples(st.sampled_from([EVERYWHERE, LOCAL, OWN]), st.sampled_from((*EVERY, HERE))) | split, max_size=9
+)
 
 
 @given(st.sampled_from([None, "{}", LOGINS, FOREIGN, with_entry("default", {"noProxy": "*"})]), agents)
@@ -738,7 +784,8 @@ def test_two_agents_with_an_entry_each_leave_the_others_alone(
     assert json.loads(now or "{}") == json.loads(text or "{}")
 
 
-ways = st.lists(st.tuples(st.sampled_from([EVERYWHERE, LOCAL, LOCAL[:1]]), st.sampled_from((*EVERY, HERE))), max_size=7)
+same = st.tuples(st.sampled_from([EVERYWHERE, LOCAL, LOCAL[:1]]), st.sampled_from((*EVERY, HERE)))
+ways = st.lists(same | split, max_size=7)
 
 
 @given(st.sampled_from([None, "", "{}", LOGINS, FOREIGN, '{"proxies": null}', with_entry(LOCAL[1], {"httpProxy": "http://mine:1"}), with_entry(LOCAL[0], {})]), ways)  # fmt: skip
