@@ -46,6 +46,7 @@ from agent.relay.where import Near
 from agent.relay.who import Who
 from agent.see import netlink
 from agent.system.disk import LocalDisk
+from agent.system.files import read_file, refill_file
 from agent.values.errors import AgentError
 from agent.values.listening import Backlog
 from agent.values.policy import RegistryUrl, Upstream
@@ -267,6 +268,18 @@ async def test_orders_are_obeyed_however_long_the_agent_takes_to_swap_them(tmp_p
 
         await one.until_it_obeys(2)
         assert one.said == []
+
+
+async def test_orders_that_are_refilled_on_a_full_disk_are_read(tmp_path: Path) -> None:
+    """The same file has other bytes, and was away for a moment."""
+    async with relay(tmp_path, Orders(1, (DIRECT, RelayUpstream("spare")))) as one:
+        path = one.paths.relay_orders
+        before = read_file(path)
+        assert before is not None
+
+        refill_file(path, orders_file(Orders(2, (DIRECT,))), expected=before)
+        await one.until_it_obeys(2)
+        assert one.state().problem == ""
 
 
 async def test_orders_that_are_torn_change_nothing_and_what_is_in_them_is_not_shown(tmp_path: Path) -> None:
