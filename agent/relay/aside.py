@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, Final, TypeVar
@@ -21,16 +22,24 @@ from agent.see.netlink import NetlinkFailed, Reached
 from agent.see.netlink_messages import Link, Route
 
 WITHIN_S: Final = 0.25  # a thread's turn on a busy machine may take 0.1 s; the loop waits for so long, once
+SHARE: Final = 0.1  # of all time: for so much the loop waits again, as where the lock is held in many short pieces
 
 _T = TypeVar("_T")
 
 
 class Aside:
-    """As `Kernel`; what takes too long raises NetlinkFailed, and so does what is asked before that has come back."""
+    """As `Kernel`; what takes too long raises NetlinkFailed, and so does what is asked before that has come back.
 
-    def __init__(self, kernel: Kernel = netlink, within_s: float = WITHIN_S) -> None:
+    "Too long" counts all questions together: many that take a little would else keep the loop waiting as one does.
+    """
+
+    def __init__(
+        self, kernel: Kernel = netlink, within_s: float = WITHIN_S, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._kernel = kernel
-        self._within_s = within_s
+        self._within_s = self._left_s = within_s
+        self._clock = clock
+        self._counted_at = clock()
         self._asked: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = queue.SimpleQueue()
         self._late: Future[Any] | None = None
         self._thread: threading.Thread | None = None
@@ -65,7 +74,10 @@ class Aside:
         return self._answered(lambda: self._kernel.ports_to(addresses))
 
     def _answered(self, ask: Callable[[], _T]) -> _T:
-        if self._late is not None and not self._late.done():
+        began = self._clock()
+        self._left_s = min(self._within_s, self._left_s + SHARE * (began - self._counted_at))
+        self._counted_at = began
+        if self._left_s <= 0 or (self._late is not None and not self._late.done()):
             raise _silent()
         if self._thread is None:  # not before it is needed; and whoever ends does not wait for it
             self._thread = threading.Thread(target=self._ask, name="kernel", daemon=True)
@@ -73,10 +85,13 @@ class Aside:
         answer: Future[_T] = Future()
         self._asked.put((ask, answer))
         try:
-            return answer.result(self._within_s)
+            return answer.result(self._left_s)
         except TimeoutError:
             self._late = answer
             raise _silent() from None
+        finally:
+            self._counted_at = self._clock()
+            self._left_s -= self._counted_at - began
 
     def _ask(self) -> None:
         while True:

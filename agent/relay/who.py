@@ -87,6 +87,7 @@ _GUESTS_AND_A_WAY_OUT: Final = _Looked(is_of_containers=False, is_of_guests=True
 class _Kept(msgspec.Struct, frozen=True):
     looked: _Looked
     until: float
+    outlived_at: float  # until then it is believed where the kernel does not answer
 
 
 class Who:
@@ -201,12 +202,13 @@ class Who:
         try:
             looked, keeps_s = self._look(interface)
         except NetlinkFailed:
-            if kept is None or now >= kept.until + OUTLIVED_S:
+            if kept is None or now >= kept.outlived_at:
                 raise
+            self._kept[interface] = msgspec.structs.replace(kept, until=now + NO_KEPT_S)
             return kept.looked
         if len(self._kept) >= _KEPT:
             self._kept.clear()
-        self._kept[interface] = _Kept(looked, now + keeps_s)
+        self._kept[interface] = _Kept(looked, now + keeps_s, now + keeps_s + OUTLIVED_S)
         return looked
 
     def _look(self, interface: int) -> tuple[_Looked, float]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Iterator, Sequence
 
 import pytest
 
-from agent.relay.aside import Aside
-from agent.relay.who import NO_KEPT_S, OUTLIVED_S, WHOSE_KEPT_S, Who
+from agent.relay.aside import WITHIN_S, Aside
+from agent.relay.who import KEPT_S, NO_KEPT_S, OUTLIVED_S, WHOSE_KEPT_S, Who
 from agent.see.netlink import NetlinkFailed, Reached
 from agent.see.netlink_messages import Link
 from agent.values.relay import Source
@@ -27,8 +28,13 @@ class Held(Host):
         self.answers = threading.Event()
         self.answers.set()
         self.answered = 0
+        self.is_busy = False
+        self.asked_while_busy = 0
 
     def link_at(self, index: int, /) -> Link | None:
+        if self.is_busy:
+            self.asked_while_busy += 1
+            raise NetlinkFailed("busy", errno.EBUSY)
         assert self.answers.wait(PATIENCE_S)
         self.answered += 1
         return super().link_at(index)
@@ -107,3 +113,41 @@ def test_meanwhile_new_addresses_are_one_source_however_many_there_are(held: Hel
     assert known == port
     assert port not in new
     assert len(set(new)) == 1
+
+
+def test_many_questions_that_take_a_little_are_waited_for_no_longer_than_one(held: Held) -> None:
+    """As where the lock is held in short pieces: none of them is late."""
+    now, takes_s, waited = [0.0], WITHIN_S / 4, [0.0]
+
+    def clock() -> float:
+        return now[0]
+
+    class Slow(Host):
+        def link_at(self, index: int, /) -> Link | None:
+            now[0] += takes_s
+            waited[0] += takes_s
+            return super().link_at(index)
+
+    kernel = Aside(Slow(), clock=clock)
+    answered = [_answers(kernel) for _ in range(100)]
+    assert answered == [True] * 4 + [False] * 96
+    assert waited[0] == WITHIN_S
+
+    now[0] += 1.0
+    assert [_answers(kernel) for _ in range(100)] == [True] * 2 + [False] * 98  # and then again, for a share
+    now[0] += 3600.0
+    assert [_answers(kernel) for _ in range(100)] == [True] * 4 + [False] * 96
+
+
+def test_what_is_believed_for_longer_is_not_asked_for_again_at_each_connection(held: Held) -> None:
+    now = [0.0]
+    who = Who(Aside(held, within_s=0.02), lambda: now[0])
+    assert who.source("172.17.0.2", BRIDGES) is Source.CONTAINERS
+    asked = len(held.asked)
+
+    held.is_busy = True
+    now[0] = KEPT_S
+    for _ in range(100):
+        assert who.source("172.17.0.2", BRIDGES) is Source.CONTAINERS
+    assert held.asked_while_busy == 1
+    assert len(held.asked) == asked
