@@ -60,24 +60,21 @@ def way_to_host(paths: Paths, config_file: ConfigFile, vantage: Vantage) -> Brid
 
 def bridge_for_relay(paths: Paths, config_file: ConfigFile, vantage: Vantage) -> str | None:
     """That address; None: it is not known now. Not that of a bridge which only a daemon.json in the making suggests:
-    the relay would be stopped to listen there, and Docker's containers are where they were. Nor that of a bridge which
-    this host's network is on, too: the relay lets nobody in by such a one.
+    the relay would be stopped to listen there, and Docker's containers are where they were.
+
+    '': it must not listen there, for this host's network is on that bridge, too, and the relay lets nobody in by it.
     """
     try:
         bridge = daemon_json.bridge(config_file.text())
     except (TextRefused, TargetFailed):
         return None
     found = way_to_host(paths, config_file, vantage)
-    if bridge is not None and not found.heard_at and not _is_of_guests_alone(bridge):
-        return None
-    return found.address
-
-
-def _is_of_guests_alone(bridge: str) -> bool:
+    if bridge is None or found.heard_at:
+        return found.address
     try:
-        return netlink.is_of_guests_alone(bridge)
-    except NetlinkFailed:  # it may be
-        return True
+        return found.address if netlink.is_of_guests_alone(bridge) else ""
+    except NetlinkFailed:
+        return None
 
 
 def container_dns(paths: Paths, config_file: ConfigFile) -> ContainerDns:

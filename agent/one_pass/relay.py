@@ -235,7 +235,7 @@ class LocalRelay:
         backlog: Callable[[str, int], Backlog | None] = netlink.backlog_of,
         serves: Callable[[str, int, float], Awaitable[bool]] = serves,
     ) -> None:
-        """`bridge`: the address of Docker's default bridge; None: it is not known.
+        """`bridge`: the address of Docker's default bridge; None: it is not known; '': it must not listen there.
 
         `unfolded`: the policy with what its PACs say. `script_of`: the script of one, and what it is told of this host.
         `pacs`: what they say here. `backlog`: of the socket that listens there. `serves`: whether what
@@ -770,7 +770,8 @@ class LocalRelay:
 
     def _wanted(self) -> tuple[str, ...]:
         """Where it should listen. A bridge that is not there now is not forgotten: see FreeBind= in its unit."""
-        bridge, is_with_ipv6 = self._bridge() or bridge_of(self._units.where() or ()), has_ipv6()
+        known, is_with_ipv6 = self._bridge(), has_ipv6()
+        bridge = bridge_of(self._units.where() or ()) if known is None else known or None
         wanted = addresses(self._relay, bridge, has_ipv6=is_with_ipv6)
         # Docker's restart may have to wait, and until then it must not be cut off.
         earlier = (msgspec.structs.replace(self._relay, port=port) for port in self._may_be_had)

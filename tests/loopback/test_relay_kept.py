@@ -1216,6 +1216,22 @@ async def test_the_bridge_moves_and_the_relay_with_it(laptop: Relayed) -> None:
         assert laptop.units.ups == [LISTENS, (*LISTENS[:2], "10.99.0.1:3130")]
 
 
+async def test_it_leaves_a_bridge_that_it_must_not_listen_at_any_more(laptop: Relayed) -> None:
+    """A network card has come into it. So nobody listens there, which is where clients are no longer sent."""
+    laptop.policy(WITH_RELAY)
+    async with laptop.running() as hand:
+        laptop.bridge = ""
+        await hand.wake()
+        laptop.bridge = None  # dockerd's file is being edited
+        await hand.wake()
+
+        assert laptop.units.ups == [LISTENS, LISTENS[:2]]
+        assert laptop.dockerd.runs_with == RELAY
+        laptop.bridge = "172.17.0.1"
+        await hand.wake()
+        assert laptop.units.ups[2:] == [LISTENS]
+
+
 async def test_a_plan_takes_it_for_one_that_works_and_says_so(laptop: Relayed) -> None:
     laptop.policy(WITH_RELAY)
     found = parse(WITH_RELAY)
