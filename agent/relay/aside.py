@@ -21,7 +21,7 @@ from agent.see import netlink
 from agent.see.netlink import NetlinkFailed, Reached
 from agent.see.netlink_messages import Link, Route
 
-WITHIN_S: Final = 0.25  # a thread's turn on a busy machine may take 0.1 s; the loop waits for so long, once
+WITHIN_S: Final = 1.0  # the end of any container holds that lock for a moment, and a busy machine lets a thread wait
 SHARE: Final = 0.1  # of all time: for so much the loop waits again, as where the lock is held in many short pieces
 
 _T = TypeVar("_T")
