@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
+import errno
 import ipaddress
 import socket
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
@@ -52,6 +53,8 @@ _READ: Final = 64 * 1024
 _TRIED: Final = 8  # of each family: more are not reached within the time
 _MOST_JUDGED: Final = 64  # if a proxy is to choose among them
 _AT_ONCE: Final = 4  # then others have their turn
+_ASKS_AGAIN_S: Final = 0.25  # where the kernel has not answered yet
+_ASKED_AGAIN: Final = 16
 _ITSELF: Final = "that is the relay itself"
 
 # Failures of the upstream, not of the destination: another upstream may do better. A proxy that denies has answered:
@@ -455,8 +458,19 @@ class Opening:
         for _, address in addresses:
             if len(judged) % _AT_ONCE == 0:  # hundreds may have waited for the same look-up
                 await self._judging.next(lambda: self._counts_for(asked), is_first=not judged)
-            judged.append(self._why_not(str(address[0])))
+            judged.append(await self._why_not_in_time(str(address[0])))
         return judged
+
+    async def _why_not_in_time(self, address: str) -> str:
+        """The kernel may be long about an interface that was not asked about before."""
+        for _ in range(_ASKED_AGAIN):
+            try:
+                return forbidden(ipaddress.ip_address(address), self._near)
+            except netlink.NetlinkFailed as failure:
+                if failure.errno != errno.EBUSY:
+                    break
+            await asyncio.sleep(_ASKS_AGAIN_S)
+        return self._why_not(address)
 
     def _why_not(self, address: str) -> str:
         try:

@@ -34,7 +34,7 @@ from agent.relay.turns import Turns
 from agent.relay.visit import PATIENCE, Patience, Visit
 from agent.relay.ways import Ways
 from agent.relay.weight import OPENING, SENDING, UNREAD
-from agent.relay.who import End, Untold, Who, came_to
+from agent.relay.who import End, NotYetKnown, Untold, Who, came_to
 from agent.values.relay import LogMode, Orders, Source
 
 # How much is accepted in a row, before connections that may be served have their turn. For each one that is not from
@@ -48,6 +48,7 @@ _MOST_AT_A_BRIDGE: Final = 256
 _MOST_OF_ONE: Final = 64  # of these
 _CROWD: Final = "too many connect at once"
 _PAUSE_S: Final = 0.1  # if there are no descriptors left
+_ASKS_AGAIN_S: Final = 0.25  # where the kernel has not answered
 
 
 class _Arrived(msgspec.Struct, frozen=True):
@@ -128,6 +129,8 @@ class Serving:
         self._arrivals = Arrivals(self._are_roots, _is_gone, whose=self._whose, has_its_share=self._has_its_share)
         self._is_due = False  # the next turn of those
         self._waiting_at: dict[str, _Waiting] = {}  # bridges that the agent has said nothing of yet
+        self._unanswered: list[tuple[float, _Unjudged]] = []  # until when they wait for the kernel
+        self._asks_again: asyncio.TimerHandle | None = None
         self._listening: dict[socket.socket, End] = {}
         self._tasks: dict[asyncio.Task[None], _Guest] = {}
         self._leaving: set[asyncio.Task[None]] = set()
@@ -180,6 +183,11 @@ class Serving:
             for connected, *_ in waiting.connections:
                 connected.close()
         self._waiting_at.clear()
+        if self._asks_again is not None:
+            self._asks_again.cancel()
+        for _, (connected, *_) in self._unanswered:
+            connected.close()
+        self._unanswered.clear()
         self._is_stopping = True
         self.draining.finish(Ended.STOPPED)
         for task in (*self._tasks, *self._leaving):
@@ -217,12 +225,15 @@ class Serving:
         if listening in self._listening and listening.fileno() >= 0:
             self._loop.add_reader(listening, self._accept, listening)
 
-    def _receive(self, connected: socket.socket, peer: End, own: End) -> int:
-        """How much that took."""
+    def _receive(self, connected: socket.socket, peer: End, own: End, until: float | None = None) -> int:
+        """How much that took. `until`: the loop's time up to which it waits for the kernel's answer."""
         try:
             source = self._source_of(peer[0], own[0])
         except Untold as untold:
             self._let_wait(untold.bridge, (connected, peer, own))
+            return _ASKED_FOR
+        except NotYetKnown:
+            self._ask_again_later((connected, peer, own), until or self._loop.time() + self.patience.word_s)
             return _ASKED_FOR
         if source is None:
             self._refuse(connected, peer[0])
@@ -242,6 +253,21 @@ class Serving:
             self._refuse(one[0], one[1][0])
         else:
             waiting.connections.append(one)
+
+    def _ask_again_later(self, one: _Unjudged, until: float) -> None:
+        if self._loop.time() >= until or len(self._unanswered) >= _MOST_AT_A_BRIDGE:
+            self._refuse(one[0], one[1][0])
+            return
+        self._unanswered.append((until, one))
+        if self._asks_again is None:
+            self._asks_again = self._loop.call_later(_ASKS_AGAIN_S, self._ask_again)
+
+    def _ask_again(self) -> None:
+        self._asks_again = None
+        waiting, self._unanswered = self._unanswered, []
+        for until, one in waiting:
+            self._receive(*one, until)
+        self._take_turn()
 
     def _has_many_waiting(self, waiting: _Waiting, peer: str) -> bool:
         if len(waiting.connections) < _MOST_OF_ONE:
@@ -328,7 +354,7 @@ class Serving:
         task.add_done_callback(self._leave, context=self._context)
 
     def _source_of(self, peer: str, own: str) -> Source | None:
-        """None: it may not use the relay. Raises Untold."""
+        """None: it may not use the relay. Raises Untold and NotYetKnown."""
         source = self._who.source(peer, own)
         return source if source in self._sources else None
 
@@ -336,7 +362,7 @@ class Serving:
         """Of one that was let in."""
         try:
             return self._source_of(peer, own) is not None
-        except Untold:
+        except (Untold, NotYetKnown):
             return True
 
     def _end_who_may_not(self) -> None:

@@ -53,6 +53,10 @@ class Untold(Exception):
         self.bridge = bridge
 
 
+class NotYetKnown(Exception):
+    """The kernel has not said yet what the peer's interface is: ask again."""
+
+
 class Kernel(Protocol):
     """What is asked."""
 
@@ -119,7 +123,9 @@ class Who:
         self._kept.clear()
 
     def source(self, peer: str, listener: str) -> Source | None:
-        """Which source this peer is, at that address of ours; None: it may not use the relay. Raises Untold.
+        """Which source this peer is, at that address of ours; None: it may not use the relay.
+
+        Raises Untold and NotYetKnown.
 
         A peer on this host that uses the bridge's address counts as a container: slirp4netns and pasta make the
         connections of a rootless container or a virtual machine from here, and keep it only from loopback.
@@ -133,9 +139,12 @@ class Who:
         if meant.is_link_local or meant.is_multicast:  # the same on every link
             return None
         # If the kernel cannot be asked, nobody is let in.
-        with contextlib.suppress(NetlinkFailed):
+        try:
             return self._by_its_way(str(meant), from_here)
-        return None
+        except NetlinkFailed as failure:
+            if failure.errno == errno.EBUSY:
+                raise NotYetKnown from failure
+            return None
 
     def is_roots(self, near: End, far: End) -> bool:
         """Whether the process of this host that is connected from `near` to `far` is root's, as dockerd is."""

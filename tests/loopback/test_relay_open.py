@@ -385,6 +385,25 @@ async def test_nor_anywhere_while_the_kernel_does_not_say_what_an_address_is() -
     assert "the kernel does not answer" in told.value.refusal.reason
 
 
+async def test_a_name_waits_until_a_busy_kernel_has_said_what_its_address_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.relay.open._ASKS_AGAIN_S", 0.01)
+    busy = [True] * 3
+
+    def is_guest(_address: str) -> bool:
+        if busy and busy.pop():
+            raise NetlinkFailed("busy", errno.EBUSY)
+        return True
+
+    setting = Setting({"end.test": "203.0.113.9"})
+    near = Near(frozenset[str]().__contains__, is_guest)
+    opening = Opening(Failures(), near, resolve=threaded(setting._look_up))
+    with pytest.raises(NotOpened) as told:
+        await opening.open(container("end.test", 443), Ways(Orders(1, (DIRECT,))))
+
+    assert busy == []
+    assert told.value.refusal.reason == "end.test is a container or guest of this host"
+
+
 async def test_nor_directly_by_a_name_that_leads_here() -> None:
     setting = Setting({"evil.test": "127.0.0.1"})
     async with echo() as end:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import functools
 import itertools
@@ -45,6 +46,8 @@ from agent.relay.weight import OPENING, SO_BUF_LOCK, UNREAD, Marks, held_by
 from agent.relay.where import Near
 from agent.relay.who import Who
 from agent.see import netlink
+from agent.see.netlink import NetlinkFailed
+from agent.see.netlink_messages import Link
 from agent.system.disk import LocalDisk
 from agent.system.files import read_file, refill_file
 from agent.values.errors import AgentError
@@ -1337,6 +1340,49 @@ async def test_while_the_agent_says_nothing_of_a_network_it_counts_as_one_that_l
             client.close()
 
     assert said == [f"let in by bridge if{BRIDGE}: the agent has not said whether it leads nowhere"]
+
+
+class Busy(Host):
+    """Somebody holds the lock that questions about links wait for."""
+
+    is_busy = True
+
+    def link_at(self, index: int, /) -> Link | None:
+        if self.is_busy:
+            raise NetlinkFailed("busy", errno.EBUSY)
+        return super().link_at(index)
+
+
+async def test_who_comes_before_the_kernel_has_said_where_from_waits_for_that() -> None:
+    host = Busy()
+    async with begun(looked_up, Orders(1, (DIRECT,)), [], who=Who(host)) as (one, _):
+        clients = come(one, *["172.17.0.2"] * 3)
+        one._take_turn()
+        assert len(one._unanswered) == 3
+        one.obey(Orders(2, (DIRECT,), internal=("other",)))
+        assert len(one._unanswered) == 3  # nor does another word of the agent's end them
+
+        host.is_busy = False
+        for client in clients:
+            client.send(b"GET / HTTP/1.1\r\n\r\n")
+            async with asyncio.timeout(PATIENCE_S):
+                assert (await asyncio.get_running_loop().sock_recv(client, 100)).startswith(b"HTTP/1.1 400 ")
+            client.close()
+
+
+async def test_but_not_for_ever_and_not_however_many_they_are() -> None:
+    said: list[str] = []
+    async with begun(looked_up, Orders(1, (DIRECT,)), said, who=Who(Busy()), patience=Patience(word_s=0.3)) as (one, _):
+        clients = come(one, *["172.17.0.2"] * 257)
+
+        with pytest.raises(ConnectionResetError):
+            clients[-1].recv(1)
+        assert len(one._unanswered) == 256
+        async with asyncio.timeout(PATIENCE_S):
+            with pytest.raises(ConnectionResetError):
+                await asyncio.get_running_loop().sock_recv(clients[0], 1)
+        for each in clients:
+            each.close()
 
 
 async def test_of_those_who_wait_for_word_on_a_bridge_one_container_is_a_quarter_at_most() -> None:

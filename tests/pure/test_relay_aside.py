@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from agent.relay.aside import WITHIN_S, Aside
-from agent.relay.who import KEPT_S, NO_KEPT_S, OUTLIVED_S, WHOSE_KEPT_S, Who
+from agent.relay.who import KEPT_S, NO_KEPT_S, OUTLIVED_S, WHOSE_KEPT_S, NotYetKnown, Who
 from agent.see.netlink import NetlinkFailed, Reached
 from agent.see.netlink_messages import Link
 from agent.values.relay import Source
@@ -87,7 +87,7 @@ def test_what_it_says_is_said_and_what_it_refuses_is_refused(held: Held) -> None
         kernel.ports_to(["172.17.0.2"])
 
 
-def test_meanwhile_a_bridge_is_what_it_was_and_of_a_new_one_nobody_is_let_in(held: Held) -> None:
+def test_meanwhile_a_bridge_is_what_it_was_and_of_a_new_one_nothing_is_known_yet(held: Held) -> None:
     now = [0.0]
     who = Who(Aside(held, within_s=0.02), lambda: now[0])
     assert who.source("172.17.0.2", BRIDGES) is Source.CONTAINERS
@@ -95,9 +95,11 @@ def test_meanwhile_a_bridge_is_what_it_was_and_of_a_new_one_nobody_is_let_in(hel
     held.answers.clear()
     now[0] = NO_KEPT_S + OUTLIVED_S - 1
     assert who.source("172.17.0.2", BRIDGES) is Source.CONTAINERS
-    assert who.source("172.18.0.2", BRIDGES) is None
+    with pytest.raises(NotYetKnown):
+        who.source("172.18.0.2", BRIDGES)
     now[0] = NO_KEPT_S + OUTLIVED_S
-    assert who.source("172.17.0.2", BRIDGES) is None
+    with pytest.raises(NotYetKnown):
+        who.source("172.17.0.2", BRIDGES)
 
 
 def test_meanwhile_new_addresses_are_one_source_however_many_there_are(held: Held) -> None:
