@@ -20,6 +20,7 @@ from agent.see import socket_messages
 from agent.see.netlink_messages import KernelAnswer, KernelRequest, Link, Message, Neighbour, Radio, Route
 from agent.values.errors import AgentError
 from agent.values.listening import LO, Backlog, Listener, loopback_addresses
+from agent.values.relay import is_named_by_docker
 
 ANSWERS_WITHIN_S: Final = 1.0  # it takes a millisecond; a kernel that takes longer is in trouble
 _ATTEMPTS: Final = 5
@@ -85,11 +86,18 @@ def bridges() -> list[Link]:
 def is_of_guests_alone(bridge: str) -> bool:
     """Whether all ports of the bridge that is called so are of containers or virtual machines, as far as it has any.
 
-    If another one is, such as a network card, its network is that of this host. Which of those is an uplink that looks
-    like a container's, only routes tell (`relay/who.py`).
+    If another one is, such as a network card, its network is that of this host. In an LXC guest the uplink looks like a
+    container's: only routes tell. A bridge of Docker's own has no uplink (`relay/who.py`, by whom it lets in).
     """
-    found = (port for link in bridges() if link.name == bridge for port in ports_of(link.index))
-    return all(port.kind in GUESTS for port in found)
+    found = [link for link in bridges() if link.name == bridge]
+    if not all(port.kind in GUESTS for link in found for port in ports_of(link.index)):
+        return False
+    return is_named_by_docker(bridge) or not any(_leads_out(link.index) for link in found)
+
+
+def _leads_out(bridge: int) -> bool:
+    by_default = any(hop.interface == bridge for route in default_routes() for hop in route.hops)
+    return by_default or routers_are_behind(bridge)
 
 
 def labels() -> frozenset[str]:

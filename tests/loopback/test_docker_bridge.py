@@ -157,6 +157,12 @@ def test_the_relay_listens_at_no_bridge_that_this_hosts_network_is_on_too(namesp
     # Not as where it is not known: a relay that listens there must not stay there.
     assert namespace.python(ADDRESS, str(tmp_path)).rstrip("\n") == "172.30.0.1 "
 
+    # As in an LXC guest, whose uplink looks like a container's.
+    namespace.ip("link set card0 nomaster", "link set br0 up")
+    assert namespace.python(ADDRESS, str(tmp_path)).split() == ["172.30.0.1", "172.30.0.1"]
+    namespace.ip("route add default via 172.30.0.9")
+    assert namespace.python(ADDRESS, str(tmp_path)).rstrip("\n") == "172.30.0.1 "
+
 
 OWN = layout_of_user(1000, "/home/alice", {})
 INSIDE = Vantage(is_host=False, gateway="10.0.2.2")
