@@ -17,7 +17,7 @@ import msgspec
 
 from agent.decide.choose import Choice, Ending
 from agent.decide.desired import for_dockerd
-from agent.decide.pac import Said, name_in_policy
+from agent.decide.pac import Said
 from agent.values.condition import Code, Condition
 from agent.values.errors import AgentError, Unexpected
 from agent.values.listening import Backlog
@@ -663,13 +663,6 @@ def refused_ways(upstreams: Mapping[str, Upstream], verdicts: Mapping[str, Verdi
     known = (upstreams[name] for name, verdict in verdicts.items() if name in upstreams and _is_out(verdict))
     ways = (way for one in known for way in (one.http_with_credentials, one.https_with_credentials))
     return frozenset(way for way in ways if way is not None and way.credentials)
-
-
-def with_what_pacs_named(network: Network, told: Orders) -> Network:
-    """A network whose PACs are not asked yet: what they have named elsewhere, they may name here as well."""
-    known = (*told.upstreams, *(told.pac.known if told.pac is not None else ()))
-    named = (one.name for one in known if name_in_policy(one.name) in network.use)
-    return msgspec.structs.replace(network, use=tuple(dict.fromkeys((*network.use, *named))))
 
 
 def follows(before: Orders | None, wanted: Orders, latest: int = 0) -> Orders | None:

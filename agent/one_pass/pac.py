@@ -129,6 +129,9 @@ class NoPacs:
     def known(self, policy: Policy) -> Policy:
         return policy
 
+    def known_here(self, policy: Policy, _: Network, __: Snapshot, *, pinned: str | None) -> Policy:  # noqa: ARG002 - a Protocol's
+        return policy
+
     async def unfold(
         self,
         policy: Policy,
@@ -193,6 +196,12 @@ class LocalPacs:
             return policy
         return self._unfolded[1] if self._unfolded is not None else knowing(policy, self._elsewhere())
 
+    def known_here(self, policy: Policy, network: Network, snapshot: Snapshot, *, pinned: str | None) -> Policy:
+        if not self._is_any:
+            return policy
+        self._enter(self._used(network, pinned), snapshot)
+        return self._with_what_is_known(policy, network)
+
     async def unfold(
         self, policy: Policy, network: Network, snapshot: Snapshot, *, pinned: str | None, waits: bool = False
     ) -> Policy:
@@ -204,6 +213,9 @@ class LocalPacs:
         self._enter(used, snapshot)
         is_awaited, self._is_awaited = self._is_awaited, False
         await self._ask_those_due(waits=waits, is_awaited=is_awaited)
+        return self._with_what_is_known(policy, network)
+
+    def _with_what_is_known(self, policy: Policy, network: Network) -> Policy:
         said = {name: pac.known.said for name, pac in self._memory.pacs.items()}
         basis = (network, said, len(self._memory.before))
         if self._unfolded is None or self._unfolded[0] != basis:

@@ -240,6 +240,10 @@ class Pacs(Protocol):
         """The policy with the upstreams that they have named, here or elsewhere, as far as that is known."""
         ...
 
+    def known_here(self, policy: Policy, network: Network, snapshot: Snapshot, *, pinned: str | None) -> Policy:
+        """The same, and the network uses what they have named in this place, as far as that is known. None is asked."""
+        ...
+
     async def unfold(
         self, policy: Policy, network: Network, snapshot: Snapshot, *, pinned: str | None, waits: bool = False
     ) -> Policy:

@@ -89,7 +89,8 @@ async def look(  # noqa: PLR0913 - the last two are named at every call
     snapshot = snapshot or await world.host.see()
     recognised = recognise(policy.networks, snapshot)
     if is_served:  # before all that may be slow
-        await _tell_at_once(world, Relayed(), recognised.network, snapshot, choosing=choosing)
+        at_first = _Here(policy=policy, world=world, choosing=choosing, snapshot=snapshot, recognised=recognised)
+        await _tell_before_pacs_are_asked(at_first)
     waits = not choosing.is_patient(snapshot)
     policy, recognised = await unfolded(
         policy, recognised, snapshot, pacs=world.pacs, pinned=choosing.pinned, waits=waits
@@ -141,7 +142,7 @@ async def _find_docker(here: _Here, *, is_served: bool) -> _Found:
     )
     relayed = world.relay.seen(_had_by_docker(reality), is_unheard=is_unheard(reality))
     if is_served:  # where nobody but Docker tells whether it is used
-        relayed = await _tell_at_once(world, relayed, here.network, here.snapshot, choosing=here.choosing)
+        relayed = await _tell_at_once(here, relayed)
     keeps_down = await what_keeps_it_down(reality, world.daemon)
     return _Found(reality=reality, is_known=known is not None, meant=meant, keeps_down=keeps_down, relayed=relayed)
 
@@ -230,10 +231,14 @@ async def unfolded(  # noqa: PLR0913 - named at its calls
         pacs.rest()
         return pacs.known(policy), recognised
     with_candidates = await pacs.unfold(policy, recognised.network, snapshot, pinned=pinned, waits=waits)
+    return with_candidates, _recognised_in(with_candidates, policy, recognised)
+
+
+def _recognised_in(with_candidates: Policy, policy: Policy, recognised: Recognised) -> Recognised:
     if recognised.network not in policy.networks:  # the built-in last one
-        return with_candidates, recognised
+        return recognised
     here = with_candidates.networks[policy.networks.index(recognised.network)]
-    return with_candidates, msgspec.structs.replace(recognised, network=here)
+    return msgspec.structs.replace(recognised, network=here)
 
 
 def _with_the_refused(here: _Here, chosen: Chosen) -> Chosen:
@@ -252,17 +257,32 @@ async def _serve(here: _Here, chosen: Chosen, relayed: Relayed) -> Relayed:
     return await _served(serving, relayed)
 
 
-async def _tell_at_once(
-    world: World, relayed: Relayed, network: Network, snapshot: Snapshot, *, choosing: Choosing
-) -> Relayed:
-    refused, pinned = choosing.refused(snapshot), choosing.pinned
+async def _tell_before_pacs_are_asked(here: _Here) -> None:
+    """By what they have named in this place. What they named elsewhere may be anybody here."""
+    known, pinned = here.policy, here.choosing.pinned
+    if not here.snapshot.is_offline:
+        known = here.world.pacs.known_here(here.policy, here.network, here.snapshot, pinned=pinned)
+    recognised = _recognised_in(known, here.policy, here.recognised)
+    await _tell_at_once(msgspec.structs.replace(here, policy=known, recognised=recognised), Relayed())
+
+
+async def _tell_at_once(here: _Here, relayed: Relayed) -> Relayed:
+    choosing, relay, network = here.choosing, here.world.relay, here.network
+    refused, is_paused = choosing.refused(here.snapshot), choosing.is_paused
     # Offline nobody could get to know one. With a pause or a pin, a person has said what to use everywhere.
-    if not snapshot.is_offline:
-        used_here = network if pinned is None else msgspec.structs.replace(network, use=(*network.use, pinned))
-        relay, is_paused = world.relay, choosing.is_paused
+    if not here.snapshot.is_offline:
+        used_here = msgspec.structs.replace(network, use=(*network.use, *_pinned(here)))
         settle = relay.give_back_passwords if is_paused else relay.withhold_passwords
         relayed = await _served(settle(used_here, refused), relayed)
-    return await _served(world.relay.tell_at_once(network, refused, is_paused=choosing.is_paused), relayed)
+    return await _served(relay.tell_at_once(network, refused, is_paused=is_paused), relayed)
+
+
+def _pinned(here: _Here) -> tuple[str, ...]:
+    """The upstream that is pinned; of a PAC what it names here."""
+    if (name := here.choosing.pinned) is None:
+        return ()
+    pinned = here.policy.upstreams.get(name)
+    return pinned.candidates if pinned is not None and pinned.is_pac else (name,)
 
 
 async def _ask_through(here: _Here, chosen: Chosen, relayed: Relayed, reality: Reality) -> Relayed:

@@ -58,7 +58,6 @@ from agent.decide.relay import (
     settled_in,
     ways_out,
     with_passwords,
-    with_what_pacs_named,
     without_passwords,
 )
 from agent.docker.quarantine import Quarantine
@@ -339,15 +338,14 @@ class LocalRelay:
 
     async def withhold_passwords(self, network: Network, refused: Mapping[str, Verdict]) -> Relayed:
         """Before anything is asked: what this network does not use may be anybody here, and choosing may take long."""
-        if (told := self._orders()) is not None:
-            self._withhold_passwords(with_what_pacs_named(network, told), refused)
+        self._withhold_passwords(network, refused)
         return self._as_it_stands()
 
     async def give_back_passwords(self, network: Network, refused: Mapping[str, Verdict]) -> Relayed:
         """In a pause, which may have begun where they were withheld, nothing else would give them back."""
         if (told := self._orders()) is not None:
-            upstreams, here = self._unfolded().upstreams, with_what_pacs_named(network, told)
-            self._put(told, with_passwords(told, here, upstreams, refused_ways(upstreams, refused)))
+            upstreams = self._unfolded().upstreams
+            self._put(told, with_passwords(told, network, upstreams, refused_ways(upstreams, refused)))
         return self._as_it_stands()
 
     def _keep_way(self, way: Way) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -67,12 +67,14 @@ class Server:
         self.silent_for = ""  # a host
         self.marked = ""  # what a file looks like
         self.is_read_before = False  # before it answers
+        self.asked: Callable[[], object] = lambda: None
 
     def mark(self, pac: PacUrl) -> object:
         return self.marked
 
     async def fetch(self, pac: str, earlier: PacScript | None, search: Sequence[str]) -> PacScript | PacFault:
         self.fetched += 1
+        self.asked()
         before = self.text
         await asyncio.wait_for(self.answers.wait(), 30)
         text = before if self.is_read_before else self.text

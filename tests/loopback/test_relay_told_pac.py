@@ -21,12 +21,15 @@ from agent.values.relay import RelayState, UpstreamFailed, state_file
 from agent.values.settings import settings
 
 from .test_pac_pass import DOWN, HUB, OWN, Server
-from .test_reconcile import Place
+from .test_reconcile import Place, at
 from .test_relay_kept import HOME, PASSWORD, RELAY, WITH_RELAY, Relayed, names
 
 PAC = '[upstream.corp]\npac = "http://wpad.corp.example/wpad.dat"\nno_proxy = [".corp.example"]\n'
 POLICY = PAC + WITH_RELAY.replace('use = ["office"', 'use = ["corp", "office"')
 A, B = "corp → a:8080", "corp → b:8080"
+CAFE = at("192.168.7.1")
+OF_CAFE = '[[network]]\nname = "cafe"\nmatch.gateway = ["192.168.7.1"]\nuse = ["corp", "direct"]\n'
+AT_CAFE = POLICY.replace("[[network]]", OF_CAFE + "[[network]]", 1)
 
 
 class WithPac(Relayed):
@@ -72,6 +75,19 @@ def laptop(tmp_path: Path) -> WithPac:
     return WithPac(tmp_path)
 
 
+def with_a_login(laptop: WithPac, text: str, trusted: str = '["a", "b"]') -> None:
+    secret = laptop.paths.policy.parent / "corp.password"
+    secret.parent.mkdir(parents=True, exist_ok=True)
+    secret.write_text(PASSWORD)
+    secret.chmod(0o600)
+    login = f'username = "alice"\npassword_file = "/{secret.relative_to(laptop.paths.root)}"\ntrusted = {trusted}\n'
+    laptop.policy(text.replace("no_proxy =", f"{login}no_proxy =", 1))
+
+
+def has_password(laptop: WithPac) -> bool:
+    return PASSWORD in laptop.paths.relay_orders.read_text()
+
+
 async def test_it_is_told_the_script_where_the_pac_is_in_use_and_nowhere_else(laptop: WithPac) -> None:
     laptop.policy(POLICY)
     async with laptop.running() as hand:
@@ -92,11 +108,7 @@ async def test_it_is_told_the_script_where_the_pac_is_in_use_and_nowhere_else(la
 
 
 async def test_a_password_that_was_refused_is_not_told_also_where_nobody_has_asked_again(laptop: WithPac) -> None:
-    secret = laptop.paths.policy.parent / "corp.password"
-    secret.write_text(PASSWORD)
-    secret.chmod(0o600)
-    login = f'username = "alice"\npassword_file = "/{secret.relative_to(laptop.paths.root)}"\ntrusted = ["b"]\n'
-    laptop.policy(POLICY.replace("no_proxy =", f"{login}no_proxy =", 1))
+    with_a_login(laptop, POLICY, trusted='["b"]')
     laptop.place.becomes(**{A: "refused", B: "proxy-auth", "office": "ok"})
     async with laptop.running():
         assert names(laptop.orders)[0] == "office"
@@ -112,6 +124,72 @@ async def test_a_password_that_was_refused_is_not_told_also_where_nobody_has_ask
         assert told.pac is not None
         assert [one.name for one in told.pac.known] == [A, B]
         assert PASSWORD not in laptop.paths.relay_orders.read_text()
+
+
+async def test_what_a_pac_named_elsewhere_has_no_password_here_while_the_pac_is_asked_and_the_agent_chooses(
+    laptop: WithPac,
+) -> None:
+    """In a portal that swallows what is asked, both take seconds: and whoever runs the café's DNS may be the proxy."""
+    with_a_login(laptop, AT_CAFE)
+    seen: list[bool] = []
+    async with laptop.running() as hand:
+        laptop.server.asked = laptop.place.will_ask = lambda: seen.append(has_password(laptop))
+        await laptop.asks(Command.RELOAD)
+        await hand.wake()
+        assert len(seen) > 1
+        assert all(seen)  # here it is what the PAC has named, which is asked anew
+        assert has_password(laptop)
+
+        seen.clear()
+        laptop.server.text = DOWN
+        laptop.place.snapshot = CAFE
+        laptop.place.becomes(**{A: "portal", B: "portal", "direct": "portal"})
+        await hand.wake()
+        assert len(seen) > 1
+        assert not any(seen)
+        assert names(laptop.orders) == [A, B, "office", "direct"]
+
+        laptop.place.snapshot = at("10.10.0.1")
+        laptop.place.becomes(**{A: "ok", B: "ok"})
+        await hand.wake()  # by the copy of this place
+        assert has_password(laptop)
+
+        seen.clear()
+        laptop.restarted()
+    async with laptop.running() as hand:
+        await hand.wake()
+        assert len(seen) > 1
+        assert all(seen)
+
+
+async def test_in_a_pause_a_password_is_given_back_where_the_pac_has_named_its_proxy(laptop: WithPac) -> None:
+    with_a_login(laptop, AT_CAFE)
+    async with laptop.running() as hand:
+        laptop.server.text = DOWN
+        laptop.place.snapshot = CAFE
+        laptop.place.becomes(**{A: "portal", B: "portal", "direct": "portal"})
+        await hand.wake()
+        await laptop.asks(Command.PAUSE)
+        await hand.wake(Reason.TIMER)
+        assert not has_password(laptop)
+
+        laptop.place.snapshot = at("10.10.0.1")
+        laptop.place.becomes(**{A: "ok", B: "ok"})
+        await hand.wake()
+        assert has_password(laptop)
+
+
+async def test_what_a_pinned_pac_names_keeps_its_password_where_only_the_pin_uses_it(laptop: WithPac) -> None:
+    with_a_login(laptop, POLICY.replace('use = ["corp", "office"', 'use = ["office"'))
+    seen: list[bool] = []
+    async with laptop.running() as hand:
+        await laptop.asks(Command.PIN, upstream="corp")
+        assert names(laptop.orders)[0] == A
+        laptop.place.will_ask = lambda: seen.append(has_password(laptop))
+        await laptop.asks(Command.RELOAD)
+        await hand.wake()
+        assert seen
+        assert all(seen)
 
 
 async def test_a_pac_that_cannot_be_had_is_no_way_out(laptop: WithPac) -> None:

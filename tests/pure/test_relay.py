@@ -42,7 +42,6 @@ from agent.decide.relay import (
     ports_of,
     settled_in,
     ways_out,
-    with_what_pacs_named,
     without_passwords,
 )
 from agent.values.condition import Code
@@ -438,23 +437,6 @@ def test_what_this_network_uses_keeps_its_password() -> None:
     assert withheld.pac is not None
     assert withheld.pac.known == (bare, corp)
     assert without_passwords(withheld, OFFICE) == withheld
-
-
-def test_what_a_pac_of_this_network_has_named_keeps_its_password_until_it_is_asked_here() -> None:
-    there = url("http://alice:pass@proxy:3128")
-    named, of_another = (
-        RelayUpstream("wpad → proxy:3128", there, there),
-        RelayUpstream("other → proxy:3128", there, there),
-    )
-    told = Orders(3, (named, of_another), pac=RelayPac("wpad", "", "", known=(named, of_another)))
-    network = Network("campus", ("wpad", "direct"))
-
-    withheld = without_passwords(told, with_what_pacs_named(network, told))
-
-    bare = RelayUpstream("other → proxy:3128", url("http://proxy:3128"), url("http://proxy:3128"))
-    assert withheld.upstreams == (named, bare)
-    assert withheld.pac is not None
-    assert withheld.pac.known == (named, bare)
 
 
 def test_another_generation_is_a_later_one_and_the_same_is_not_written_again() -> None:
