@@ -10,7 +10,7 @@ Not known here: how the relay is started, probed and told (`one_pass/relay.py`).
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -623,19 +623,26 @@ def without_passwords(told: Orders, network: Network, refused: Collection[ProxyU
 
     `refused`: what else gets none, with the password that it has.
     """
+    return without_refused(_each(told, lambda one: one if one.name in network.use else _bare(one)), refused)
 
-    def bare(upstream: RelayUpstream) -> RelayUpstream:
-        if upstream.name in network.use and refused_here.isdisjoint((upstream.http, upstream.https)):
-            return upstream
-        http, https = (
-            url.without_credentials() if url is not None else None for url in (upstream.http, upstream.https)
-        )
-        return msgspec.structs.replace(upstream, http=http, https=https)
 
-    refused_here, pac = {*refused}, told.pac
+def without_refused(told: Orders, refused: Collection[ProxyUrl]) -> Orders:
+    """The same, but what is among these, with the password that it has, gets none."""
+    ways = {*refused}
+    return _each(told, lambda one: one if ways.isdisjoint((one.http, one.https)) else _bare(one))
+
+
+def _bare(upstream: RelayUpstream) -> RelayUpstream:
+    http, https = (url.without_credentials() if url is not None else None for url in (upstream.http, upstream.https))
+    return msgspec.structs.replace(upstream, http=http, https=https)
+
+
+def _each(told: Orders, changed: Callable[[RelayUpstream], RelayUpstream]) -> Orders:
+    """With the upstreams changed, and those that a PAC names."""
+    pac = told.pac
     if pac is not None:
-        pac = msgspec.structs.replace(pac, known=tuple(map(bare, pac.known)))
-    return msgspec.structs.replace(told, upstreams=tuple(map(bare, told.upstreams)), pac=pac)
+        pac = msgspec.structs.replace(pac, known=tuple(map(changed, pac.known)))
+    return msgspec.structs.replace(told, upstreams=tuple(map(changed, told.upstreams)), pac=pac)
 
 
 def with_passwords(
@@ -652,10 +659,8 @@ def with_passwords(
             return upstream
         return msgspec.structs.replace(upstream, http=http, https=https)
 
-    refused_here, pac = {*refused}, told.pac
-    if pac is not None:
-        pac = msgspec.structs.replace(pac, known=tuple(map(whole, pac.known)))
-    return msgspec.structs.replace(told, upstreams=tuple(map(whole, told.upstreams)), pac=pac)
+    refused_here = {*refused}
+    return _each(told, whole)
 
 
 def refused_ways(upstreams: Mapping[str, Upstream], verdicts: Mapping[str, Verdict]) -> frozenset[ProxyUrl]:

@@ -59,6 +59,7 @@ from agent.decide.relay import (
     ways_out,
     with_passwords,
     without_passwords,
+    without_refused,
 )
 from agent.docker.quarantine import Quarantine
 from agent.one_pass.ports import Prober, Relays, Works
@@ -316,6 +317,7 @@ class LocalRelay:
         """A pause outlives a boot, and relay.json does not: Docker, which has its address, would reach nothing."""
         if self._is_in_docker and self._leads_nowhere and (names := self._names(chosen)):
             await self._tell(names, chosen)
+        self._take_the_refused(chosen.verdicts)
         told = self._orders()
         if self._is_in_docker and told is not None and told.upstreams:
             # What a PAC names for each host cannot be kept by names.
@@ -347,6 +349,15 @@ class LocalRelay:
             upstreams = self._unfolded().upstreams
             self._put(told, with_passwords(told, network, upstreams, refused_ways(upstreams, refused)))
         return self._as_it_stands()
+
+    def _take_the_refused(self, verdicts: Mapping[str, Verdict]) -> None:
+        """A pause leaves it what it has, but each connection would send it again, and after a few an account is locked.
+
+        A portal in the proxy's place has refused nothing, and passes.
+        """
+        refusing = {name: one for name, one in verdicts.items() if one.outcome is Outcome.PROXY_AUTH}
+        if (told := self._orders()) is not None:
+            self._put(told, without_refused(told, refused_ways(self._unfolded().upstreams, refusing)))
 
     def _keep_way(self, way: Way) -> None:
         """For a boot in a pause; else nothing is kept."""

@@ -326,6 +326,34 @@ async def test_in_a_pause_a_password_that_was_refused_is_not_given_back_until_it
         assert b"s3cr3t" in laptop.paths.relay_orders.read_bytes()
 
 
+async def test_in_a_pause_a_password_that_is_refused_is_taken_from_the_relay_and_comes_with_the_next(
+    laptop: AfterBoot,
+) -> None:
+    """Every connection of Docker and of containers would send it again, and lock the account."""
+    secret = with_password(laptop, "s3cr3t")
+    async with laptop.running() as hand:
+        await laptop.asks(Command.PAUSE)
+        await hand.wake()
+        told = laptop.orders
+        assert b"s3cr3t" in laptop.paths.relay_orders.read_bytes()
+
+        laptop.place.becomes(office="portal")
+        await hand.wake(Reason.RESUME)
+        assert laptop.orders == told  # a pause leaves it what it has
+
+        laptop.place.becomes(office="proxy-auth", relay="proxy-auth")
+        await hand.wake(Reason.RESUME)
+        bare = laptop.orders
+        assert [one.http and one.http.reveal() for one in bare.upstreams] == ["http://office:3128", None]
+        await hand.wake(Reason.RESUME)
+        assert laptop.orders == bare
+
+        laptop.place.becomes(office="ok", relay="ok")
+        secret.write_text("another")
+        await hand.wake(Reason.FILES)
+        assert b"another" in laptop.paths.relay_orders.read_bytes()
+
+
 @pytest.mark.parametrize("how", ["refused", "proxy-auth"])
 async def test_a_pause_says_that_the_relay_leads_nowhere_also_where_its_upstream_works(
     laptop: AfterBoot, how: str
