@@ -13,7 +13,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import Any, Final, TypeVar
 
 from agent.relay.who import End, Kernel
@@ -21,16 +21,36 @@ from agent.see import netlink
 from agent.see.netlink import NetlinkFailed, Reached
 from agent.see.netlink_messages import Link, Route
 
-WITHIN_S: Final = 1.0  # the end of any container holds that lock for a moment, and a busy machine lets a thread wait
+WITHIN_S: Final = 0.25  # a thread of a busy machine may wait 0.1 s for its turn; the loop waits for so long, once
 SHARE: Final = 0.1  # of all time: for so much the loop waits again, as where the lock is held in many short pieces
+_LATE_S: Final = 2.0  # for so long an answer that nobody waited for is kept for whoever asks again
+_MOST_LATE: Final = 64
 
 _T = TypeVar("_T")
 
 
-class Aside:
-    """As `Kernel`; what takes too long raises NetlinkFailed, and so does what is asked before that has come back.
+class _Question:
+    def __init__(self, ask: Callable[[], Any]) -> None:
+        self._ask = ask
+        self.answer: Future[Any] = Future()
+        self.answered_at = float("inf")
 
-    "Too long" counts all questions together: many that take a little would else keep the loop waiting as one does.
+    def put(self, clock: Callable[[], float]) -> None:
+        try:
+            found = self._ask()
+        except Exception as error:  # noqa: BLE001 - it is raised where it is awaited
+            self.answered_at = clock()
+            self.answer.set_exception(error)
+        else:
+            self.answered_at = clock()
+            self.answer.set_result(found)
+
+
+class Aside:
+    """As `Kernel`; what takes too long raises NetlinkFailed (EBUSY), and so does what is asked before it has come back.
+
+    "Too long" counts all questions together: many that take a little would else keep the loop waiting as one does. The
+    late answer is there for whoever asks the same again.
     """
 
     def __init__(
@@ -40,8 +60,9 @@ class Aside:
         self._within_s = self._left_s = within_s
         self._clock = clock
         self._counted_at = clock()
-        self._asked: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = queue.SimpleQueue()
-        self._late: Future[Any] | None = None
+        self._asked: queue.SimpleQueue[_Question] = queue.SimpleQueue()
+        self._late: dict[tuple[object, ...], _Question] = {}
+        self._pending: _Question | None = None
         self._thread: threading.Thread | None = None
 
     def leads_here(self, address: str, /) -> bool:
@@ -57,49 +78,56 @@ class Aside:
         return self._kernel.owners_of(connections)
 
     def link_at(self, index: int, /) -> Link | None:
-        return self._answered(lambda: self._kernel.link_at(index))
+        return self._answered(lambda: self._kernel.link_at(index), "link", index)
 
     def ports_of(self, bridge: int, /) -> Sequence[Link]:
-        return self._answered(lambda: self._kernel.ports_of(bridge))
+        return self._answered(lambda: self._kernel.ports_of(bridge), "ports", bridge)
 
     def default_routes(self) -> Sequence[Route]:
-        return self._answered(
-            self._kernel.default_routes
-        )  # a list of all of a kind is behind the lock before Linux 6.9
+        # A list of all of a kind is behind the lock before Linux 6.9.
+        return self._answered(self._kernel.default_routes, "default routes")
 
     def routers_are_behind(self, interface: int, /) -> bool:
-        return self._answered(lambda: self._kernel.routers_are_behind(interface))
+        return self._answered(lambda: self._kernel.routers_are_behind(interface), "routers", interface)
 
     def ports_to(self, addresses: Sequence[str], /) -> Sequence[Reached]:
-        return self._answered(lambda: self._kernel.ports_to(addresses))
+        return self._answered(lambda: self._kernel.ports_to(addresses), "ports to", *addresses)
 
-    def _answered(self, ask: Callable[[], _T]) -> _T:
-        began = self._clock()
-        self._left_s = min(self._within_s, self._left_s + SHARE * (began - self._counted_at))
-        self._counted_at = began
-        if self._left_s <= 0 or (self._late is not None and not self._late.done()):
-            raise _silent()
+    def _answered(self, ask: Callable[[], _T], *what: object) -> _T:
+        one = self._late.pop(what, None)
+        if one is None or self._clock() - one.answered_at > _LATE_S:
+            if self._pending is not None and not self._pending.answer.done():
+                raise _silent()
+            one = self._pending = self._put(ask)
+        self._wait(one)
+        if one.answer.done():
+            answer: _T = one.answer.result()
+            return answer
+        if len(self._late) >= _MOST_LATE:
+            self._late.clear()
+        self._late[what] = one
+        raise _silent()
+
+    def _put(self, ask: Callable[[], Any]) -> _Question:
         if self._thread is None:  # not before it is needed; and whoever ends does not wait for it
             self._thread = threading.Thread(target=self._ask, name="kernel", daemon=True)
             self._thread.start()
-        answer: Future[_T] = Future()
-        self._asked.put((ask, answer))
-        try:
-            return answer.result(self._left_s)
-        except TimeoutError:
-            self._late = answer
-            raise _silent() from None
-        finally:
-            self._counted_at = self._clock()
-            self._left_s -= self._counted_at - began
+        one = _Question(ask)
+        self._asked.put(one)
+        return one
+
+    def _wait(self, one: _Question) -> None:
+        """Until it is answered, but for no longer than all of them together may take."""
+        began = self._clock()
+        self._left_s = min(self._within_s, self._left_s + SHARE * (began - self._counted_at))
+        if self._left_s > 0:
+            wait((one.answer,), self._left_s)
+        self._counted_at = self._clock()
+        self._left_s -= self._counted_at - began
 
     def _ask(self) -> None:
         while True:
-            ask, answer = self._asked.get()
-            try:
-                answer.set_result(ask())
-            except Exception as error:  # noqa: BLE001 - it is raised where it is awaited
-                answer.set_exception(error)
+            self._asked.get().put(self._clock)
 
 
 def _silent() -> NetlinkFailed:

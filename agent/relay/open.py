@@ -16,7 +16,7 @@ import errno
 import ipaddress
 import socket
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
@@ -62,6 +62,8 @@ _ITSELF: Final = "that is the relay itself"
 _NEXT: Final = frozenset(set(Outcome) - {Outcome.OK, Outcome.PROXY_DENIED})
 _UNKNOWN: Final = frozenset({socket.EAI_NONAME, socket.EAI_NODATA, socket.EAI_AGAIN, socket.EAI_FAIL})
 _ITS_OWN: Final = frozenset({Step.RESOLVE, Step.CONNECT})  # of a proxy: it was not even reached
+
+_T = TypeVar("_T")
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -216,7 +218,7 @@ class Opening:
 
     async def open(self, asked: Asked, ways: Ways) -> Opened:
         """Raises NotOpened."""
-        self._check_spelled(asked)
+        await self._check_spelled(asked)
         possible = await self._possible(asked, ways)
         if not possible:
             raise NotOpened(refusals.not_ready("no upstream is chosen here"))
@@ -330,7 +332,7 @@ class Opening:
         async def connect(family: int, address: tuple[Any, ...]) -> socket.socket:
             if self._is_itself(address):  # the fault is the way's: another one may work
                 raise StreamFailed(Outcome.REFUSED, _ITSELF, Step.CONNECT, watch.timings())
-            self._check_unknown(asked, way, str(address[0]))
+            await self._check_unknown(asked, way, str(address[0]))
             await self._check_name(asked, str(address[0]))
             return await self._connect(family, address)
 
@@ -380,12 +382,12 @@ class Opening:
 
     # What a container may not be connected to.
 
-    def _check_spelled(self, asked: Asked) -> None:
+    async def _check_spelled(self, asked: Asked) -> None:
         """What can be told without a look-up, whatever the way."""
         if asked.source is not Source.CONTAINERS:
             return
         address = literal(asked.host)
-        if address is not None and (why := self._why_not(str(address))):
+        if address is not None and (why := await self._why_not(str(address))):
             raise NotOpened(refusals.forbidden(f"{asked.host} {why}"))
         if is_localhost(asked.host):
             raise NotOpened(refusals.forbidden(f"{asked.host} is loopback"))
@@ -400,9 +402,9 @@ class Opening:
             raise _Forbidden(f"{asked.host} {refused[0]}")
         return [address for address, why in zip(tried, refused, strict=True) if not why]
 
-    def _check_unknown(self, asked: Asked, way: Way, proxy_address: str) -> None:
+    async def _check_unknown(self, asked: Asked, way: Way, proxy_address: str) -> None:
         """A PAC may name anything, also for a registry. A container does not reach what is near and no proxy by it."""
-        if way.is_unknown and asked.source is Source.CONTAINERS and (why := self._why_not(proxy_address)):
+        if way.is_unknown and asked.source is Source.CONTAINERS and (why := await self._why_not(proxy_address)):
             raise _Forbidden(f"the proxy of {way.upstream} that the PAC names for {asked.host} {why}")
 
     async def _check_name(self, asked: Asked, proxy_address: str) -> None:
@@ -423,7 +425,7 @@ class Opening:
     async def _check_name_for_guest(self, asked: Asked, proxy_address: str) -> None:
         """Docker's DNS tells a proxy in a container the names of its neighbours, and nobody else."""
         name = asked.host.rstrip(".")
-        if "." in name or literal(name) is not None or not self._is_guest(proxy_address):
+        if "." in name or literal(name) is not None or not await self._is_guest(proxy_address):
             return
         found = await self._known(asked, name)
         if not found:
@@ -458,25 +460,25 @@ class Opening:
         for _, address in addresses:
             if len(judged) % _AT_ONCE == 0:  # hundreds may have waited for the same look-up
                 await self._judging.next(lambda: self._counts_for(asked), is_first=not judged)
-            judged.append(await self._why_not_in_time(str(address[0])))
+            judged.append(await self._why_not(str(address[0])))
         return judged
 
-    async def _why_not_in_time(self, address: str) -> str:
-        """The kernel may be long about an interface that was not asked about before."""
-        for _ in range(_ASKED_AGAIN):
-            try:
-                return forbidden(ipaddress.ip_address(address), self._near)
-            except netlink.NetlinkFailed as failure:
-                if failure.errno != errno.EBUSY:
-                    break
-            await asyncio.sleep(_ASKS_AGAIN_S)
-        return self._why_not(address)
-
-    def _why_not(self, address: str) -> str:
+    async def _why_not(self, address: str) -> str:
         try:
-            return forbidden(ipaddress.ip_address(address), self._near)
+            return await self._in_time(lambda: forbidden(ipaddress.ip_address(address), self._near))
         except netlink.NetlinkFailed:
             return "cannot be told from this host: the kernel does not answer"
+
+    async def _in_time(self, tell: Callable[[], _T]) -> _T:
+        """The kernel may be long about an interface that it was not asked about before. Raises NetlinkFailed."""
+        for _ in range(_ASKED_AGAIN):
+            try:
+                return tell()
+            except netlink.NetlinkFailed as failure:
+                if failure.errno != errno.EBUSY:
+                    raise
+            await asyncio.sleep(_ASKS_AGAIN_S)
+        return tell()
 
     def _is_here(self, address: str) -> bool:
         """Also if that cannot be told."""
@@ -486,11 +488,11 @@ class Opening:
         except netlink.NetlinkFailed:
             return True
 
-    def _is_guest(self, address: str) -> bool:
+    async def _is_guest(self, address: str) -> bool:
         """Also if that cannot be told. An address of this host may be on a bridge of guests."""
         text = str(unmapped(ipaddress.ip_address(address))).partition("%")[0]
         try:
-            return not self._near.is_own(text) and self._near.is_guest(text)
+            return await self._in_time(lambda: not self._near.is_own(text) and self._near.is_guest(text))
         except netlink.NetlinkFailed:
             return True
 
