@@ -172,8 +172,7 @@ class Proxy(Server):
         try:
             end_writer.write(first)
             await first_ended(pump(reader, end_writer), pump(end_reader, writer))
-            writer.close()
-            await writer.wait_closed()  # until all has been sent
+            await sent(writer)
         finally:
             end_writer.transport.abort()
 
@@ -252,6 +251,17 @@ async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
     while data := await reader.read(65536):
         writer.write(data)
         await writer.drain()
+
+
+async def sent(writer: asyncio.StreamWriter) -> None:
+    """All of it is the kernel's by now. To await that a TLS connection is closed takes the other end's help."""
+    transport = writer.transport
+    tls = getattr(transport, "_ssl_protocol", None)
+    while not transport.is_closing():
+        below = transport if tls is None else tls._transport
+        if below is None or not transport.get_write_buffer_size() + below.get_write_buffer_size():
+            return
+        await asyncio.sleep(0.01)
 
 
 async def first_ended(*pumps: Coroutine[Any, Any, None]) -> None:
