@@ -341,8 +341,8 @@ class Forwarding:
                     return failed
                 continue
             heard = await self._heard(opened)
-            if isinstance(heard, Failed):
-                return heard
+            if heard is None:
+                return outward.lost()
             outward.receive(heard)
             if outward.held > LARGE_HEAD:
                 await self._shared.turns.next(self._whose, is_first=False)
@@ -431,8 +431,8 @@ class Forwarding:
             return False
         return True
 
-    async def _heard(self, opened: Opened) -> bytes | Failed:
-        """The check does not cancel the read: what arrives at that very moment would be lost."""
+    async def _heard(self, opened: Opened) -> bytes | None:
+        """None: it was reset. The check does not cancel the read: what arrives at that very moment would be lost."""
         await self._down.over()
         ending: list[_ClientLost | _GivenUp] = []
         timer: asyncio.TimerHandle
@@ -453,7 +453,7 @@ class Forwarding:
                 data = await opened.read()
         except OSError:
             if not limit.expired():  # a socket's own TimeoutError, too
-                return Failed("connection lost")
+                return None
             raise ending[0] from None
         finally:
             timer.cancel()

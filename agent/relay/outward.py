@@ -253,6 +253,10 @@ class Outward:
             return "closed in the middle of its answer" if self._start else "closed without an answer"
         return "answers with broken HTTP"
 
+    def lost(self) -> Failed:
+        """The connection was reset."""
+        return self._failed("connection lost")
+
     def _failed(self, what: str) -> Failed:
         self._is_over = True
         return Failed(what, is_before_any_byte=not self._start)

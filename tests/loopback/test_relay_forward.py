@@ -21,7 +21,7 @@ from agent.relay.conversation import Conversation, Request
 from agent.relay.forward import ByOrders, Forwarding, Opener, Result, Shared, Turn
 from agent.relay.limits import ROOTS
 from agent.relay.open import NotOpened, Opened, Opening
-from agent.relay.pump import Pipes
+from agent.relay.pump import Pipes, reset
 from agent.relay.refusals import no_way
 from agent.relay.turns import Turns
 from agent.relay.ways import Way, Ways
@@ -291,6 +291,28 @@ async def test_nor_does_one_that_closes_as_the_next_request_comes_lose_it() -> N
             assert (await hear(client, b"one")).startswith(b"HTTP/1.1 200")
 
         assert (len(origin.heads), origin.accepted) == (3, 2)
+
+
+class ResetsTheSecond(Server):
+    """Resets the connection at the second request on it, as many do with one that was idle."""
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await self.head(reader)
+        writer.write(answer(b"one"))
+        await writer.drain()
+        await self.head(reader)
+        reset(writer.get_extra_info("socket"))
+        writer.transport.abort()
+
+
+async def test_nor_one_that_resets_it_then() -> None:
+    relay = Relay()
+    async with ResetsTheSecond() as origin, relay.connected() as client:
+        for _ in range(2):
+            await say(client, asking(origin))
+            assert (await hear(client, b"one")).startswith(b"HTTP/1.1 200")
+
+        assert origin.accepted == 2
 
 
 @pytest.mark.parametrize("method", [b"POST", b"GET"])
@@ -574,9 +596,7 @@ class Resets(Server):
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await self.head(reader)
-        writer.transport.get_extra_info("socket").setsockopt(
-            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
-        )
+        reset(writer.get_extra_info("socket"))
         writer.transport.abort()
 
 
