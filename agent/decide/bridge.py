@@ -91,7 +91,7 @@ def _silent(upstream: Upstream, address: str, urls: Iterable[ProxyUrl], silent: 
     return _obstacle(
         f"{upstream.name} is on loopback, but does not listen on {where}",
         f"{upstream.name} is {listening}; containers reach it only if it listens on {where}, too",
-        f"Make it listen on {address}, or set {other_way(upstream)}",
+        f"{'S' if is_the_relay(upstream) else f'Make it listen on {address}, or s'}et {other_way(upstream)}",
     )
 
 
