@@ -244,11 +244,15 @@ class _Tls:
 
     def _decrypted(self, most: int) -> bytes:
         """Of all records that are there: one by one, each would cost the reader a turn."""
+        found = self._record(most)
+        with contextlib.suppress(ssl.SSLError):  # the next read has it again
+            while found and len(found) < most and (more := self._record(most - len(found))):
+                found += more
+        return found
+
+    def _record(self, most: int) -> bytes:
         found = self.session.read(most)
         self._has_ended = not found
-        with contextlib.suppress(ssl.SSLError):  # the next read has it again
-            while found and len(found) < most and (more := self.session.read(most - len(found))):
-                found += more
         return found
 
     def give_back(self, data: bytes) -> None:

@@ -315,31 +315,34 @@ async def test_tls_tickets_are_no_news_of_a_connection_that_is_kept(tmp_path: Pa
 
 
 class Parts(Server):
-    """Says a word when asked, and then good-bye by TLS alone; the connection stays."""
+    """Says a word when asked, or good-bye by TLS alone, or both at once; the connection stays."""
 
-    def __init__(self, word: bytes) -> None:
+    def __init__(self, word: bytes, *, parts: bool) -> None:
         super().__init__(server_tls(HOST))
-        self._word = word
+        self._word, self._parts = word, parts
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while await reader.read(65536):
             writer.write(self._word)
-            if not self._word:
+            if self._parts:
                 tls = writer.get_extra_info("ssl_object")
                 with contextlib.suppress(ssl.SSLWantReadError):
                     tls.unwrap()
                 writer.transport._ssl_protocol._process_outgoing()  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("word", [b"", b"more"])
-async def test_a_kept_connection_behind_tls_that_has_news_is_not_quiet(tmp_path: Path, word: bytes) -> None:
-    async with Parts(word) as proxy:
+@pytest.mark.parametrize(("word", "parts"), [(b"", True), (b"more", False), (b"more", True)])
+async def test_a_kept_connection_behind_tls_that_has_news_is_not_quiet(
+    tmp_path: Path, word: bytes, *, parts: bool
+) -> None:
+    async with Parts(word, parts=parts) as proxy:
         stream = await open_proxy(Via(proxy.url(Scheme.HTTPS), trust(tmp_path).context()))
         async with stream:
             await stream.write(b"a request")
             await until_awaited(PATIENCE_S, lambda: not stream.is_quiet, "news")
 
             assert await stream.read() == word
+            await until_awaited(PATIENCE_S, lambda: stream.is_quiet is not parts, "whether it has ended")
 
 
 class Floods(Server):
