@@ -19,14 +19,14 @@ from typing import Final, cast
 import msgspec
 import pytest
 
-from agent.probe.stream import Via, open_stream
+from agent.probe.stream import Stream, Via, open_stream
 from agent.relay.by_source import FEW
 from agent.relay.pour import Pouring
 from agent.relay.pump import CHUNK, PARTED_S, Direction, Ended, Pipes, TlsTunnel, Tunnel
 from agent.relay.rounds import WITHIN_S, Rounds
 from agent.values.settings import Scheme
 from tests.loopback.certificates import server_tls, trust
-from tests.loopback.servers import HttpProxy, Says
+from tests.loopback.servers import HttpProxy, Says, Server
 from tests.waiting import until_awaited
 
 PATIENCE_S: Final = 20.0
@@ -428,12 +428,18 @@ async def test_it_goes_on_with_the_small_pipes_that_a_user_with_many_gets() -> N
     assert not pipes._free
 
 
+@asynccontextmanager
+async def behind_tls(tmp_path: Path, end: Server) -> AsyncIterator[Stream]:
+    """To this server, through an https proxy."""
+    async with end, HttpProxy({"end.test:443": end}, tls=server_tls("localhost")) as proxy:
+        via = Via(proxy.url(Scheme.HTTPS, "localhost"), trust(tmp_path).context())
+        yield await open_stream("end.test", 443, via)
+
+
 @pytest.mark.parametrize("last", ["client", "server"])
 async def test_through_tls_to_a_proxy(tmp_path: Path, last: str) -> None:
     end = Says(waits=False, stays=True, echoes=True)
-    async with end, HttpProxy({"end.test:443": end}, tls=server_tls("localhost")) as proxy:
-        via = Via(proxy.url(Scheme.HTTPS, "localhost"), trust(tmp_path).context())
-        stream = await open_stream("end.test", 443, via)
+    async with behind_tls(tmp_path, end) as stream:
         client, ours = _pair()
         carrying = TlsTunnel(ours, stream)
         running = asyncio.create_task(carrying.run())
@@ -458,9 +464,7 @@ async def test_through_tls_to_a_proxy(tmp_path: Path, last: str) -> None:
 async def test_a_server_behind_tls_that_has_said_all_is_heard_to_its_end(tmp_path: Path) -> None:
     """Though the client has not closed, and may never."""
     end = Says(b"all of it", waits=False)
-    async with end, HttpProxy({"end.test:443": end}, tls=server_tls("localhost")) as proxy:
-        via = Via(proxy.url(Scheme.HTTPS, "localhost"), trust(tmp_path).context())
-        stream = await open_stream("end.test", 443, via)
+    async with behind_tls(tmp_path, end) as stream:
         client, ours = _pair()
         running = asyncio.create_task(TlsTunnel(ours, stream).run())
         with client:
@@ -474,9 +478,7 @@ async def test_what_a_client_sends_to_a_server_behind_tls_that_has_closed_fills_
 ) -> None:
     """It is for nobody, and asyncio says so of each piece."""
     end = Says(b"all of it", waits=False)
-    async with end, HttpProxy({"end.test:443": end}, tls=server_tls("localhost")) as proxy:
-        via = Via(proxy.url(Scheme.HTTPS, "localhost"), trust(tmp_path).context())
-        stream = await open_stream("end.test", 443, via)
+    async with behind_tls(tmp_path, end) as stream:
         client, ours = _pair()
         running = asyncio.create_task(TlsTunnel(ours, stream).run())
         with client:
@@ -490,9 +492,7 @@ async def test_what_a_client_sends_to_a_server_behind_tls_that_has_closed_fills_
 async def test_who_has_closed_and_hears_nothing_behind_tls_keeps_no_seat(tmp_path: Path) -> None:
     """The server is not told, and may wait for ever."""
     end = Says(waits=False, stays=True, echoes=True)
-    async with end, HttpProxy({"end.test:443": end}, tls=server_tls("localhost")) as proxy:
-        via = Via(proxy.url(Scheme.HTTPS, "localhost"), trust(tmp_path).context())
-        stream = await open_stream("end.test", 443, via)
+    async with behind_tls(tmp_path, end) as stream:
         client, ours = _pair()
         running = asyncio.create_task(TlsTunnel(ours, stream, parted_s=0.1).run())
         with client:
@@ -518,9 +518,7 @@ async def test_who_closes_its_half_after_a_long_silence_behind_tls_is_not_taken_
     tmp_path: Path,
 ) -> None:
     end = SaysLater(b"all of it")
-    async with end, HttpProxy({"end.test:443": end}, tls=server_tls("localhost")) as proxy:
-        via = Via(proxy.url(Scheme.HTTPS, "localhost"), trust(tmp_path).context())
-        stream = await open_stream("end.test", 443, via)
+    async with behind_tls(tmp_path, end) as stream:
         client, ours = _pair()
         tunnel = TlsTunnel(ours, stream)
         running = asyncio.create_task(tunnel.run())
@@ -536,9 +534,7 @@ async def test_who_closes_its_half_after_a_long_silence_behind_tls_is_not_taken_
 
 async def test_who_has_closed_its_half_and_is_slow_to_read_behind_tls_gets_all(tmp_path: Path) -> None:
     end = Says(b"x" * 8_000_000, waits=False)
-    async with end, HttpProxy({"end.test:443": end}, tls=server_tls("localhost")) as proxy:
-        via = Via(proxy.url(Scheme.HTTPS, "localhost"), trust(tmp_path).context())
-        stream = await open_stream("end.test", 443, via)
+    async with behind_tls(tmp_path, end) as stream:
         client, ours = _pair()
         tunnel = TlsTunnel(ours, stream)
         with client:
