@@ -11,7 +11,7 @@ import errno
 import socket
 import ssl
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Final, TypeVar
 
 import msgspec
@@ -134,15 +134,7 @@ class Stream:
 
     async def converse(self, dialogue: Dialogue[T]) -> T:
         """Send and receive for the dialogue until it has its result."""
-        try:
-            to_send = next(dialogue)
-            while True:
-                if to_send:
-                    await self.write(to_send)
-                to_send = dialogue.send(await self.read())
-        except StopIteration as end:
-            result: T = end.value
-            return result
+        return await conversed(dialogue, self.read, self.write)
 
     async def shake(self, dialogue: Handshake) -> None:
         """Run the handshake with the proxy. What it sent after its answer is read next."""
@@ -199,6 +191,21 @@ class Stream:
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
+
+
+async def conversed(
+    dialogue: Dialogue[T], read: Callable[[], Awaitable[bytes]], write: Callable[[bytes], Awaitable[None]]
+) -> T:
+    """What comes of a dialogue over whatever is read and written so."""
+    try:
+        to_send = next(dialogue)
+        while True:
+            if to_send:
+                await write(to_send)
+            to_send = dialogue.send(await read())
+    except StopIteration as end:
+        result: T = end.value
+        return result
 
 
 @contextlib.contextmanager

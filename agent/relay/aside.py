@@ -30,12 +30,14 @@ _T = TypeVar("_T")
 
 
 class _Question:
+    """Asked in the thread; its answer may be there only when nobody waits for it any more."""
+
     def __init__(self, ask: Callable[[], Any]) -> None:
         self._ask = ask
         self.answer: Future[Any] = Future()
         self.answered_at = float("inf")
 
-    def put(self, clock: Callable[[], float]) -> None:
+    def be_asked(self, clock: Callable[[], float]) -> None:
         try:
             found = self._ask()
         except Exception as error:  # noqa: BLE001 - it is raised where it is awaited
@@ -127,7 +129,7 @@ class Aside:
 
     def _ask(self) -> None:
         while True:
-            self._asked.get().put(self._clock)
+            self._asked.get().be_asked(self._clock)
 
 
 def _silent() -> NetlinkFailed:

@@ -25,7 +25,7 @@ from agent.probe.exchange import Dialogue
 from agent.probe.guard import Guard
 from agent.probe.reading import read
 from agent.probe.stopwatch import Step, Stopwatch
-from agent.probe.stream import Stream, StreamFailed, Via, failures_of, open_proxy
+from agent.probe.stream import Stream, StreamFailed, Via, conversed, failures_of, open_proxy
 from agent.probe.through_proxy import handshake
 from agent.probe.tls import Trust
 from agent.relay import refusals
@@ -124,18 +124,16 @@ class Opened:
     async def shake(self, dialogue: Dialogue[bytes], turn: Callable[[], Awaitable[None]]) -> None:
         """Run the handshake with a proxy. `turn`: before more of a large answer is read."""
         held = 0
-        try:
-            to_send = next(dialogue)
-            while True:
-                if to_send:
-                    await self.write(to_send)
-                came = await self.read()
-                held += len(came)
-                if held > LARGE_HEAD:
-                    await turn()
-                to_send = dialogue.send(came)
-        except StopIteration as end:
-            self._received = end.value
+
+        async def heard() -> bytes:
+            nonlocal held
+            came = await self.read()
+            held += len(came)
+            if held > LARGE_HEAD:
+                await turn()
+            return came
+
+        self._received = await conversed(dialogue, heard, self.write)
 
     async def aclose(self) -> None:
         """At once."""
