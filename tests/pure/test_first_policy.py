@@ -18,7 +18,8 @@ from agent.decide.recognise import recognise
 from agent.values.found import Found, Kind, LocalPort, Said, SaidPac
 from agent.values.policy import Match, PacUrl, Pattern, Policy
 from agent.values.policy_parts import Joined, Part, join
-from agent.values.policy_text import parse, parse_joined, warnings
+from agent.values.policy_text import parse, parse_joined
+from agent.values.policy_warnings import warnings
 from agent.values.settings import ProxyUrl, proxy, settings
 from agent.values.snapshot import Interface, Snapshot, Way
 
