@@ -260,8 +260,8 @@ class LocalRelay:
         if known.relay != policy.relay:  # what else is in the policy does not matter to it
             known.relay, known.relaying, known.unsaved = policy.relay, Relaying(), ""
         self._is_in_docker = False
-        self._earlier: int | None = None  # the port of an earlier policy, if Docker still has that
-        self._may_be_had: tuple[int, ...] = ()  # all such ports that it has, or may have
+        self._earlier: tuple[int, ...] = ()  # the ports of earlier policies that Docker still has
+        self._may_be_had: tuple[int, ...] = ()  # those that containers have, too, or may have
         self._is_kept = False  # by the last pass
 
     def seen(self, in_docker: Collection[Settings], *, is_unheard: bool = False) -> Relayed:
@@ -271,8 +271,10 @@ class LocalRelay:
         """
         is_in_docker = port_had(in_docker, (self._relay.port,)) is not None
         before = [port for port in ports_of(self._units.where() or ()) if port != self._relay.port]
-        self._earlier = port_had(in_docker, before)
-        self._may_be_had = tuple(port for port in before if is_unheard or port_had(in_docker, (port,)) is not None)
+        had = (port for one in in_docker for port in before if port_had((one,), (port,)) is not None)
+        self._earlier = tuple(dict.fromkeys(had))
+        # A container may have the port of any policy since Docker was started last.
+        self._may_be_had = tuple(before) if is_unheard or self._earlier else ()
         may_be_had = is_unheard and (self._is_up or is_there(self._paths.relay_orders))
         self._is_in_docker, self._is_kept = is_in_docker or bool(self._may_be_had) or may_be_had, False
         self._hear()
