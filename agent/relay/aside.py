@@ -8,7 +8,6 @@ Routes and connections are not behind that lock, and are asked for directly.
 
 from __future__ import annotations
 
-import errno
 import queue
 import threading
 import time
@@ -16,14 +15,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from typing import Any, Final, TypeVar
 
-from agent.relay.who import End, Kernel
+from agent.relay.who import End, Kernel, NotYetKnown
 from agent.see import netlink
-from agent.see.netlink import NetlinkFailed, Reached
+from agent.see.netlink import Reached
 from agent.see.netlink_messages import Link, Route
 
 WITHIN_S: Final = 0.25  # a thread of a busy machine may wait 0.1 s for its turn; the loop waits for so long, once
 SHARE: Final = 0.1  # of all time: for so much the loop waits again, as where the lock is held in many short pieces
-_LATE_S: Final = 2.0  # for so long an answer that nobody waited for is kept for whoever asks again
+_LATE_S: Final = 5.0  # for so long an answer that nobody waited for is kept for whoever asks again
 _MOST_LATE: Final = 64
 
 _T = TypeVar("_T")
@@ -49,10 +48,11 @@ class _Question:
 
 
 class Aside:
-    """As `Kernel`; what takes too long raises NetlinkFailed (EBUSY), and so does what is asked before it has come back.
+    """As `Kernel`; what takes too long raises NotYetKnown, and so does what is asked before it has come back.
 
     "Too long" counts all questions together: many that take a little would else keep the loop waiting as one does. The
-    late answer is there for whoever asks the same again.
+    late answer is there for whoever asks the same again, for a while: what an interface is takes several questions, and
+    each may be late.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Aside:
         self._counted_at = clock()
         self._asked: queue.SimpleQueue[_Question] = queue.SimpleQueue()
         self._late: dict[tuple[object, ...], _Question] = {}
-        self._pending: _Question | None = None
+        self._pending: dict[object, _Question] = {}  # by its kind: who asks much of one does not hold up the others
         self._thread: threading.Thread | None = None
 
     def leads_here(self, address: str, /) -> bool:
@@ -96,19 +96,21 @@ class Aside:
         return self._answered(lambda: self._kernel.ports_to(addresses), "ports to", *addresses)
 
     def _answered(self, ask: Callable[[], _T], *what: object) -> _T:
-        one = self._late.pop(what, None)
+        one = self._late.get(what)
         if one is None or self._clock() - one.answered_at > _LATE_S:
-            if self._pending is not None and not self._pending.answer.done():
-                raise _silent()
-            one = self._pending = self._put(ask)
+            pending = self._pending.get(what[0])
+            if pending is not None and not pending.answer.done():
+                raise NotYetKnown
+            one = self._pending[what[0]] = self._put(ask)
         self._wait(one)
         if one.answer.done():
             answer: _T = one.answer.result()
             return answer
+        self._late.pop(what, None)
         if len(self._late) >= _MOST_LATE:
-            self._late.clear()
+            del self._late[next(iter(self._late))]
         self._late[what] = one
-        raise _silent()
+        raise NotYetKnown
 
     def _put(self, ask: Callable[[], Any]) -> _Question:
         if self._thread is None:  # not before it is needed; and whoever ends does not wait for it
@@ -130,7 +132,3 @@ class Aside:
     def _ask(self) -> None:
         while True:
             self._asked.get().be_asked(self._clock)
-
-
-def _silent() -> NetlinkFailed:
-    return NetlinkFailed("the kernel does not answer", errno.EBUSY)

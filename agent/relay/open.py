@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
-import errno
 import ipaddress
 import socket
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
@@ -37,6 +36,7 @@ from agent.relay.refusals import Refusal
 from agent.relay.turns import LARGE_HEAD, Turns
 from agent.relay.ways import Way, Ways
 from agent.relay.where import Near, forbidden, is_localhost, literal
+from agent.relay.who import NotYetKnown
 from agent.see import netlink
 from agent.values.listening import Listener, unmapped
 from agent.values.relay import Source
@@ -470,11 +470,8 @@ class Opening:
     async def _in_time(self, tell: Callable[[], _T]) -> _T:
         """The kernel may be long about an interface that it was not asked about before. Raises NetlinkFailed."""
         for _ in range(_ASKED_AGAIN):
-            try:
+            with contextlib.suppress(NotYetKnown):
                 return tell()
-            except netlink.NetlinkFailed as failure:
-                if failure.errno != errno.EBUSY:
-                    raise
             await asyncio.sleep(_ASKS_AGAIN_S)
         return tell()
 

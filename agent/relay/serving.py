@@ -44,11 +44,12 @@ _ASKED_FOR: Final = 16
 _REFUSED: Final = 128
 _LEAST: Final = 64  # if as many wait as may
 _TURNED_AWAY: Final = 64  # that are told why and may take their time to hear it; others are told and closed
-_MOST_AT_A_BRIDGE: Final = 256
+_MOST_WAITING: Final = 256  # for the kernel, and at each bridge for the agent
 _MOST_OF_ONE: Final = 64  # of these
 _CROWD: Final = "too many connect at once"
 _PAUSE_S: Final = 0.1  # if there are no descriptors left
 _ASKS_AGAIN_S: Final = 0.25  # where the kernel has not answered
+_JUDGES_AGAIN_S: Final = 1.0  # those that are open: it is asked about each
 
 
 class _Arrived(msgspec.Struct, frozen=True):
@@ -131,6 +132,7 @@ class Serving:
         self._waiting_at: dict[str, _Waiting] = {}  # bridges that the agent has said nothing of yet
         self._unanswered: list[tuple[float, _Unjudged]] = []  # until when they wait for the kernel
         self._asks_again: asyncio.TimerHandle | None = None
+        self._judges_again: asyncio.TimerHandle | None = None
         self._listening: dict[socket.socket, End] = {}
         self._tasks: dict[asyncio.Task[None], _Guest] = {}
         self._leaving: set[asyncio.Task[None]] = set()
@@ -183,8 +185,9 @@ class Serving:
             for connected, *_ in waiting.connections:
                 connected.close()
         self._waiting_at.clear()
-        if self._asks_again is not None:
-            self._asks_again.cancel()
+        for timer in (self._asks_again, self._judges_again):
+            if timer is not None:
+                timer.cancel()
         for _, (connected, *_) in self._unanswered:
             connected.close()
         self._unanswered.clear()
@@ -233,7 +236,7 @@ class Serving:
             self._let_wait(untold.bridge, (connected, peer, own))
             return _ASKED_FOR
         except NotYetKnown:
-            self._ask_again_later((connected, peer, own), until or self._loop.time() + self.patience.word_s)
+            self._ask_again_later((connected, peer, own), until)
             return _ASKED_FOR
         if source is None:
             self._refuse(connected, peer[0])
@@ -249,13 +252,19 @@ class Serving:
             waiting = self._waiting_at[bridge] = _Waiting(timer)
             self.tally.note_untold(bridge)
             self.note()
-        if len(waiting.connections) >= _MOST_AT_A_BRIDGE or self._has_many_waiting(waiting, one[1][0]):
+        if self._is_one_too_many(waiting.connections, one):
             self._refuse(one[0], one[1][0])
         else:
             waiting.connections.append(one)
 
-    def _ask_again_later(self, one: _Unjudged, until: float) -> None:
-        if self._loop.time() >= until or len(self._unanswered) >= _MOST_AT_A_BRIDGE:
+    def _ask_again_later(self, one: _Unjudged, until: float | None) -> None:
+        now = self._loop.time()
+        if until is None:
+            until = now + self.patience.word_s
+            is_refused = self._is_one_too_many([other for _, other in self._unanswered], one)
+        else:
+            is_refused = now >= until
+        if is_refused:
             self._refuse(one[0], one[1][0])
             return
         self._unanswered.append((until, one))
@@ -269,10 +278,11 @@ class Serving:
             self._receive(*one, until)
         self._take_turn()
 
-    def _has_many_waiting(self, waiting: _Waiting, peer: str) -> bool:
-        if len(waiting.connections) < _MOST_OF_ONE:
-            return False
-        own, *others = self._who.whose([peer, *(other[0] for _, other, _ in waiting.connections)])
+    def _is_one_too_many(self, waiting: Sequence[_Unjudged], one: _Unjudged) -> bool:
+        """There is a bound for all, and a share of it for each source."""
+        if not _MOST_OF_ONE <= len(waiting) < _MOST_WAITING:
+            return len(waiting) >= _MOST_WAITING
+        own, *others = self._who.whose([peer for _, (peer, _), _ in (one, *waiting)])
         return others.count(own) >= _MOST_OF_ONE
 
     def _judge(self, bridge: str) -> None:
@@ -354,16 +364,29 @@ class Serving:
         task.add_done_callback(self._leave, context=self._context)
 
     def _source_of(self, peer: str, own: str) -> Source | None:
-        """None: it may not use the relay. Raises Untold and NotYetKnown."""
-        source = self._who.source(peer, own)
+        """None: it may not use the relay. Raises Untold and NotYetKnown: it is a container, or nobody."""
+        try:
+            source = self._who.source(peer, own)
+        except (Untold, NotYetKnown):
+            if Source.CONTAINERS in self._sources:
+                raise
+            return None
         return source if source in self._sources else None
 
     def _may(self, peer: str, own: str) -> bool:
-        """Of one that was let in."""
+        """Of one that was let in. Where the kernel has not answered, it is asked again."""
         try:
             return self._source_of(peer, own) is not None
-        except (Untold, NotYetKnown):
-            return True
+        except NotYetKnown:
+            if self._judges_again is None:
+                self._judges_again = self._loop.call_later(_JUDGES_AGAIN_S, self._judge_again)
+        except Untold:
+            pass
+        return True
+
+    def _judge_again(self) -> None:
+        self._judges_again = None
+        self._end_who_may_not()
 
     def _end_who_may_not(self) -> None:
         """By the current orders, also for clients that came before these were written."""

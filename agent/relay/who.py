@@ -5,7 +5,8 @@ connected to tells nothing. But a connection exists only if our answers reach th
 is, whatever its own address claims. The route is asked for at each connection, because a network that was a container's
 a moment ago may be the café's now. A network that Docker isolates stays isolated: the agent says which bridges belong
 to one, and until it has said anything about a bridge, nobody is let in from it (`Untold`). Only the kind of an
-interface is kept: a yes for a minute if the name is Docker's, everything else for a second.
+interface is kept: a yes for a minute if the name is Docker's, everything else for a second. What the agent says is
+applied when it is asked for: what an interface is outlives that.
 
 A container can have any number of addresses, and can answer for those of others. So when something is scarce, it counts
 by the port of the bridge that its frames come through (`whose`, FACTS 246).
@@ -17,7 +18,6 @@ depend on the number of containers: the kernel is asked about one interface, and
 from __future__ import annotations
 
 import contextlib
-import errno
 import ipaddress
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -39,7 +39,6 @@ _KEPT: Final = 256  # bridges
 _KEPT_ADDRESSES: Final = 4096
 _BRIDGE, _VETH = "bridge", "veth"
 _DOCKERDS: Final = "127.0.0.1"
-_NOT_KNOWN: Final = "not known"
 
 
 End = tuple[str, int]  # of a connection: address and port
@@ -53,12 +52,15 @@ class Untold(Exception):
         self.bridge = bridge
 
 
-class NotYetKnown(Exception):
-    """The kernel has not said yet what the peer's interface is: ask again."""
+class NotYetKnown(NetlinkFailed):
+    """The kernel has not answered yet: ask again."""
+
+    def __init__(self) -> None:
+        super().__init__("the kernel has not answered yet")
 
 
 class Kernel(Protocol):
-    """What is asked."""
+    """What is asked. Each raises NetlinkFailed; as `Aside`, some raise NotYetKnown."""
 
     def leads_here(self, address: str, /) -> bool: ...
     def way_to(self, address: str, /) -> Route | None: ...
@@ -72,20 +74,17 @@ class Kernel(Protocol):
 
 
 class _Looked(msgspec.Struct, frozen=True):
-    """What an interface is."""
+    """What an interface is, whatever the agent says of it."""
 
-    is_of_containers: bool  # a bridge that only containers are on, and that leads out
-    is_of_guests: bool  # only guests of this host are behind it: containers, virtual machines
-    is_way_out: bool = False  # also to routers that are none of these: those at its own link are
-    untold: str = ""  # the bridge, if it is of containers and of an unknown network
-
-    def is_guests(self, hop: Hop) -> bool:
-        return self.is_of_guests and (hop.gateway is None or not self.is_way_out)
+    is_of_containers: bool = False  # a bridge that only containers are on
+    is_of_guests: bool = False  # only guests of this host are behind it: containers, virtual machines
+    is_way_out: bool = False  # also to routers that are none of these: if it is Docker's, those at its own link are
+    name: str = ""  # of a bridge
+    bridge: str = ""  # of a bridge, as `bridge_of` names it
 
 
-_NEITHER: Final = _Looked(is_of_containers=False, is_of_guests=False)
-_A_GUESTS: Final = _Looked(is_of_containers=False, is_of_guests=True)
-_GUESTS_AND_A_WAY_OUT: Final = _Looked(is_of_containers=False, is_of_guests=True, is_way_out=True)
+_NEITHER: Final = _Looked()
+_A_GUESTS: Final = _Looked(is_of_guests=True)
 
 
 class _Kept(msgspec.Struct, frozen=True):
@@ -112,7 +111,9 @@ class Who:
         self._internal, self._told = frozenset(internal), None if told is None else frozenset(told)
         if before == (self._internal, self._told):
             return False
-        self._kept.clear()
+        # The news may be that a bridge has another name. If the kernel does not answer, it is what it was.
+        now = self._clock()
+        self._kept = {place: msgspec.structs.replace(kept, until=now) for place, kept in self._kept.items()}
         return True
 
     def let_in(self, bridge: str) -> None:
@@ -120,7 +121,6 @@ class Who:
         if len(self._let_in) >= _KEPT:
             self._let_in.clear()
         self._let_in.add(bridge)
-        self._kept.clear()
 
     def source(self, peer: str, listener: str) -> Source | None:
         """Which source this peer is, at that address of ours; None: it may not use the relay.
@@ -138,12 +138,11 @@ class Who:
             return from_here
         if meant.is_link_local or meant.is_multicast:  # the same on every link
             return None
-        # If the kernel cannot be asked, nobody is let in.
         try:
             return self._by_its_way(str(meant), from_here)
-        except NetlinkFailed as failure:
-            if failure.errno == errno.EBUSY:
-                raise NotYetKnown from failure
+        except NotYetKnown:
+            raise
+        except NetlinkFailed:  # if the kernel cannot be asked, nobody is let in
             return None
 
     def is_roots(self, near: End, far: End) -> bool:
@@ -162,7 +161,7 @@ class Who:
         """For each address of a container the source that it counts for: the port of the bridge where it is.
 
         All addresses of a bridge whose port is not known are one source: this includes a container that answers for an
-        address with a MAC that never sends. So are those that are new while the kernel does not answer. Only if it
+        address with a MAC that never sends, and those that are new while the kernel has not answered yet. Only if it
         cannot be asked at all, each address is a source. This host's own addresses are one source.
         """
         now = self._clock()
@@ -180,28 +179,41 @@ class Who:
     def _sources(self, peers: Sequence[str]) -> list[str]:
         try:
             reached = self._kernel.ports_to([str(_address(peer)) for peer in peers])
-        except NetlinkFailed as failure:
-            if failure.errno != errno.EBUSY:
-                return list(peers)
+        except NotYetKnown:
             known = (self._whose.get(peer) for peer in peers)
-            return [whose[0] if whose is not None else _NOT_KNOWN for whose in known]
-        return [f"port {one.port}" if one.port else f"interface {one.interface}" for one in reached]
+            return [whose[0] if whose else self._by_bridge(peer) for peer, whose in zip(peers, known, strict=True)]
+        except NetlinkFailed:
+            return list(peers)
+        return [f"port {one.port}" if one.port else _at(one.interface) for one in reached]
+
+    def _by_bridge(self, peer: str) -> str:
+        """As if the bridge did not know its port."""
+        with contextlib.suppress(NetlinkFailed):
+            return _at(_interface_to_neighbour(self._kernel.way_to(str(_address(peer)))))
+        return _at(0)
 
     def is_guest(self, address: str) -> bool:
         """Whether the kernel's way there leads to guests of this host. Raises NetlinkFailed."""
         way = self._kernel.way_to(address)
-        return way is not None and any(self._of(hop.interface).is_guests(hop) for hop in way.hops)
+        return way is not None and any(self._is_guests(self._of(hop.interface), hop) for hop in way.hops)
+
+    def _is_guests(self, looked: _Looked, hop: Hop) -> bool:
+        if looked.is_way_out:
+            return hop.gateway is None and self._is_dockers(looked)
+        return looked.is_of_guests
 
     def _by_its_way(self, peer: str, from_here: Source) -> Source | None:
         if self._kernel.leads_here(peer):  # from elsewhere, the kernel drops what claims to come from here
             return from_here
-        way = self._kernel.way_to(peer)
-        if way is None or len(way.hops) != 1 or way.hops[0].gateway is not None:
+        interface = _interface_to_neighbour(self._kernel.way_to(peer))
+        if not interface:
             return None
-        looked = self._of(way.hops[0].interface)
-        if looked.untold:
-            raise Untold(looked.untold)
-        return Source.CONTAINERS if looked.is_of_containers else None
+        looked = self._of(interface)
+        if not looked.is_of_containers or looked.name in self._internal:
+            return None
+        if not (self._told is None or looked.bridge in self._told or looked.bridge in self._let_in):
+            raise Untold(looked.bridge)
+        return Source.CONTAINERS
 
     def _of(self, interface: int) -> _Looked:
         now = self._clock()
@@ -217,7 +229,8 @@ class Who:
             return kept.looked
         if len(self._kept) >= _KEPT:
             self._kept.clear()
-        self._kept[interface] = _Kept(looked, now + keeps_s, now + keeps_s + OUTLIVED_S)
+        outlives_s = keeps_s + OUTLIVED_S if keeps_s else 0.0
+        self._kept[interface] = _Kept(looked, until=now + keeps_s, outlived_at=now + outlives_s)
         return looked
 
     def _look(self, interface: int) -> tuple[_Looked, float]:
@@ -231,23 +244,19 @@ class Who:
         kinds = {port.kind for port in ports}
         if not kinds <= netlink.GUESTS:
             return _NEITHER, NO_KEPT_S
+        of_guests = _Looked(is_of_guests=True, name=link.name, bridge=bridge_of(link.index, link.name))
         if self._leads_out(link):  # then it is in doubt: nobody comes in by it, and nobody is led to who may be there
-            return _GUESTS_AND_A_WAY_OUT if self._is_dockers(link) else _NEITHER, NO_KEPT_S
+            return msgspec.structs.replace(of_guests, is_way_out=True), NO_KEPT_S
         # The other end of a veth that is on this host may be a port of a bridge that anybody is on.
         are_containers = kinds == {_VETH} and all(port.ends_elsewhere for port in ports)
-        is_let_in = are_containers and link.name not in self._internal
-        looked = _Looked(is_of_containers=is_let_in, is_of_guests=True, untold=self._untold(link) if is_let_in else "")
+        looked = msgspec.structs.replace(of_guests, is_of_containers=are_containers)
         if not kinds:  # the first container may come at any moment, and nobody else comes from there
             return looked, 0.0
         # For other bridges the routes decide, and these may be gone for a moment, for example while DHCP renews.
         return looked, KEPT_S if looked.is_of_containers and is_named_by_docker(link.name) else NO_KEPT_S
 
-    def _untold(self, link: Link) -> str:
-        bridge = bridge_of(link.index, link.name)
-        return "" if self._told is None or bridge in self._told or bridge in self._let_in else bridge
-
-    def _is_dockers(self, link: Link) -> bool:
-        return is_named_by_docker(link.name) or bridge_of(link.index, link.name) in (self._told or ())
+    def _is_dockers(self, looked: _Looked) -> bool:
+        return is_named_by_docker(looked.name) or looked.bridge in (self._told or ())
 
     def _is_a_guests(self, link: Link) -> bool:
         """As Calico and systemd-nspawn give one: no bridge, but a route of its own. Its users are none of Docker's.
@@ -272,6 +281,16 @@ class Who:
 def came_to(listener: str) -> Source:
     """As whom a connection of this host counts that was let in at this address."""
     return Source.LOOPBACK if _address(listener).is_loopback else Source.CONTAINERS
+
+
+def _interface_to_neighbour(way: Route | None) -> int:
+    """By its index; 0: it leads elsewhere, or nowhere."""
+    return way.hops[0].interface if way is not None and len(way.hops) == 1 and way.hops[0].gateway is None else 0
+
+
+def _at(interface: int) -> str:
+    """The source of all there whose port is not known."""
+    return f"interface {interface}"
 
 
 def _address(text: str) -> IpAddress:

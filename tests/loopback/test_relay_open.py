@@ -25,6 +25,7 @@ from agent.relay.names import FEW, MOST, MOST_OF_ONE, Names
 from agent.relay.open import Asked, NotOpened, Opened, Opening
 from agent.relay.ways import Ways
 from agent.relay.where import Near
+from agent.relay.who import NotYetKnown
 from agent.see.interfaces import addresses
 from agent.see.netlink import NetlinkFailed
 from agent.values.relay import Orders, RelayUpstream, Source
@@ -374,7 +375,10 @@ async def test_a_container_is_not_led_to_an_address_of_this_host_whatever_the_wa
 
 
 async def test_nor_anywhere_while_the_kernel_does_not_say_what_an_address_is() -> None:
-    def silent(_address: str) -> bool:
+    asked: list[str] = []
+
+    def silent(address: str) -> bool:
+        asked.append(address)
         raise NetlinkFailed("silent", errno.ENOBUFS)
 
     opening = Opening(Failures(), Near(silent, silent), resolve=threaded(lambda _host, _port: []))
@@ -383,6 +387,7 @@ async def test_nor_anywhere_while_the_kernel_does_not_say_what_an_address_is() -
 
     assert told.value.refusal.status == 403
     assert "the kernel does not answer" in told.value.refusal.reason
+    assert asked == ["203.0.113.9"]  # it would not answer the second time, either
 
 
 async def test_a_name_waits_until_a_busy_kernel_has_said_what_its_address_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -391,7 +396,7 @@ async def test_a_name_waits_until_a_busy_kernel_has_said_what_its_address_is(mon
 
     def is_guest(_address: str) -> bool:
         if busy and busy.pop():
-            raise NetlinkFailed("busy", errno.EBUSY)
+            raise NotYetKnown
         return True
 
     setting = Setting({"end.test": "203.0.113.9"})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import fcntl
 import functools
 import itertools
@@ -44,9 +43,9 @@ from agent.relay.tally import Tally
 from agent.relay.visit import PATIENCE, Patience
 from agent.relay.weight import OPENING, SO_BUF_LOCK, UNREAD, Marks, held_by
 from agent.relay.where import Near
-from agent.relay.who import Who
+from agent.relay.who import OUTLIVED_S, NotYetKnown, Who
 from agent.see import netlink
-from agent.see.netlink import NetlinkFailed
+from agent.see.netlink import Reached
 from agent.see.netlink_messages import Link
 from agent.system.disk import LocalDisk
 from agent.system.files import read_file, refill_file
@@ -1346,10 +1345,18 @@ class Busy(Host):
     """Somebody holds the lock that questions about links wait for."""
 
     is_busy = True
+    is_busy_about_ports = False
+    asked_in_vain = 0
+
+    def ports_to(self, addresses: Sequence[str], /) -> Sequence[Reached]:
+        if self.is_busy_about_ports:
+            raise NotYetKnown
+        return super().ports_to(addresses)
 
     def link_at(self, index: int, /) -> Link | None:
         if self.is_busy:
-            raise NetlinkFailed("busy", errno.EBUSY)
+            self.asked_in_vain += 1
+            raise NotYetKnown
         return super().link_at(index)
 
 
@@ -1371,9 +1378,11 @@ async def test_who_comes_before_the_kernel_has_said_where_from_waits_for_that() 
 
 
 async def test_but_not_for_ever_and_not_however_many_they_are() -> None:
-    said: list[str] = []
-    async with begun(looked_up, Orders(1, (DIRECT,)), said, who=Who(Busy()), patience=Patience(word_s=0.3)) as (one, _):
-        clients = come(one, *["172.17.0.2"] * 257)
+    host = Busy()
+    host.is_busy_about_ports = True
+    async with begun(looked_up, Orders(1, (DIRECT,)), [], who=Who(host), patience=Patience(word_s=0.3)) as (one, _):
+        at_four_bridges = ("172.17.0.2", "172.18.0.2", "172.19.0.2", "10.5.0.2")
+        clients = come(one, *at_four_bridges * 64, "10.1.0.2")
 
         with pytest.raises(ConnectionResetError):
             clients[-1].recv(1)
@@ -1383,6 +1392,69 @@ async def test_but_not_for_ever_and_not_however_many_they_are() -> None:
                 await asyncio.get_running_loop().sock_recv(clients[0], 1)
         for each in clients:
             each.close()
+
+
+async def test_of_those_who_wait_for_the_kernel_one_container_is_a_quarter_at_most_or_all_new_ones_of_a_bridge() -> (
+    None
+):
+    host, many = Busy(), [f"172.17.1.{number}" for number in range(100)]
+    host.ways |= dict.fromkeys((*many, "172.17.0.3"), host.ways["172.17.0.2"])
+    who = Who(host)
+    async with begun(looked_up, Orders(1, (DIRECT,)), [], who=who) as (one, _):
+        who.whose(["172.17.0.2", "172.17.0.3"])
+        host.is_busy_about_ports = True
+        clients = come(one, *many, *["172.17.0.2"] * 100, "172.17.0.3", "172.18.0.2")
+
+        waiting = [peer for _, (_, (peer, _), _) in one._unanswered]
+        assert waiting == [*many[:64], *["172.17.0.2"] * 64, "172.17.0.3", "172.18.0.2"]
+        one._ask_again()
+        assert len(one._unanswered) == len(waiting)  # whoever has a place keeps it
+        for each in clients:
+            each.close()
+
+
+async def test_who_may_not_come_in_any_more_whatever_the_kernel_says_is_ended_while_it_says_nothing() -> None:
+    host, now = Busy(), [0.0]
+    host.is_busy = False
+    async with begun(looked_up, Orders(1, (DIRECT,)), [], who=Who(host, lambda: now[0])) as (one, _):
+        (client,) = come(one, "172.17.0.2")
+        one._take_turn()
+        await asyncio.sleep(0)
+        host.is_busy, now[0] = True, 2 * OUTLIVED_S
+        one.obey(Orders(2, (DIRECT,), sources=(Source.LOOPBACK,)))
+
+        async with asyncio.timeout(PATIENCE_S):
+            with pytest.raises(ConnectionResetError):
+                await asyncio.get_running_loop().sock_recv(client, 1)
+        (late,) = come(one, "172.17.0.2")
+        with pytest.raises(ConnectionResetError):  # nor does it wait
+            late.recv(1)
+        for each in (client, late):
+            each.close()
+
+
+async def test_and_who_may_not_because_of_what_it_says_as_soon_as_it_has_said_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("agent.relay.serving._JUDGES_AGAIN_S", 0.01)
+    host, now = Busy(), [0.0]
+    host.is_busy = False
+    async with begun(looked_up, Orders(1, (DIRECT,)), [], who=Who(host, lambda: now[0])) as (one, _):
+        (client,) = come(one, "172.17.0.2")
+        one._take_turn()
+        host.is_busy, now[0] = True, 2 * OUTLIVED_S
+        one.obey(Orders(2, (DIRECT,), internal=(f"if{BRIDGE}",)))
+        asked = host.asked_in_vain
+        await until_awaited(PATIENCE_S, lambda: host.asked_in_vain > asked + 2, "that it is asked again")
+        assert not one.is_idle
+
+        host.is_busy = False
+
+        async with asyncio.timeout(PATIENCE_S):
+            with pytest.raises(ConnectionResetError):
+                await asyncio.get_running_loop().sock_recv(client, 1)
+        assert one._judges_again is None
+        client.close()
 
 
 async def test_of_those_who_wait_for_word_on_a_bridge_one_container_is_a_quarter_at_most() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import errno
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 
 from agent.relay.aside import Aside
-from agent.relay.who import KEPT_S, NO_KEPT_S, OUTLIVED_S, WHOSE_KEPT_S, NotYetKnown, Who
+from agent.relay.who import KEPT_S, NO_KEPT_S, OUTLIVED_S, WHOSE_KEPT_S, NotYetKnown, Untold, Who
 from agent.see.netlink import NetlinkFailed, Reached
 from agent.see.netlink_messages import Link
-from agent.values.relay import Source
+from agent.values.relay import Source, bridge_of
 from tests.waiting import until
 
 from .test_relay_who import BRIDGE, BRIDGES, Host
@@ -35,7 +35,7 @@ class Held(Host):
     def link_at(self, index: int, /) -> Link | None:
         if self.is_busy:
             self.asked_while_busy += 1
-            raise NetlinkFailed("busy", errno.EBUSY)
+            raise NotYetKnown
         assert self.answers.wait(PATIENCE_S)
         self.answered += 1
         return super().link_at(index)
@@ -67,10 +67,10 @@ def test_it_is_waited_for_once_and_asked_again_when_it_has_answered(held: Held) 
 
     soon_gives_up(kernel)
     held.answers.clear()
-    with pytest.raises(NetlinkFailed):
+    with pytest.raises(NotYetKnown):
         kernel.link_at(BRIDGE)
     for _ in range(10_000):  # which would take minutes, if each was waited for
-        with pytest.raises(NetlinkFailed):
+        with pytest.raises(NotYetKnown):
             kernel.ports_of(BRIDGE)
     assert held.asked_for_ports == []
     assert kernel.leads_here("172.17.0.1")  # which is not behind that lock
@@ -80,11 +80,12 @@ def test_it_is_waited_for_once_and_asked_again_when_it_has_answered(held: Held) 
     until(PATIENCE_S, lambda: _answers(kernel), "that it is asked again")
 
 
-def _answers(kernel: Aside) -> bool:
+def _answers(kernel: Aside, index: int = BRIDGE) -> bool:
     try:
-        return kernel.link_at(BRIDGE) is not None
-    except NetlinkFailed:
+        kernel.link_at(index)
+    except NotYetKnown:
         return False
+    return True
 
 
 def test_what_it_says_is_said_and_what_it_refuses_is_refused(held: Held) -> None:
@@ -115,6 +116,39 @@ def test_meanwhile_a_bridge_is_what_it_was_and_of_a_new_one_nothing_is_known_yet
         who.source("172.17.0.2", BRIDGES)
 
 
+def test_meanwhile_what_the_agent_says_of_a_bridge_holds_at_once_and_the_bridge_is_what_it_was(held: Held) -> None:
+    bridge, other = bridge_of(BRIDGE, f"if{BRIDGE}"), "99 br-0123456789ab"
+    who = Who(held, lambda: 0.0)
+    who.keep_out([], told=[bridge])
+    assert who.source("172.17.0.2", BRIDGES) is Source.CONTAINERS
+
+    held.is_busy = True
+
+    assert who.keep_out([], told=[bridge, other])  # as with each new network
+    assert who.source("172.17.0.2", BRIDGES) is Source.CONTAINERS
+    assert who.keep_out([f"if{BRIDGE}"], told=[bridge, other])
+    assert who.source("172.17.0.2", BRIDGES) is None
+    assert who.is_guest("172.17.0.2")
+    assert who.keep_out([], told=[])
+    with pytest.raises(Untold):
+        who.source("172.17.0.2", BRIDGES)
+    who.let_in(other)
+    with pytest.raises(Untold):
+        who.source("172.17.0.2", BRIDGES)
+    who.let_in(bridge)
+    assert who.source("172.17.0.2", BRIDGES) is Source.CONTAINERS
+
+
+def test_meanwhile_the_first_container_of_a_bridge_waits_and_is_not_refused(held: Held) -> None:
+    who = Who(held, lambda: 0.0)
+    assert who.source("10.8.0.2", BRIDGES) is None  # nobody is there
+
+    held.is_busy = True
+
+    with pytest.raises(NotYetKnown):
+        who.source("10.8.0.2", BRIDGES)
+
+
 def test_meanwhile_new_addresses_are_one_source_however_many_there_are(held: Held) -> None:
     """Else a container with many would get the seats of all others."""
     now = [0.0]
@@ -125,35 +159,45 @@ def test_meanwhile_new_addresses_are_one_source_however_many_there_are(held: Hel
     soon_gives_up(kernel)
     held.answers.clear()
     now[0] = WHOSE_KEPT_S
-    known, *new = who.whose(["172.17.0.2", "172.17.7.7", "172.17.0.3"])
+    known, one, other, at_another_bridge = who.whose(["172.17.0.2", "172.17.7.7", "172.17.0.3", "172.18.0.2"])
 
     assert known == port
-    assert port not in new
-    assert len(set(new)) == 1
+    assert one == other
+    assert len({known, one, at_another_bridge}) == 3
 
 
 def test_many_questions_that_take_a_little_are_waited_for_no_longer_than_one(held: Held) -> None:
     """As where the lock is held in short pieces: none of them is late."""
-    now, within_s, waited = [0.0], 1000.0, [0.0]  # not seconds of this machine, which may be busy
+    now, within_s, in_time = [0.0], 1000.0, [0]  # not seconds of this machine, which may be busy
+    goes_on = threading.Event()
 
     def clock() -> float:
         return now[0]
 
     class Slow(Host):
         def link_at(self, index: int, /) -> Link | None:
+            if not in_time[0]:
+                assert goes_on.wait(PATIENCE_S)
+                return None
+            in_time[0] -= 1
             now[0] += within_s / 4
-            waited[0] += within_s / 4
             return super().link_at(index)
 
-    kernel = Aside(Slow(), within_s, clock)
-    answered = [_answers(kernel) for _ in range(100)]
-    assert answered == [True] * 4 + [False] * 96
-    assert waited[0] == within_s
+    kernel, indexes = Aside(Slow(), within_s, clock), itertools.count()
 
+    def are_waited_for(count: int) -> bool:
+        in_time[0] = count
+        goes_on.clear()
+        answered = [_answers(kernel, index) for index in itertools.islice(indexes, 100)]
+        goes_on.set()
+        until(PATIENCE_S, kernel._pending["link"].answer.done, "the answer that nobody waited for")
+        return answered == [True] * count + [False] * (100 - count)
+
+    assert are_waited_for(4)
     now[0] += 4 * within_s
-    assert [_answers(kernel) for _ in range(100)] == [True] * 2 + [False] * 98  # and then again, for a share
+    assert are_waited_for(2)  # and then again, for a share
     now[0] += 100 * within_s
-    assert [_answers(kernel) for _ in range(100)] == [True] * 4 + [False] * 96
+    assert are_waited_for(4)
 
 
 def test_what_is_believed_for_longer_is_not_asked_for_again_at_each_connection(held: Held) -> None:
@@ -175,22 +219,48 @@ def test_a_late_answer_is_there_for_who_asks_again_and_not_for_ever(held: Held) 
     kernel = patient(held, clock=lambda: now[0])
     soon_gives_up(kernel)
     held.answers.clear()
-    with pytest.raises(NetlinkFailed):
+    with pytest.raises(NotYetKnown):
         kernel.link_at(BRIDGE)
     kernel._left_s = 0.0  # nor may it wait any more
 
     held.answers.set()
     until(PATIENCE_S, lambda: held.answered == 1, "that it has answered")
     assert until(PATIENCE_S, lambda: _answers(kernel), "its answer")
+    assert _answers(kernel)
     assert held.answered == 1
 
-    soon_gives_up(kernel)
-    held.answers.clear()
-    with pytest.raises(NetlinkFailed):
-        kernel.link_at(BRIDGE)
-    held.answers.set()
-    until(PATIENCE_S, lambda: held.answered == 2, "that it has answered")
     now[0] += 60.0
     kernel._within_s = kernel._left_s = PATIENCE_S
     assert kernel.link_at(BRIDGE) is not None
-    assert held.answered == 3  # what was so a minute ago is asked again
+    assert held.answered == 2  # what was so a minute ago is asked again
+
+
+def test_what_takes_several_questions_is_known_in_the_end_though_each_is_late(held: Held) -> None:
+    now = [0.0]
+    kernel = patient(held, clock=lambda: now[0])
+    kernel._within_s = kernel._left_s = 0.0
+    for _ in range(3):  # what it is, its ports, the default routes
+        with pytest.raises(NotYetKnown):
+            Who(kernel).source("172.18.0.2", BRIDGES)
+        until(PATIENCE_S, lambda: all(one.answer.done() for one in kernel._pending.values()), "that it has answered")
+
+    assert Who(kernel).source("172.18.0.2", BRIDGES) is Source.CONTAINERS
+
+
+def test_whoever_asks_much_of_one_kind_does_not_keep_others_from_asking(held: Held) -> None:
+    """As where a container connects from hundreds of addresses."""
+    kernel = patient(held)
+    soon_gives_up(kernel)
+    held.answers.clear()
+    for each in ("172.17.0.2", "172.17.7.7", "172.17.0.3"):
+        with pytest.raises(NotYetKnown):
+            kernel.ports_to([each])
+    with pytest.raises(NotYetKnown):
+        kernel.link_at(BRIDGE)
+
+    held.answers.set()
+
+    until(PATIENCE_S, lambda: held.answered == 1, "that it was asked for the link")
+    until(PATIENCE_S, lambda: _answers(kernel), "its answer")
+    assert held.answered == 1
+    assert held.asked_whose == ["172.17.0.2"]

@@ -17,7 +17,7 @@ from agent.relay.names import MOST, MOST_OF_ONE
 from agent.relay.noted import NOTED_EVERY_S
 from agent.relay.open import WITHIN_S
 from agent.relay.process import DRAINS_S
-from agent.relay.serving import _MOST_AT_A_BRIDGE, _MOST_OF_ONE
+from agent.relay.serving import _MOST_OF_ONE, _MOST_WAITING
 from agent.relay.state_file import GROWN_WITHIN_S, NEWS_WITHIN_S
 from agent.relay.visit import PATIENCE
 from agent.relay.weight import MARKS
@@ -48,7 +48,8 @@ NOBODY_ANSWERS_S = KEEPALIVE[socket.TCP_KEEPIDLE] + KEEPALIVE[socket.TCP_KEEPINT
         ("`relay.max_connections`, 1024. One source may have a quarter", Relay().max_connections == 1024),
         ("One source may have a quarter of them", Limits(1024).most_of_one == 256),
         ("all containers together three", Limits(1024).most_of_containers == 768),
-        ("256 connections for each network, 64 of one source", (_MOST_AT_A_BRIDGE, _MOST_OF_ONE) == (256, 64)),
+        ("256 connections for each network, 64 of one source", (_MOST_WAITING, _MOST_OF_ONE) == (256, 64)),
+        ("256 for 8 s, 64 of one source", (_MOST_WAITING, PATIENCE.word_s, _MOST_OF_ONE) == (256, 8, 64)),
         ("60 at once, 12 for one source, 24 for all containers", (MOST, MOST_OF_ONE) == (60, 12)),
         ("the journal has a line a minute", NOTED_EVERY_S == 60),
         (

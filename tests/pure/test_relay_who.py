@@ -226,6 +226,19 @@ def test_who_is_kept_from_the_world_is_not_let_in_from_the_moment_on_when_that_i
     assert not who.keep_out([f"if{BRIDGE}"])  # nothing new
 
 
+def test_also_if_the_bridge_has_another_name_by_now() -> None:
+    host = Host()
+    who = Who(host, lambda: 0.0)
+    assert who.source("172.18.0.2", BRIDGES) is Source.CONTAINERS
+
+    host.links_now = [
+        msgspec.structs.replace(one, name="renamed") if one.index == DOCKERS else one for one in host.links_now
+    ]
+    assert who.keep_out(["renamed"])
+
+    assert who.source("172.18.0.2", BRIDGES) is None
+
+
 def test_before_it_is_known_whether_a_bridge_leads_out_nobody_comes_in_by_it() -> None:
     who, bridge = Who(Host(), lambda: 0.0), bridge_of(BRIDGE, f"if{BRIDGE}")
     assert who.keep_out([], told=[])
