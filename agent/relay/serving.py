@@ -171,15 +171,15 @@ class Serving:
         self._loop.add_reader(listening, self._accept, listening)
 
     def stop_listening(self) -> None:
-        """Accepted connections are served; those that wait at the socket are left to the next relay."""
+        """Accepted connections are served when it is their turn; others are left to the next relay."""
         for listening in self._listening:
             self._loop.remove_reader(listening)
-        for one in self._arrivals.all():
-            self._admit(one, Turn.SERVED)
 
     async def aclose(self) -> None:
         """End all that is open."""
         self.stop_listening()
+        for arrived in self._arrivals.all():
+            arrived.connected.close()
         for waiting in self._waiting_at.values():
             waiting.timer.cancel()
             for connected, *_ in waiting.connections:

@@ -64,8 +64,10 @@ class Setting:
         guests: frozenset[str] = frozenset(),
         *,
         is_own: Callable[[str], bool] | None = None,
+        unknown: int = socket.EAI_NONAME,
     ) -> None:
         self._names = names or {}
+        self._unknown = unknown
         self.failures = Failures()
         self.looked_up: list[str] = []
         self.opening = Opening(
@@ -75,7 +77,7 @@ class Setting:
     def _look_up(self, host: str, port: int) -> Sequence[Address]:
         self.looked_up.append(host)
         if host not in self._names:
-            raise socket.gaierror(socket.EAI_NONAME, "not found")
+            raise socket.gaierror(self._unknown, "not found")
         found = self._names[host].split(",")
         return [(socket.AF_INET6 if ":" in address else socket.AF_INET, (address, port)) for address in found]
 
@@ -536,8 +538,17 @@ async def test_a_name_that_could_not_be_looked_up_does_not_pass_and_is_no_fault_
     assert not failures.noted
 
 
-async def test_a_name_that_nobody_here_knows_passes_to_a_proxy_on_this_host() -> None:
-    setting = Setting()
+@pytest.mark.parametrize(
+    "unknown",
+    [
+        pytest.param(socket.EAI_NONAME, id="not-there"),
+        pytest.param(socket.EAI_NODATA, id="without-addresses"),
+        pytest.param(socket.EAI_AGAIN, id="no-name-server-answers"),
+        pytest.param(socket.EAI_FAIL, id="its-name-server-fails"),
+    ],
+)
+async def test_a_name_that_nobody_here_knows_passes_to_a_proxy_on_this_host(unknown: int) -> None:
+    setting = Setting(unknown=unknown)
     async with echo() as end, HttpProxy({"only.corp.test:443": end}) as px:
         opened = await setting.open(container("only.corp.test", 443), by("px", px.url()))
 

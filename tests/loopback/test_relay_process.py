@@ -1280,6 +1280,25 @@ def come(one: Serving, *peers: str) -> list[socket.socket]:
     return clients
 
 
+async def test_who_waits_for_a_way_and_may_not_come_in_any_more_is_told_nothing() -> None:
+    """What it would be told is that the relay is being stopped."""
+
+    async def never(_host: str, _port: int) -> Sequence[Address]:
+        await asyncio.Event().wait()
+        return ()
+
+    async with begun(never, Orders(1, (DIRECT,)), []) as (one, port):
+        client = await _opened(port)
+        await client.connect("hub.test", 443)
+        await until_awaited(PATIENCE_S, lambda: one.opening._names._running, "that it is looked up")
+
+        one.obey(Orders(2, (DIRECT,), sources=(Source.CONTAINERS,)))
+
+        with pytest.raises(ConnectionResetError):
+            await client.rest()
+        client.close()
+
+
 async def test_who_waits_for_its_turn_and_may_not_come_in_any_more_is_not_served() -> None:
     async with begun(looked_up, Orders(1, (DIRECT,)), [], who=Who(Host())) as (one, _):
         clients = come(one, *["172.17.0.2"] * 40)
@@ -1474,18 +1493,39 @@ async def test_of_those_who_wait_for_word_on_a_bridge_one_container_is_a_quarter
             each.close()
 
 
-async def test_whoever_was_accepted_when_it_stops_is_served_still() -> None:
-    async with echo() as end, begun(looked_up, Orders(1, (DIRECT,)), []) as (one, port):
-        clients = [socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) for _ in range(100)]
-        one._accept(*one._listening)
-        one.stop_listening()
-        assert not one.is_idle
+async def test_however_often_the_agent_says_something_else_nobody_waits_for_word_on_a_bridge_for_longer() -> None:
+    async with begun(looked_up, Orders(1, (DIRECT,), told=()), [], who=Who(Host())) as (one, _):
+        (client,) = come(one, "172.17.0.2")
+        ((bridge, waiting),) = one._waiting_at.items()
+        until = waiting.timer.when()
+        for number in range(2, 5):
+            one.obey(Orders(number, (DIRECT,), told=(f"{number} other",)))
+
+        assert one._waiting_at[bridge].timer.when() == until
+        assert len(one._waiting_at[bridge].connections) == 1
+        client.close()
+
+
+async def test_whoever_still_waits_for_its_turn_when_the_relay_ends_is_closed() -> None:
+    async with begun(looked_up, Orders(1, (DIRECT,)), [], who=Who(Host())) as (one, _):
+        clients = come(one, *["172.17.0.2"] * 100)
+        await one.aclose()
+        assert one.is_idle
         for each in clients:
-            each.setblocking(False)
-            each.send(f"CONNECT hub.test:{end.port} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            assert each.recv(1) == b""
+            each.close()
+
+
+async def test_whoever_was_accepted_when_it_stops_is_served_still() -> None:
+    async with begun(looked_up, Orders(1, (DIRECT,)), [], who=Who(Host())) as (one, _):
+        clients = come(one, *["172.17.0.2"] * 100)
+        one._take_turn()
+        one.stop_listening()
+        assert len(one._arrivals) == 100 - SERVED
+        for each in clients:
+            each.send(b"GET / HTTP/1.1\r\n\r\n")
             async with asyncio.timeout(PATIENCE_S):
-                answer = await asyncio.get_running_loop().sock_recv(each, 100)
-            assert answer.startswith(b"HTTP/1.1 200 ")
+                assert (await asyncio.get_running_loop().sock_recv(each, 100)).startswith(b"HTTP/1.1 400 ")
             each.close()
 
 

@@ -494,7 +494,7 @@ async def test_who_has_closed_and_hears_nothing_behind_tls_keeps_no_seat(tmp_pat
     end = Says(waits=False, stays=True, echoes=True)
     async with behind_tls(tmp_path, end) as stream:
         client, ours = _pair()
-        running = asyncio.create_task(TlsTunnel(ours, stream, parted_s=0.1).run())
+        running = asyncio.create_task(TlsTunnel(ours, stream, parted_s=0.5).run())
         with client:
             await sent(client, b"hello")
             assert await received(client, 5) == b"hello"
@@ -547,3 +547,42 @@ async def test_who_has_closed_its_half_and_is_slow_to_read_behind_tls_gets_all(t
             assert len(await received(client, 8_000_000)) == 8_000_000
         async with asyncio.timeout(PATIENCE_S):
             assert await running is Ended.CLOSED
+
+
+class Waits(Rounds):
+    """Until the test lets its turn come."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.goes_on = asyncio.Event()
+
+    async def turn(self, _client: socket.socket) -> None:
+        await asyncio.wait_for(self.goes_on.wait(), PATIENCE_S)
+
+
+async def test_nor_is_who_has_just_read_the_last_behind_tls_taken_for_gone_however_long_that_took(
+    tmp_path: Path,
+) -> None:
+    """The server may have more to say."""
+    async with behind_tls(tmp_path, Says(b"all for now", waits=False, stays=True)) as stream:
+        client, ours = _pair()
+        rounds = Waits()
+        tunnel = TlsTunnel(ours, stream, rounds=rounds)
+        running = asyncio.create_task(tunnel.run())
+        with client:
+            client.shutdown(socket.SHUT_WR)
+            await until_awaited(PATIENCE_S, lambda: tunnel.is_half_closed and tunnel._taken_down, "that it has to wait")
+            tunnel.touched -= 2 * PARTED_S
+            tunnel._look_whether_it_waits()
+            assert tunnel._parting is not None
+            assert tunnel._parting.when() > asyncio.get_running_loop().time() + 1  # and not all the time
+
+            rounds.goes_on.set()
+            assert await received(client, 11) == b"all for now"
+            await until_awaited(PATIENCE_S, lambda: not tunnel._taken_down, "that it has read it")
+            tunnel._look_whether_it_waits()
+
+            assert not running.done()
+            tunnel.finish(Ended.STOPPED)
+            async with asyncio.timeout(PATIENCE_S):
+                assert await running is Ended.STOPPED
