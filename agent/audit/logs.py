@@ -27,8 +27,9 @@ import msgspec
 
 from agent.audit.facts import plain
 from agent.audit.system_journal import IDENTIFIER
-from agent.values.events import Event, sentence
+from agent.values.events import Event
 from agent.values.secret import MORE, escaped_lines
+from agent.values.sentences import sentence
 
 # structlog imports rich wherever it is installed: 4.4 MB for a traceback in colours (FACTS 33).
 sys.modules.setdefault("rich", None)  # type: ignore[arg-type]

@@ -16,7 +16,8 @@ from agent.audit.heads import Head
 from agent.audit.report.words import length
 from agent.audit.spans import Lane, Order, Outage, Span, Told
 from agent.values.asker import Via
-from agent.values.events import Event, brief
+from agent.values.events import Event
+from agent.values.sentences import brief
 
 # What an order brings about; the rest of its pass is on the way there.
 _CAME_OF_IT: Final = {

@@ -23,7 +23,8 @@ from agent.audit.so_far import SoFar, Told
 from agent.audit.unexpected import unexpected
 from agent.system.clock import now_text
 from agent.values.asker import Asker
-from agent.values.events import FACTS, Event, Facts, Severity, brief
+from agent.values.events import FACTS, Event, Facts, Severity
+from agent.values.sentences import brief
 
 # The names that a record and a log line have already: no fact has one of them.
 RESERVED: Final = frozenset(

@@ -44,6 +44,11 @@ class OwnedConfig(msgspec.Struct, frozen=True):
         return bool(self.originals)
 
     @property
+    def mode_before(self) -> int | None:
+        """For a file that holds our password no longer: that had tightened the mode. None: it stays as it is."""
+        return self.was.mode if self.was is not None and self.was.existed else None
+
+    @property
     def parts(self) -> tuple[OwnedConfig, ...]:
         """Each of one entry."""
         alone = msgspec.structs.replace(self, further=())
@@ -205,8 +210,8 @@ def _one_edit(  # noqa: PLR0913 - of one caller
     modes = {edit.mode for edit in edits}
     mode = SECRET_MODE if SECRET_MODE in modes or text is None else next(iter(modes - {None}), None)
     held_secret = any(said.holds_secret for said in gone)
-    if mode is None and held_secret and owned.was is not None and owned.was.existed:
-        mode = owned.was.mode
+    if mode is None and held_secret:
+        mode = owned.mode_before
     old = gone[0] if gone else None
     changes = {edit.change for edit in edits}
     change = next((one for one in (Change.DRIFT, Change.ADOPTED) if one in changes), Change.CHOICE)
@@ -234,7 +239,7 @@ def plan_file(text: str | None, entry: str, wanted: Wanted, owned: OwnedConfig, 
     client_config.refuse_unread(text)
     if _is_left(text, (entry,), wanted, owned):
         return None
-    base, was = text or "", owned.was
+    base, mode_before = text or "", owned.mode_before
     if not owned.is_of(entry):
         base = client_config.put_back(base, owned.originals)
         owned = OwnedConfig()
@@ -261,8 +266,8 @@ def plan_file(text: str | None, entry: str, wanted: Wanted, owned: OwnedConfig, 
         return None
     now = last if wanted.intent is Intent.SET else client_config.texts(after, entry)
     mode = SECRET_MODE if text is None or now.holds_secret else None
-    if mode is None and said.holds_secret and was is not None and was.existed:
-        mode = was.mode  # the mode was tightened when a password was written
+    if mode is None and said.holds_secret:
+        mode = mode_before
     change = _change(said, owned, keyed, is_broken=old != base)
     return FileEdit(
         entry,
@@ -317,9 +322,8 @@ def put_back(text: str | None, owned: OwnedConfig) -> FileEdit | None:
     after = _all_back(text, owned)
     is_removed = not after and not (was is not None and was.existed)
     old, new = client_config.unmarked(text, entry), client_config.unmarked(after, entry)
-    # The mode was tightened when a password was written.
     held_secret = old.holds_secret or any(client_config.unmarked(text, one).holds_secret for one in owned.entries)
-    mode = was.mode if was is not None and held_secret else None
+    mode = owned.mode_before if held_secret else None
     return FileEdit(
         entry,
         before=text,

@@ -16,8 +16,8 @@ import msgspec
 from agent.decide.first_policy import Draft, NewNetwork, NewPac, NewUpstream
 from agent.decide.recognise import recognise
 from agent.values.policy import Match, Policy, Problems
-from agent.values.policy_parts import Origins, Part, join
-from agent.values.policy_text import NO_ORIGINS, parse_joined
+from agent.values.policy_parts import NO_ORIGINS, Origins, Part, join
+from agent.values.policy_text import parse_joined
 from agent.values.secret import HIDDEN
 from agent.values.settings import Credentials
 from agent.values.snapshot import Snapshot

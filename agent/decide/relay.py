@@ -329,7 +329,7 @@ class Relayed(msgspec.Struct, frozen=True):
 
     relay: Relay = Relay()
     relaying: Relaying = Relaying()
-    earlier: int | None = None  # the port of an earlier policy, at which Docker still has it
+    earlier: tuple[int, ...] = ()  # the ports of earlier policies at which Docker has it; where it runs with it first
     upstream: str | None = None  # that it uses now; None: none of the policy's
     generation: int = 0  # of what it is told
     state: RelayState | None = None  # what it says of itself; None: it does not run, or that does not count
@@ -364,8 +364,7 @@ class Relayed(msgspec.Struct, frozen=True):
 
     def port_in(self, settings: Settings) -> int | None:
         """At which port these settings of a dockerd lead to it; None: they do not."""
-        ports = (self.relay.port, *(() if self.earlier is None else (self.earlier,)))
-        return port_had([settings], ports)
+        return port_had([settings], (self.relay.port, *self.earlier))
 
     @property
     def given(self) -> Relay | None:
@@ -373,8 +372,8 @@ class Relayed(msgspec.Struct, frozen=True):
         if self.relaying.stage is Stage.GIVEN:
             return self.relay
         # At another port it has to show first that it works: until then it is had where it does.
-        is_moving = self.relaying.stage is Stage.TRIED and self.earlier is not None
-        return msgspec.structs.replace(self.relay, port=self.earlier) if is_moving else None
+        is_moving = self.relaying.stage is Stage.TRIED and bool(self.earlier)
+        return msgspec.structs.replace(self.relay, port=self.earlier[0]) if is_moving else None
 
     @property
     def for_docker(self) -> Settings | None:

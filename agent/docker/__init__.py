@@ -4,10 +4,11 @@
 process's flags and environment (`process`), and whatever overrides the agent's drop-in (`overruling`). `glance` tells
 for next to nothing whether anything has moved since.
 
-`transaction` writes, restarts and verifies, or goes back (`roll_back`). Each step is in the `journal` before it is
-taken, so that `recover` can finish or undo what an agent left that died in the middle. A restart that containers must
-survive goes through `live_restore`. What is remembered between passes has a file each: `last_good`, `originals`,
-`marks`, `quarantine`. `news` says which starts and stops are not in the audit log yet.
+`transaction` writes, restarts and verifies (`confirming`), or goes back (`roll_back`). Each step is in the `journal`
+before it is taken, so that `recover` can finish or undo what an agent left that died in the middle. A restart that
+containers must survive goes through `live_restore`, and they are `counted` before it and after it. What is remembered
+between passes has a file each: `last_good`, `originals`, `marks`, `quarantine`. `news` says which starts and stops are
+not in the audit log yet.
 
 Where dockerd stands is told by `vantage`; if it is in a network of its own, `inside` asks and connects from there, by a
 process that enters it (`inside_helper`).

@@ -9,10 +9,9 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeVar
+from typing import Final, Protocol
 
 import msgspec
 
@@ -24,6 +23,7 @@ from agent.docker.marks import Marks
 from agent.docker.overruling import beaten, flags_in, overruling, own_files
 from agent.docker.vantage import vantage
 from agent.docker.which import beside
+from agent.system.alongside import alongside
 from agent.system.programs import run
 from agent.system.text_files import read_text
 from agent.system.until import until
@@ -34,8 +34,6 @@ from agent.values.errors import AgentError, EngineSilent, TargetFailed
 from agent.values.paths import Paths
 from agent.values.settings import Masked, Settings, Texts
 from agent.values.vantage import HOST, Vantage
-
-T = TypeVar("T")
 
 _STARTING_S: Final = 10.0  # a look waits so long for a dockerd that is starting or stopping
 _LOOK_AGAIN_S: Final = 0.1
@@ -88,7 +86,7 @@ class Looking:
         unit = await self._settled()
         if unit.phase in (Phase.ABSENT, Phase.MASKED):
             return Reality(unit, unit_name=self._service, others=await asyncio.to_thread(beside, self._paths))
-        async with _beside(self._hanging(unit)) as hanging:
+        async with alongside(self._hanging(unit)) as hanging:
             found = await self._all_but_the_engine(unit, desired)
             engine, silence = await self._engine(found) if unit.is_running else (None, "")
             if engine is None:
@@ -265,17 +263,6 @@ class Looking:
         except AgentError:  # one candidate less
             return ()
         return () if note is None else (note.before,)
-
-
-@asynccontextmanager
-async def _beside(work: Coroutine[Any, Any, T]) -> AsyncIterator[asyncio.Task[T]]:
-    """The work runs beside the body, and is cancelled with its end."""
-    task = asyncio.create_task(work)
-    try:
-        yield task
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 def _read(path: Path) -> tuple[str | None, FileFault | None]:

@@ -12,9 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
 import msgspec
 from msgspec import UNSET
@@ -22,10 +20,10 @@ from msgspec import UNSET
 from agent.audit.record import Record
 from agent.decide import foreign, probation
 from agent.decide.effective import effective, in_force
-from agent.decide.overruled import overruled
 from agent.decide.plan import Plan
-from agent.decide.restart import Busy, Restarting, ended, hang_on_docker, holding, is_keeping, named, why_ended
-from agent.docker.away import Away
+from agent.decide.restart import Busy, Restarting, hang_on_docker, holding, is_keeping, why_ended
+from agent.docker.confirming import LEAVES_WITHIN_S, REPORTS_WITHIN_S, CameUpOtherwise, Confirming, in_words
+from agent.docker.counted import CountedContainers, containers_lost, count, count_again
 from agent.docker.journal import Journal, Stage, UnderWay
 from agent.docker.last_good import LastGood
 from agent.docker.live_restore import LiveRestore, NotTaken
@@ -37,12 +35,11 @@ from agent.docker.quarantine import Quarantine
 from agent.docker.roll_back import UnitsUp, bring_units_up, let_go, put_back_and_start, put_files_back
 from agent.docker.theirs import refusal, theirs
 from agent.system.files import Changed, read_file
-from agent.system.running_time import Left
 from agent.system.text_files import read_text, write_text
 from agent.targets import daemon_json, environment
 from agent.targets.refused import TextRefused
 from agent.values.condition import Code, Condition, down
-from agent.values.dockerd import GOES_DOWN, Cause, Engine, FileFault, Phase, Reality, Running, UnitState
+from agent.values.dockerd import GOES_DOWN, Cause, FileFault, Reality, UnitState
 from agent.values.errors import AgentError, ByOthers, EngineSilent, NotInForce, NotTried, RestartFailed, UnitFailed
 from agent.values.events import (
     Adopted,
@@ -54,11 +51,6 @@ from agent.values.events import (
 )
 from agent.values.policy import Method
 from agent.values.settings import DIRECT, Settings, Texts, agrees
-
-REPORTS_WITHIN_S: Final = 60.0  # once dockerd is up it has this long to report what was written
-CONFIRMS_WITHIN_S: Final = 5.0  # one that reports nothing at all has this long, then its process decides (FACTS 61)
-_LEAVES_WITHIN_S: Final = 300.0  # for a stop that is not ours, which may have no limit (TimeoutStopSec=infinity)
-_LOOK_AGAIN_S: Final = 0.1
 
 
 class Applied(msgspec.Struct, frozen=True):
@@ -90,36 +82,8 @@ class Applied(msgspec.Struct, frozen=True):
         return bool(self.rolled_back) or (self.condition is not None and self.condition.code.is_failure)
 
 
-class CameUpOtherwise(AgentError):
-    """dockerd came up without what was written for it, because something overrides it: another try changes nothing."""
-
-    def __init__(self, condition: Condition, runs_with: Settings, reality: Reality) -> None:
-        super().__init__(condition.target, condition.text, condition.remedy)
-        self.reality = reality  # of that start
-        self.condition = condition
-        self.runs_with = runs_with
-
-
 class StartedMeanwhile(AgentError):
     """What forbids a restart came while it was prepared. Nothing has been restarted."""
-
-
-class CountedContainers(msgspec.Struct, frozen=True):
-    """Containers before a restart, or after it."""
-
-    running: frozenset[Running] = frozenset()
-    gone: tuple[str, ...] = ()  # that did not survive
-    ends: tuple[str, ...] = ()  # those that the start of this Docker ends, whatever live-restore says
-    said: tuple[str, ...] = ()  # why they could not be counted
-    are_kept: bool = True  # they should survive; else the policy or a person has chosen to stop them
-
-    @property
-    def lost(self) -> tuple[str, ...]:
-        return tuple(one for one in self.gone if one not in self.ends) if self.are_kept else ()
-
-    @property
-    def stopped(self) -> tuple[str, ...]:
-        return tuple(one for one in self.gone if one in self.ends) if self.are_kept else self.gone
 
 
 class Transaction:
@@ -134,7 +98,7 @@ class Transaction:
         *,
         unit: str = "",
         reports_within_s: float = REPORTS_WITHIN_S,
-        leaves_within_s: float = _LEAVES_WITHIN_S,
+        leaves_within_s: float = LEAVES_WITHIN_S,
     ) -> None:
         self._supervisor = supervisor
         self._look = look
@@ -142,16 +106,13 @@ class Transaction:
         self._originals = daemon_originals(state)
         self._marks = Marks(state)
         self._record = record
-        self._reports_within_s = reports_within_s
-        self._leaves_within_s = leaves_within_s
-        self._confirms_within_s = min(CONFIRMS_WITHIN_S, reports_within_s / 2)
+        self._confirming = Confirming(look, reports_within_s=reports_within_s, leaves_within_s=leaves_within_s)
         self._journal = Journal(state, unit)
         self._live_restore = LiveRestore(supervisor, look, self._journal)
         self._last_good = LastGood(state)
         self._quarantine = Quarantine(state)
         self._due = ""  # why the restart of this plan is due
         self._name = unit  # of the unit, in the records
-        self._last_look: Reality | None = None  # since the restart
         self._on_trial: UnderWay | None = None  # the restart before this one, while it is on trial
 
     async def carry_out(self, plan: Plan, reality: Reality) -> Applied:
@@ -200,7 +161,7 @@ class Transaction:
                 waits = await self._put_off(written, str(failure))
                 return msgspec.structs.replace(waits, not_taken=str(failure))
         are_met = keeps or (met.engine is not None and met.engine.containers_running > 0)
-        counted = await self._count(met.engine, are_kept=keeps) if are_met else CountedContainers()
+        counted = await count(self._look, met.engine, are_kept=keeps) if are_met else CountedContainers()
         try:
             file = await self._as_judged(plan, reality)
             self._journal.enter(Stage.RESTARTING, met.hanging)
@@ -210,7 +171,7 @@ class Transaction:
         began = time.monotonic()
         instead: CameUpOtherwise | None = None
         try:
-            now = await self._watch_until_in_force(plan, await self._unit_restarted(due, refused))
+            now = await self._confirming.until_in_force(plan, await self._unit_restarted(due, refused))
             noted = self._note_success(plan, now, file, met.hanging)
         except CameUpOtherwise as found:
             now, instead, noted = found.reality, found, self._keep_for_the_next_start(found.reality.unit.invocation)
@@ -237,7 +198,7 @@ class Transaction:
         """Docker is up. Units and live-restore as they were, the containers counted, and all of it recorded."""
         units = await bring_units_up(self._supervisor, self._journal)
         left = (*units.said, *noted, *await self._live_restore.off())
-        kept = await self._count_again(counted)
+        kept = await count_again(self._look, counted)
         self._record(
             DockerRestarted(
                 unit=self._name,
@@ -273,7 +234,7 @@ class Transaction:
 
     async def _count_at_last(self) -> None:
         """A container may have been started while files and journal were written."""
-        counted = await self._count(None, are_kept=False)
+        counted = await count(self._look, None, are_kept=False)
         started = _started_at_last(len(counted.running)) if counted.running else "; ".join(counted.said)
         if started:
             raise StartedMeanwhile(self._name, started)
@@ -350,24 +311,6 @@ class Transaction:
             return why_ended(met.engine, await self._look.running())
         except (EngineSilent, UnitFailed) as error:
             return str(error)
-
-    async def _count(self, engine: Engine | None, *, are_kept: bool) -> CountedContainers:
-        """The containers that run now."""
-        try:
-            running = await self._look.running()
-        except (EngineSilent, UnitFailed) as error:
-            return CountedContainers(said=(f"containers were not counted: {error}",))
-        return CountedContainers(running, ends=ended(engine, running), are_kept=are_kept)
-
-    async def _count_again(self, before: CountedContainers) -> CountedContainers:
-        """Which of them still run, without a new start, and which do not."""
-        if not before.running:
-            return before
-        after = await self._count(None, are_kept=before.are_kept)
-        if after.said:
-            return after
-        gone = tuple(sorted(one.name or one.id[:12] for one in before.running - after.running))
-        return msgspec.structs.replace(before, running=before.running & after.running, gone=gone)
 
     async def _as_judged(self, plan: Plan, reality: Reality) -> str | None:
         """The daemon.json that dockerd is about to read. Changed if the plan was made for another one."""
@@ -485,46 +428,6 @@ class Transaction:
             return (str(error),)
         return ()
 
-    async def _watch_until_in_force(self, plan: Plan, started: UnitState) -> Reality:
-        """That the restart succeeded proves nothing (FACTS 7): what dockerd reports does."""
-        desired = plan.desired
-        left = Left(self._reports_within_s)
-        unconfirmed = Left(self._confirms_within_s)
-        leaves = Left(self._leaves_within_s)
-        away = Away()
-        while True:
-            try:
-                now = await self._look.reality(desired)
-            except AgentError as error:  # while systemd itself is being updated it answers nothing
-                if left.is_over():
-                    raise NotInForce("docker", f"the settings that it runs with cannot be read: {error}") from error
-                await asyncio.sleep(_LOOK_AGAIN_S)
-                continue
-            self._last_look = now
-            is_unconfirmed = now.is_silent and not unconfirmed.is_over()
-            running = None if is_unconfirmed else effective(now)
-            if running is not None and agrees(running, desired):
-                return now
-            if running is not None and now.unit.invocation != started.invocation:
-                raise ByOthers(now.unit_name, "was restarted meanwhile, not by the agent, and runs with other settings")
-            if running is not None:
-                raise _why_not_in_force(plan, now, running)
-            if now.unit.phase is Phase.BROKEN:
-                raise RestartFailed(now.unit_name, "came up, then failed", f"See: journalctl -u {now.unit_name} -n 50")
-            if now.is_systemd and away.lasts(now.unit):  # without systemd a crash looks like a stop
-                raise ByOthers(now.unit_name, f"is {now.unit.phase.value} now, not by the agent, so it is left alone")
-            self._in_time(now, left, leaves)
-            await asyncio.sleep(_LOOK_AGAIN_S)
-
-    def _in_time(self, now: Reality, left: Left, leaves: Left) -> None:
-        """Raises when there is nothing more to wait for: a report that may still come, or the end of another's stop."""
-        # Whether a Docker that is down was stopped on purpose shows a moment later.
-        is_on_its_way_down = now.is_systemd and (now.unit.is_away or now.unit.phase is Phase.STOPPING)
-        if left.is_over() and not is_on_its_way_down:
-            raise NotInForce("docker", f"did not report its settings within {self._reports_within_s:.0f} s")
-        if leaves.is_over():
-            raise ByOthers(now.unit_name, f"is still {now.unit.phase.value}, not by the agent, so it is left alone")
-
     async def _leave_to_others(self, written: tuple[str, ...], meanwhile: ByOthers) -> Applied:
         """What is written is right for the next start. The next pass looks whether dockerd runs with it."""
         self._journal.enter(Stage.WRITING)
@@ -552,7 +455,7 @@ class Transaction:
         if back.is_up:
             units = await bring_units_up(self._supervisor, self._journal)
             said += [*units.said, *await self._live_restore.off()]
-            kept = await self._count_again(counted)
+            kept = await count_again(self._look, counted)
         said += [*runs, *kept.said]
         because = "; ".join(said)
         self._record(
@@ -597,7 +500,7 @@ class Transaction:
 
     async def _tell_failure(self, before: Reality, failure: AgentError) -> None:
         """Record what came of the restart that is rolled back: a Docker that came up otherwise, or none."""
-        now = self._last_look
+        now = self._confirming.last_look
         try:
             unit = now.unit if now is not None else await self._supervisor.state()
         except UnitFailed:  # systemd may be in the middle of an update
@@ -623,7 +526,7 @@ class Transaction:
             return ("Docker was started again and does not report its settings yet",)
         if plan.effective is not None and agrees(running, plan.effective):
             return ("Docker runs with the old settings again",)
-        return (f"Docker runs again, with {_in_words(running)}",)
+        return (f"Docker runs again, with {in_words(running)}",)
 
 
 def _late(due: Restarting, planned: Reality, met: Reality) -> str:
@@ -640,34 +543,6 @@ def _started_at_last(containers: int) -> str:
     return f"{Busy(containers)}, started at the last moment"
 
 
-def containers_lost(lost: Sequence[str], taken_along: Sequence[str] = ()) -> Condition | None:
-    """What a person has to be told of containers that should have survived."""
-    if not lost:
-        return None
-    those = "1 container" if len(lost) == 1 else f"{len(lost)} containers"
-    along = f"; {named(taken_along)} went down with Docker" if taken_along else ""
-    text = f"{those} should have survived the restart of Docker, but did not: {named(lost)}{along}"
-    return Condition(Code.CONTAINERS_LOST, text, "See: docker ps --all")
-
-
 def _is_written_into(plan: Plan, reality: Reality, theirs: str | None) -> bool:
     """Whether we are about to put something into daemon.json. Taking ours out is always allowed."""
     return any(edit.path == reality.daemon_json_path and edit.after != theirs for edit in plan.edits)
-
-
-def _why_not_in_force(plan: Plan, now: Reality, running: Settings) -> AgentError:
-    """Whether dockerd refused what it was given, or did not get it: in that case the settings are not to blame."""
-    given = now.running_environment
-    if plan.method is not Method.DROP_IN or given is None or agrees(given.meaning(), plan.desired):
-        return NotInForce("docker", f"runs with settings other than those written: {_in_words(running)}")
-    beaten = overruled(plan.desired, now)
-    because = beaten.text if beaten else "its process did not get the environment of its unit"
-    text = f"Docker came up and runs with {_in_words(running)} instead of what was written: {because}"
-    target = beaten.target if beaten else now.unit_name
-    remedy = beaten.remedy if beaten else f"See: systemctl cat {now.unit_name}"
-    condition = Condition(beaten.code if beaten else Code.NOT_EFFECTIVE, text, remedy, target)
-    return CameUpOtherwise(condition, running, now)
-
-
-def _in_words(running: Settings) -> str:
-    return ", ".join(f"{name} {value}" for name, value in running.lines())

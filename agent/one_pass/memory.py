@@ -256,6 +256,10 @@ class Memory:
         verdicts = await self._probe(probed, decides, snapshot)
         return self._conclude(network, situation, {**known, **verdicts})
 
+    @property
+    def next_choice_s(self) -> float | None:
+        return None if self._look is None else max(_JUST_AFTER_S, self._look.at - SYSTEM_CLOCK.boottime_s())
+
     async def _probe(
         self, names: Sequence[str], decides: Callable[[Mapping[str, Verdict]], bool], snapshot: Snapshot
     ) -> Verdicts:

@@ -44,6 +44,10 @@ class Patiently:
             await asyncio.sleep(max(0.0, at - self._memory.now()))
 
     @property
+    def next_choice_s(self) -> float | None:
+        return self._memory.next_choice_s
+
+    @property
     def is_paused(self) -> bool:
         return self._memory.is_paused
 

@@ -170,6 +170,20 @@ class Relays(Protocol):
         """
         ...
 
+    @property
+    def is_up(self) -> bool:
+        """Whether it was brought up, so that Docker and containers may go by it."""
+        ...
+
+    @property
+    def upstream(self) -> str | None:
+        """That it uses now; None: none of the policy's."""
+        ...
+
+    async def tell(self, chosen: Chosen) -> Relayed:
+        """Tell it of a choice, whatever is known of Docker, and nothing else."""
+        ...
+
     async def serve(self, chosen: Chosen, works: Works, *, may_start: bool) -> Relayed:
         """Tell it of a choice, and probe it where that is due. `may_start`: whether systemd may be asked to."""
         ...
@@ -310,6 +324,11 @@ class Choosing(Protocol):
 
     async def choose(self, network: Network, snapshot: Snapshot, in_docker: str | None) -> tuple[Verdicts, Choice]:
         """`in_docker`: the upstream that Docker's settings mean, if it is one of the policy's."""
+        ...
+
+    @property
+    def next_choice_s(self) -> float | None:
+        """In how many seconds the next choice may be another one, if nothing else happens; None: not by itself."""
         ...
 
     def holding(self, reality: Reality) -> Holding:

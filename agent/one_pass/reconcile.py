@@ -34,6 +34,7 @@ from agent.docker.transaction import Applied
 from agent.one_pass.places import Places
 from agent.one_pass.ports import Choosing, Daemon, Host, Maker, Pacs, Relays, World
 from agent.one_pass.seen import AnySeen, Offline, Pass, Planned, Seen, Undecided, Verdicts
+from agent.system.alongside import alongside
 from agent.system.clock import rfc3339
 from agent.system.files import Changed
 from agent.system.running_time import Left
@@ -62,6 +63,8 @@ from agent.values.snapshot import Snapshot
 from agent.values.verdict import Outcome, Verdict
 
 STILL_AT_LAST_S: Final = 3.0  # a network that never stands still is taken as it is
+
+_FOUND_S: Final = 0.3  # a Docker that is up, or down, is found in less
 
 _DNS_AGAIN_S: Final = 0.02  # only a file tells of DNS, and a change of it is reported 0.1 s later
 _DNS_COMES_S: Final = 1.0  # … behind its address and its route, if it does
@@ -135,16 +138,38 @@ class _Found(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def _find_docker(here: _Here, *, is_served: bool) -> _Found:
+    async with alongside(_docker_and_relay(here)) as finding:
+        if is_served and not here.snapshot.is_offline:
+            await _lead_meanwhile(here, finding)
+        found = await finding
+    if is_served:  # where nobody but Docker tells whether it is used
+        found = msgspec.structs.replace(found, relayed=await _tell_at_once(here, found.relayed))
+    return found
+
+
+async def _docker_and_relay(here: _Here) -> _Found:
     policy, world = here.policy, here.world
     known = world.daemon.known()
     reality, meant = (
         (known, by_upstream(policy, world.prober.vantage)) if known else await _look_at_docker(policy, world)
     )
-    relayed = world.relay.seen(_had_by_docker(reality), is_unheard=is_unheard(reality))
-    if is_served:  # where nobody but Docker tells whether it is used
-        relayed = await _tell_at_once(here, relayed)
     keeps_down = await what_keeps_it_down(reality, world.daemon)
+    relayed = world.relay.seen(_had_by_docker(reality), is_unheard=is_unheard(reality))
     return _Found(reality=reality, is_known=known is not None, meant=meant, keeps_down=keeps_down, relayed=relayed)
+
+
+async def _lead_meanwhile(here: _Here, finding: asyncio.Task[_Found]) -> None:
+    """Choose for the relay while a Docker that starts, stops or hangs is waited for: nobody else has to wait for it.
+
+    Nothing of Docker's follows from that. Once it is found, it is chosen again, by the verdicts that are known by then.
+    """
+    choosing, relay = here.choosing, here.world.relay
+    await asyncio.wait({finding}, timeout=_FOUND_S)
+    while not (finding.done() or choosing.is_paused) and relay.is_up:
+        verdicts, choice = await choosing.choose(here.network, here.snapshot, relay.upstream)
+        chosen = _with_the_refused(here, Chosen(here.network, verdicts, choice))
+        await _served(relay.tell(chosen), Relayed())
+        await asyncio.wait({finding}, timeout=choosing.next_choice_s)
 
 
 async def _offline(here: _Here, found: _Found, *, is_served: bool) -> Offline:
@@ -643,6 +668,8 @@ async def _look_at_rest(policy: Policy, world: World, choosing: Choosing, maker:
             looking = _look_undisturbed(looking, snapshot, world, choosing=choosing, maker=maker)
         seen = await looking
         if seen is None:
+            if time.monotonic() - began >= STILL_AT_LAST_S:  # it stood still, and the look waited for Docker
+                given_up = time.monotonic() + STILL_AT_LAST_S
             continue
         if not may_begin_anew or not (seen.acts or maker.has_news(seen)):
             return seen

@@ -154,6 +154,12 @@ class NoRelay:
     def seen(self, in_docker: Collection[Settings], *, is_unheard: bool = False) -> Relayed:  # noqa: ARG002 - a Protocol's
         return Relayed()
 
+    is_up = False
+    upstream: str | None = None
+
+    async def tell(self, _: Chosen) -> Relayed:
+        return Relayed()
+
     async def serve(self, _: Chosen, __: Works, *, may_start: bool) -> Relayed:  # noqa: ARG002 - a Protocol's
         return Relayed()
 
@@ -260,8 +266,8 @@ class LocalRelay:
         if known.relay != policy.relay:  # what else is in the policy does not matter to it
             known.relay, known.relaying, known.unsaved = policy.relay, Relaying(), ""
         self._is_in_docker = False
-        self._earlier: int | None = None  # the port of an earlier policy, if Docker still has that
-        self._may_be_had: tuple[int, ...] = ()  # all such ports that it has, or may have
+        self._earlier: tuple[int, ...] = ()  # the ports of earlier policies that Docker still has
+        self._may_be_had: tuple[int, ...] = ()  # those that containers have, too, or may have
         self._is_kept = False  # by the last pass
 
     def seen(self, in_docker: Collection[Settings], *, is_unheard: bool = False) -> Relayed:
@@ -271,9 +277,11 @@ class LocalRelay:
         """
         is_in_docker = port_had(in_docker, (self._relay.port,)) is not None
         before = [port for port in ports_of(self._units.where() or ()) if port != self._relay.port]
-        self._earlier = port_had(in_docker, before)
-        self._may_be_had = tuple(port for port in before if is_unheard or port_had(in_docker, (port,)) is not None)
-        may_be_had = is_unheard and (self._is_up or is_there(self._paths.relay_orders))
+        had = (port for one in in_docker for port in before if port_had((one,), (port,)) is not None)
+        self._earlier = tuple(dict.fromkeys(had))
+        # A container may have the port of any policy since Docker was started last.
+        self._may_be_had = tuple(before) if is_unheard or self._earlier else ()
+        may_be_had = is_unheard and (self.is_up or is_there(self._paths.relay_orders))
         self._is_in_docker, self._is_kept = is_in_docker or bool(self._may_be_had) or may_be_had, False
         self._hear()
         memory, cannot = self._memory, self._cannot()
@@ -301,6 +309,18 @@ class LocalRelay:
         if not self._prober.vantage.is_host:
             return "this Docker is in a network of its own, where 127.0.0.1 is not this host's"
         return ""
+
+    @property
+    def upstream(self) -> str | None:
+        return first_of(self._orders(), self._unfolded().upstreams)
+
+    async def tell(self, chosen: Chosen) -> Relayed:
+        """Switching costs nothing, so it does not wait until Docker is known. Its bridges do: Docker tells of them."""
+        if names := self._names(chosen):
+            await self._tell(names, chosen)
+        else:
+            self._withhold_passwords(chosen.network, chosen.verdicts)
+        return self._as_it_stands()
 
     async def serve(self, chosen: Chosen, works: Works, *, may_start: bool) -> Relayed:
         """Tell it of a choice, and probe it where that is due. `works`: how an upstream does without it, asked now.
@@ -417,7 +437,7 @@ class LocalRelay:
         return memory.led.verdict
 
     async def _tell_of_bridges(self) -> None:
-        if self._is_up or not self._is_unused:
+        if self.is_up or not self._is_unused:
             self._tell_of_no_upstream()
             if self._orders() is not None:
                 await self._learn_bridges()
@@ -426,13 +446,13 @@ class LocalRelay:
                 self._put(before, msgspec.structs.replace(before, internal=internal, told=told))
 
     @property
-    def _is_up(self) -> bool:
+    def is_up(self) -> bool:
         """Whether it was brought up, by whichever agent: systemd starts it at boot, and Docker may have its address."""
         return self._units.where() is not None
 
     @property
     def _is_to_be_told(self) -> bool:
-        return (self._is_in_docker or self._is_up) and self._leads_nowhere
+        return (self._is_in_docker or self.is_up) and self._leads_nowhere
 
     @property
     def _leads_nowhere(self) -> bool:

@@ -41,8 +41,8 @@ from agent.values.errors import AgentError, NoPolicy, PolicyRefused, TargetFaile
 from agent.values.events import Facts, PolicyLoaded, PolicyRejected, PolicyRemoved
 from agent.values.paths import Paths
 from agent.values.policy import Places, Policy
+from agent.values.policy_faults import without_match
 from agent.values.policy_lines import difference, lines_of
-from agent.values.policy_text import without_match
 
 STARTED: Final = "the agent started"
 CHANGED: Final = "it changed"

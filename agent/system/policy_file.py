@@ -25,8 +25,9 @@ from agent.values.errors import NoPolicy, PolicyRefused, TargetFailed
 from agent.values.pacparser import how_to_install
 from agent.values.paths import FOLDER, Paths
 from agent.values.policy import Policy, Problems, Upstream
-from agent.values.policy_parts import Joined, Origins, Part, join
-from agent.values.policy_text import NO_ORIGINS, cautions, parse_joined, warnings
+from agent.values.policy_parts import NO_ORIGINS, Joined, Origins, Part, join
+from agent.values.policy_text import parse_joined
+from agent.values.policy_warnings import cautions, warnings
 from agent.values.remark import Remark
 from agent.values.secret import Secret
 

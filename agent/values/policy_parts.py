@@ -33,6 +33,10 @@ class Spot(msgspec.Struct, frozen=True):
     file: str
     number: int  # in that file, from 1
 
+    def label(self, name: str) -> str:
+        """How the network is called in a line about its file."""
+        return f"network {self.number} ({name})" if name else f"network {self.number}"
+
 
 class Origins(msgspec.Struct, frozen=True):
     """Which file each upstream, each network and each other table is from."""
@@ -45,6 +49,9 @@ class Origins(msgspec.Struct, frozen=True):
     def spot(self, number: int) -> Spot:
         """Of a network, by its place in the whole policy, from 1."""
         return self.networks[number - 1] if number <= len(self.networks) else Spot("", number)
+
+
+NO_ORIGINS: Final = Origins()
 
 
 class Joined(msgspec.Struct, frozen=True):

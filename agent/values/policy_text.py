@@ -1,20 +1,19 @@
-"""The policy's text: what it means, or what is wrong with it, in the words of a person who has to fix it.
+"""The policy's text: what it means, or what is wrong with it.
 
-Pure: the text of the TOML file goes in, a `Policy` or its problems come out, and what is valid but unwise.
+Pure: the text of the TOML file goes in, a `Policy` or its problems come out.
 Every problem names table, key and value, and what was expected; all of them are found in one reading.
-Not known here: how several files become one document (`policy_parts.py`).
+Not known here: how several files become one document (`policy_parts.py`), how msgspec's errors are worded
+(`policy_faults.py`), and what is valid but unwise (`policy_warnings.py`).
 """
 
 from __future__ import annotations
 
-import enum
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, TypeVar, get_args
+from typing import Any, Final, TypeVar
 
 import msgspec
 
-from agent.values.close import closest
 from agent.values.listening import is_loopback
 from agent.values.policy import (
     DIRECT,
@@ -30,7 +29,6 @@ from agent.values.policy import (
     HostPattern,
     Listen,
     Mac,
-    Match,
     Method,
     Network,
     NetworkTable,
@@ -50,19 +48,15 @@ from agent.values.policy import (
     UpstreamTable,
     UpstreamUrl,
 )
-from agent.values.policy_parts import NETWORK, UPSTREAM, Joined, Origins, Part, join
+from agent.values.policy_faults import KNOWN_TABLES, fault_in, meant, shown, take_out, unknown, worded
+from agent.values.policy_parts import NETWORK, UPSTREAM, Joined, Part, join
 from agent.values.remark import Remark
-from agent.values.secret import HIDDEN, MORE, redacted
-from agent.values.settings import Scheme
 
 T = TypeVar("T", bound=Table)
 _VALUES: Final = (
     *(Duration, Size, Address, Subnet, Mac, Pattern, Exclusion, RegistryUrl, ReachedHost, UpstreamUrl),
     *(PacUrl, HostPattern),
 )
-_KNOWN_TABLES: Final = ("probe", "docker", "clients", "audit", "no_proxy", "relay", "upstream", "network")
-# As the problems and the lines of a policy name it; what a person wrote there follows, or is its key.
-_OF_MATCH: Final = re.compile(rf"(\.match\b(?:\.(?:{'|'.join(Match.__struct_encode_fields__)})\b)?).*", re.DOTALL)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _MOST_FAILURES: Final = 100
 _CONNECTIONS: Final = range(16, 65537)  # a quarter of them is for one source; each takes two descriptors, or four
@@ -77,13 +71,7 @@ _BOUNDS: Final = {
     "audit.keep": ("1h", "36500d"),
 }
 _PAC_REFRESH_BOUNDS: Final = ("10s", "7d")
-_RARE_ENOUGH_S: Final = 5
 _MAY_BE_ZERO: Final = frozenset({"probe.recheck"})
-
-
-def without_match(text: str) -> str:
-    """A problem of a policy, without what its networks are recognised by: that says where somebody was."""
-    return _OF_MATCH.sub(rf"\1: {HIDDEN}", text)
 
 
 def parse(text: str) -> Policy | Problems:
@@ -111,9 +99,9 @@ class _Reading:
 
     def policy(self) -> Policy | Problems:
         for key, file in self._origins.tables.items():
-            if key not in _KNOWN_TABLES:
+            if key not in KNOWN_TABLES:
                 self._file = file
-                self._note(f"{key}: {_unknown(key, _KNOWN_TABLES)}")
+                self._note(f"{key}: {unknown(key, KNOWN_TABLES)}")
         probe, clients = self._single("probe", Probing), self._single("clients", Clients)
         docker = self._single("docker", Docker)
         audit, exclusions = self._single("audit", Audit), self._single("no_proxy", NoProxy)
@@ -169,10 +157,10 @@ class _Reading:
             try:
                 return msgspec.convert(raw, kind, dec_hook=_value), frozenset(wrong)
             except msgspec.ValidationError as error:
-                fault = _fault(str(error))
+                fault = fault_in(str(error))
                 if fault.missing not in wrong:
-                    self._note(_worded(label, raw, fault, kind))
-                if not fault.steps or not _taken_out(raw, fault.steps):
+                    self._note(worded(label, raw, fault, kind))
+                if not fault.steps or not take_out(raw, fault.steps):
                     break
                 wrong.add(fault.steps[0])
         return None, frozenset(wrong)
@@ -257,7 +245,7 @@ class _Reading:
             spot = self._origins.spot(number)
             self._file = spot.file
             named = table.get("name") if isinstance(table, dict) else None
-            label = network_label(spot.number, named if isinstance(named, str) else "")
+            label = spot.label(named if isinstance(named, str) else "")
             read, wrong = self._table(label, table, NetworkTable)
             if read is None:
                 continue
@@ -286,7 +274,7 @@ class _Reading:
             self._note(f'{label}.use: names no upstream; write ["direct"] for none')
         for name in dict.fromkeys(use):
             if name not in upstreams:
-                self._note(f'{label}.use: "{name}" is not an upstream; {_meant(name, upstreams)}')
+                self._note(f'{label}.use: "{name}" is not an upstream; {meant(name, upstreams)}')
             elif use.count(name) > 1:
                 self._note(f'{label}.use: "{name}" is listed twice; once is enough')
 
@@ -357,7 +345,7 @@ def _one_by_one(entries: Iterable[Exclusion]) -> tuple[Exclusion, ...]:
 
 def _owner_problem(read: UpstreamTable) -> str:
     if not read.owner.isprintable() or ":" in read.owner:
-        return f"owner: {_shown(read.owner)} is not the name of a user"
+        return f"owner: {shown(read.owner)} is not the name of a user"
     for url in (read.url.url, read.http_url.url, read.https_url.url):
         if url is not None and not is_loopback(url):
             return f"owner: is only for a proxy on loopback, such as 127.0.0.1; {url} is not"
@@ -371,263 +359,3 @@ def _value(kind: type, raw: object) -> Any:
     if not isinstance(raw, str):
         raise ValueError("is not text in quotes")  # noqa: TRY004 - msgspec words a TypeError for itself
     return kind.parse(raw)  # type: ignore[attr-defined, unused-ignore]
-
-
-_AT = re.compile(r"(?P<what>.*?)(?: - at `\$(?P<path>[^`]*)`)?", re.DOTALL)
-_UNKNOWN = re.compile(r"Object contains unknown field `(?P<key>.*)`")
-_MISSING = re.compile(r"Object missing required field `(?P<key>.*)`")
-_EXPECTED = re.compile(r"Expected `(?P<wanted>[^`]*)`, got `[^`]*`")
-_IN_WORDS: Final = {
-    "str": "text in quotes",
-    "bool": "true or false",
-    "int": "a whole number",
-    "array": "a list",
-    "object": "a table",
-}
-
-
-class _Fault(msgspec.Struct, frozen=True):
-    """What msgspec found, and where."""
-
-    what: str
-    path: str  # of the table or value that it is about
-    steps: tuple[str, ...]  # to what must be removed to read the rest; (): nothing can be
-    unknown: str | None = None  # a key that does not exist
-    missing: str | None = None  # a key that must be there
-
-
-def _fault(message: str) -> _Fault:
-    parts = _AT.fullmatch(message)
-    what, path = (parts["what"], parts["path"] or "") if parts else (message, "")
-    steps = tuple(_steps(path))
-    if unknown := _UNKNOWN.fullmatch(what):
-        return _Fault(what, path, (*steps, unknown["key"]), unknown=unknown["key"])
-    if missing := _MISSING.fullmatch(what):
-        return _Fault(what, path, (), missing=missing["key"])
-    return _Fault(what, path, steps)
-
-
-def _taken_out(raw: Any, steps: tuple[str, ...]) -> bool:
-    for step in steps[:-1]:
-        raw = raw[int(step)] if isinstance(raw, list) else raw[step]
-    if isinstance(raw, list):
-        del raw[int(steps[-1])]
-        return True
-    return raw.pop(steps[-1], None) is not None
-
-
-def _worded(label: str, raw: object, fault: _Fault, kind: type) -> str:
-    """msgspec's message in the form of every error here: table and key, value, and what was expected."""
-    what, path = fault.what, fault.path
-    where = label + re.sub(r"\[[^\]]*\]", "", path)
-    if fault.unknown is not None:
-        known = [field.name for field in msgspec.structs.fields(_kind_at(kind, path))]
-        if kind is NetworkTable and not path and fault.unknown in Match.__struct_fields__:
-            return f"{where}.{fault.unknown}: unknown; did you mean match.{fault.unknown}?"
-        if fault.unknown in _KNOWN_TABLES and fault.unknown not in known:
-            # As of a line such as `relay.enable = true` that was added at the end of the file.
-            return (
-                f"{where}.{fault.unknown}: unknown; a line belongs to the [ ] above it: write it into a table"
-                f" [{fault.unknown}], or above the first [ ]"
-            )
-        return f"{where}.{fault.unknown}: {_unknown(fault.unknown, known)}"
-    if fault.missing is not None:
-        return f"{where}.{fault.missing}: is missing"
-    value = _shown(_at(raw, path))
-    if expected := _EXPECTED.fullmatch(what):
-        wanted = " or ".join(_IN_WORDS.get(name.strip(), name.strip()) for name in expected["wanted"].split("|"))
-        as_list = f": write [{value}]" if wanted == "a list" and isinstance(_at(raw, path), str) else ""
-        return f"{where}: {value} is not {wanted}{as_list}"
-    if what.startswith("Invalid enum value"):
-        options = _options_at(kind, path)
-        return f"{where}: {value} is not one of {', '.join(options)}{_or_a_list(kind, path)}"
-    return f"{where}: {value} {what}"
-
-
-def _unknown(key: str, known: Iterable[str]) -> str:
-    return f"unknown; {_meant(key, known)}"
-
-
-def _meant(word: str, known: Iterable[str]) -> str:
-    """What a person may have meant, and what there is."""
-    known = list(known)
-    meant = closest(word, known)
-    listed = f"nown are {', '.join(known)}"
-    return f'did you mean "{meant}"? K{listed}' if meant is not None else f"k{listed}"
-
-
-def _steps(path: str) -> list[str]:
-    return re.findall(r"[^.\[\]]+", path)
-
-
-def _at(raw: Any, path: str) -> object:
-    for step in _steps(path):
-        raw = raw[int(step)] if isinstance(raw, list) else raw[step]
-    return raw
-
-
-def _kind_at(kind: Any, path: str) -> Any:
-    for step in _steps(path):
-        if step.isdecimal():  # one of a list
-            kind = next(iter(get_args(kind)), kind)
-            continue
-        kind = next((field.type for field in msgspec.structs.fields(kind) if field.name == step), kind)
-    return kind
-
-
-def _options_at(kind: Any, path: str) -> list[str]:
-    found = _kind_at(kind, path)
-    if isinstance(found, type) and issubclass(found, enum.Enum):
-        return [str(member.value) for member in found]
-    return [word for choice in get_args(found) for word in get_args(choice) if isinstance(word, str)]
-
-
-def _or_a_list(kind: Any, path: str) -> str:
-    """`clients.users`, the one key that is a word or a list."""
-    return "; a list names users" if get_args(_kind_at(kind, path)) else ""
-
-
-def _shown(value: object) -> str:
-    """A value of the policy in an error. A URL may hold a password where none belongs."""
-    if isinstance(value, str):
-        return f'"{_shown_text(value)}"'
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return "a table" if isinstance(value, dict) else "a list" if isinstance(value, list) else str(value)
-
-
-def _shown_text(value: str) -> str:
-    if "@" in value or "://" not in value:
-        return redacted(value) if "@" in value else value
-    scheme, _, rest = value.partition("://")
-    host, _, path = rest.partition("/")
-    return redacted(f"{scheme}://{host}") + f"/{MORE}" if path else redacted(value)
-
-
-NO_ORIGINS: Final = Origins()
-
-
-def network_label(number: int, name: str) -> str:
-    """How a network is called in a line about its file."""
-    return f"network {number} ({name})" if name else f"network {number}"
-
-
-def warnings(policy: Policy, origins: Origins = NO_ORIGINS) -> tuple[Remark, ...]:
-    """Warnings: valid, but unwise. `origins`: where each of it is written."""
-    found = []
-    probe = origins.tables.get("probe", "")
-    if not policy.probe.recheck:
-        text = 'probe.recheck: "0s" probes only on events: a proxy that fails between two is noticed at the next'
-        found.append(Remark(text, probe))
-    elif policy.probe.recheck < _RARE_ENOUGH_S:
-        text = f"probe.recheck: every {policy.probe.recheck:g} s is often: a registry may answer 429, too many requests"
-        found.append(Remark(text, probe))
-    for upstream in policy.upstreams.values():
-        if upstream.is_pac:
-            if upstream.sends_password and not upstream.trusted:
-                text = (
-                    f"upstream.{upstream.name}: its password is sent to none of the proxies that the PAC names: list in"
-                    " trusted those that may get it"
-                )
-                found.append(Remark(text, origins.upstreams.get(upstream.name, "")))
-            open_ended = [one for one in upstream.trusted if one.endswith("*") and not one.is_of_addresses]
-            found += [
-                Remark(
-                    f'upstream.{upstream.name}.trusted: "{one}" is open-ended, so a PAC file may name anybody\'s host'
-                    ' that fits, which then gets the password: write the domain, such as "*.corp.example"',
-                    origins.upstreams.get(upstream.name, ""),
-                )
-                for one in open_ended
-            ]
-        elif not upstream.is_direct and (upstream.http is None or upstream.https is None):
-            missing, given = ("https_url", "http_url") if upstream.https is None else ("http_url", "https_url")
-            text = f"upstream.{upstream.name}: {given} without {missing}: the other half goes direct"
-            found.append(Remark(text, origins.upstreams.get(upstream.name, "")))
-    found += _network_warnings(policy, origins)
-    return tuple(found)
-
-
-def _network_warnings(policy: Policy, origins: Origins) -> list[Remark]:
-    found = []
-    for number, network in enumerate(policy.networks, start=1):
-        if not network.match.is_empty:
-            continue
-        spot = origins.spot(number)
-        label = network_label(spot.number, network.name)
-        unasked = [name for name in network.use if policy.upstreams[name].is_pac]
-        if unasked:
-            text = (
-                f"{label}: has no match, so the PAC of {', '.join(unasked)} is not asked here, but only in a network"
-                " that is recognised"
-            )
-            found.append(Remark(text, spot.file))
-        sent = [name for name in network.use if policy.upstreams[name].sends_password and name not in unasked]
-        if sent:
-            text = f"{label}: has no match, so the password of {', '.join(sent)} is sent in every network"
-            found.append(Remark(text, spot.file))
-        if number < len(policy.networks):
-            found.append(Remark(f"{label}: has no match, so {_below(origins, number)} is never reached", spot.file))
-            break
-    return found
-
-
-def _below(origins: Origins, number: int) -> str:
-    """What comes after a network."""
-    spot, after = origins.spot(number), origins.networks[number:]
-    others = tuple(dict.fromkeys(one.file for one in after if one.file != spot.file))
-    below = ("what is below it",) if not others or spot.file in {one.file for one in after} else ()
-    return " and ".join((*below, *(f"what is in {file}" for file in others)))
-
-
-def cautions(policy: Policy, origins: Origins = NO_ORIGINS) -> tuple[Remark, ...]:
-    """What is valid and may be as it must be, and should be known: who gets to see a password on the way.
-
-    Said by `check` alone: most proxies that want one are so.
-    """
-    found = []
-    for name, upstream in policy.upstreams.items():
-        file = origins.upstreams.get(name, "")
-        if policy.relay.enable and upstream.sends_password:
-            text = (
-                f"upstream.{name}: through the relay every user and every container of this machine can use it, with"
-                " its password, although none of them sees the password"
-            )
-            found.append(Remark(text, file))
-        if not upstream.sends_password or upstream.owner:
-            continue
-        if upstream.is_pac:
-            found += _pac_cautions(upstream, policy, origins)
-            continue
-        clear = [url for url in upstream.urls if url.scheme is not Scheme.HTTPS]
-        if any(is_loopback(url) for url in clear):
-            text = (
-                f"upstream.{name}: its password is sent to whoever listens there on this machine; set `owner` to send"
-                " it only to that user's listener"
-            )
-            found.append(Remark(text, file))
-        for number, network in enumerate(policy.networks, start=1):
-            if name in network.use and not network.match.is_empty and not all(map(is_loopback, clear)):
-                scheme = next(url.scheme.value for url in clear if not is_loopback(url))
-                spot = origins.spot(number)
-                text = (
-                    f"{network_label(spot.number, network.name)}: the password of {name} is sent unencrypted to whoever"
-                    f" imitates this match: an {scheme}:// proxy does not prove who it is; an https:// one does"
-                )
-                found.append(Remark(text, spot.file))
-    return tuple(found)
-
-
-def _pac_cautions(upstream: Upstream, policy: Policy, origins: Origins) -> list[Remark]:
-    if not upstream.trusted:
-        return []
-    found = []
-    for number, network in enumerate(policy.networks, start=1):
-        if upstream.name in network.use and not network.match.is_empty:
-            spot = origins.spot(number)
-            text = (
-                f"{network_label(spot.number, network.name)}: the password of {upstream.name} is sent to whoever"
-                f" imitates this match and is called {' or '.join(upstream.trusted)} by its PAC; unencrypted, unless"
-                " that says HTTPS"
-            )
-            found.append(Remark(text, spot.file))
-    return found

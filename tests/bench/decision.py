@@ -13,10 +13,10 @@ from agent.decide.plan import OwnedDaemonJson, plan
 from agent.decide.recognise import recognise
 from agent.values.dockerd import Phase, Reality, UnitState
 from agent.values.policy import Policy
-from agent.values.policy_text import parse
 from agent.values.snapshot import Interface, Snapshot
 from agent.values.verdict import Outcome, Verdict
 from tests.machine.lab.places import World
+from tests.policies import policy_of
 
 from .row import Row
 
@@ -69,6 +69,4 @@ def _policy() -> Policy:
         for n in range(NETWORKS - 1)
     )
     here = f'[[network]]\nname = "here"\nmatch.address = ["172.16.0.0/12"]\nuse = [{use}]\n'
-    policy = parse(f"{upstreams}{networks}{here}")
-    assert isinstance(policy, Policy), policy
-    return policy
+    return policy_of(f"{upstreams}{networks}{here}")

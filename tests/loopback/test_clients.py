@@ -36,8 +36,7 @@ from agent.values.condition import Code
 from agent.values.errors import TargetFailed
 from agent.values.listening import Listener, Sockets
 from agent.values.paths import Paths
-from agent.values.policy import Policy, Upstream
-from agent.values.policy_text import parse
+from agent.values.policy import Upstream
 from agent.values.secret import Secret
 from agent.values.settings import ProxyUrl, proxy
 from tests.loopback.installation import Installation, is_offline
@@ -45,6 +44,7 @@ from tests.loopback.installation import proxy as reached
 from tests.loopback.listeners import ME, SOMEBODY, listening, needs_root
 from tests.loopback.servers import Says
 from tests.loopback.test_name_servers import server
+from tests.policies import policy_of
 
 LOGGED_IN = '{\n\t"auths": {"registry.example": {"auth": "aHVudGVyMg=="}}\n}'
 
@@ -75,8 +75,7 @@ class People:
         self.audit = folder / "log/audit.jsonl"
         self.state = folder / "state"
         (folder / "log").mkdir()
-        read = parse(policy)
-        assert isinstance(read, Policy)
+        read = policy_of(policy)
         docker = msgspec.structs.replace(read.docker, socket=Paths().socket(read.docker.socket))
         self.policy = msgspec.structs.replace(read, docker=docker)
 

@@ -19,8 +19,9 @@ from agent.one_pass.seen import Offline, Planned, Seen, Undecided
 from agent.service.diary import Diary, agent_started
 from agent.values.asker import Asker, Via
 from agent.values.dockerd import Cause, Phase, Reality, UnitState
-from agent.values.events import Event, Resumed, sentence
+from agent.values.events import Event, Resumed
 from agent.values.policy import Network, Upstream
+from agent.values.sentences import sentence
 from agent.values.settings import DIRECT
 from agent.values.snapshot import Interface, Snapshot
 

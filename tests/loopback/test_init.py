@@ -17,7 +17,7 @@ from typing import Final
 import pytest
 
 from agent.values.policy import Policy
-from agent.values.policy_text import parse
+from tests.policies import policy_of
 
 from .runs import ran
 from .test_see_namespaces import IP, Laptop, Namespace
@@ -128,9 +128,7 @@ def files(root: Path) -> dict[str, bytes]:
 
 
 def policy(root: Path) -> Policy:
-    read = parse((root / POLICY).read_text())
-    assert isinstance(read, Policy), read
-    return read
+    return policy_of((root / POLICY).read_text())
 
 
 def test_without_a_yes_it_shows_the_policy_and_leaves_nothing(laptop: Laptop, root: Path) -> None:

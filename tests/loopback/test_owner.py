@@ -17,14 +17,14 @@ from agent.probe.guard import is_the_owners
 from agent.probe.probe import Question, probe
 from agent.values.listening import Listener, LocalProxy
 from agent.values.paths import Paths
-from agent.values.policy import Policy, RegistryUrl, Upstream
-from agent.values.policy_text import parse
+from agent.values.policy import RegistryUrl, Upstream
 from agent.values.secret import Secret
 from agent.values.settings import ProxyUrl, Scheme
 from agent.values.verdict import Outcome, Verdict
 from tests.loopback.certificates import server_tls, trust
 from tests.loopback.listeners import ME, SOMEBODY, listening, needs_root
 from tests.loopback.servers import HOST, HttpProxy, Registry, closed_port
+from tests.policies import policy_of
 
 PASSWORD = "hunter2"
 
@@ -121,8 +121,7 @@ def waiting(tmp_path: Path, port: int, owner: str) -> tuple[Registries, Upstream
     entries = (pwd.getpwnam(SOMEBODY), pwd.getpwuid(os.geteuid()))
     lines = [f"{one.pw_name}:x:{one.pw_uid}:{one.pw_gid}::{one.pw_dir}:{one.pw_shell}\n" for one in entries]
     (tmp_path / "etc/passwd").write_text("".join(lines))
-    policy = parse(f'[upstream.local]\nurl = "http://{HOST}:{port}"\nowner = "{owner}"\n')
-    assert isinstance(policy, Policy)
+    policy = policy_of(f'[upstream.local]\nurl = "http://{HOST}:{port}"\nowner = "{owner}"\n')
     return Registries(Paths(tmp_path), policy), policy.upstreams["local"]
 
 

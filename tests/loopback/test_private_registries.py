@@ -19,12 +19,12 @@ from agent.values.condition import Code
 from agent.values.dockerd import Phase, Reality, UnitState
 from agent.values.paths import Paths
 from agent.values.policy import Policy
-from agent.values.policy_text import parse
 from agent.values.secret import Secret
 from agent.values.settings import ProxyUrl, Scheme
 from agent.values.verdict import Outcome
 from tests.loopback.certificates import server_tls
 from tests.loopback.servers import HttpProxy, Registry
+from tests.policies import policy_of
 
 INSECURE = ["10.1.2.3:5000", "10.1.2.4:5000", "registry.corp:5000", "hub.example:5000", "10.0.0.0/8", "192.168.7.7"]
 
@@ -35,9 +35,7 @@ async def resolve(host: str, port: int) -> Sequence[Address]:
 
 
 def policy(url: ProxyUrl) -> Policy:
-    read = parse(f'[probe]\ntimeout = "5s"\n[upstream.office]\nurl = "{url}"\nno_proxy = ["192.168.0.0/16"]\n')
-    assert isinstance(read, Policy)
-    return read
+    return policy_of(f'[probe]\ntimeout = "5s"\n[upstream.office]\nurl = "{url}"\nno_proxy = ["192.168.0.0/16"]\n')
 
 
 def with_password(url: ProxyUrl) -> Policy:

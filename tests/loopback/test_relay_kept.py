@@ -1041,6 +1041,34 @@ async def test_docker_is_not_cut_off_from_the_port_of_an_earlier_policy(
         assert laptop.units.where() == (tuple(one.replace("3130", "3140") for one in where) or None)
 
 
+async def test_nobody_is_cut_off_however_often_the_port_changes_before_docker_is_restarted(laptop: Relayed) -> None:
+    """Docker has the first one, and containers that were made since have each of them."""
+
+    def at_port(port: int) -> str:
+        return f"{WHEN_IDLE}[relay]\nenable = true\nport = {port}"
+
+    ports = (3150, 3140, 3130, 3160)
+    laptop.policy(at_port(ports[0]))
+    async with laptop.running() as hand:
+        laptop.dockerd.containers = 1
+        for moves, port in enumerate(ports[1:], start=2):
+            laptop.policy(at_port(port))
+            for _ in range(2):
+                laptop.clock.ahead_s += 10
+                await hand.wake(Reason.FILES)
+            assert "3150" in str(laptop.dockerd.runs_with)
+            assert laptop.clients.given[-1] == as_upstream(port)
+            assert laptop.status()["docker"]["in_use"] == "office"
+            assert {f"172.17.0.1:{one}" for one in ports[:moves]} <= {*(laptop.units.where() or ())}
+
+        laptop.dockerd.containers = 0
+        for _ in range(2):
+            laptop.clock.ahead_s += 10
+            await hand.wake()
+        assert "3160" in str(laptop.dockerd.runs_with)
+        assert laptop.units.where() == tuple(one.replace("3130", "3160") for one in LISTENS)
+
+
 @pytest.mark.parametrize("is_told", [True, False], ids=["but-its-process-does", "nor-does-its-process"])
 @ANOTHER_PORT_OR_NONE
 async def test_a_docker_that_says_nothing_keeps_what_it_may_have(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from agent.docker.engine import TIMEOUT_S
 from agent.docker.ports import AtLast, nothing
 from agent.one_pass.pac import NoPacs
 from agent.one_pass.patiently import only_looking
-from agent.one_pass.reconcile import look
+from agent.one_pass.reconcile import STILL_AT_LAST_S, look
 from agent.one_pass.relay import AsIfItWorked
 from agent.service.requests import Command
 from agent.values.dockerd import Reality, UnitState
@@ -27,6 +29,7 @@ from tests.waiting import until_awaited
 from .dockerd import Dockerd
 from .test_reconcile import at
 from .test_relay_kept import HOME, OFF, RELAY, WITH_RELAY, Relayed, bridge, names, says, told_of
+from .test_service import Hand
 
 EXCLUDING = 'url = "http://office:3128"\nno_proxy = [".corp.example", "registry.lan"]\n'
 ABROAD = at("10.30.0.1")
@@ -57,6 +60,17 @@ class AfterBoot(Relayed):
     def boot(self) -> None:
         self.restarted()
         self.paths.relay_orders.unlink()
+
+
+class Told(Hand):
+    """Of what happens in the middle of a pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.news: asyncio.Queue[Reason] = asyncio.Queue()
+
+    async def interrupted(self) -> Reason:
+        return await self.news.get()
 
 
 def with_password(laptop: AfterBoot, password: str) -> Path:
@@ -164,6 +178,53 @@ async def test_it_is_told_of_a_new_network_whatever_a_pass_waits_for(laptop: Aft
         await hand.wake(Reason.FILES)
         assert told_of(laptop.orders) == ("3 docker0", "5 br-back")
         assert laptop.dockerd.runs_with == RELAY
+
+
+async def test_a_docker_that_is_waited_for_keeps_no_switch_waiting(laptop: AfterBoot) -> None:
+    """It starts, stops or hangs. What may still come here is asked for again meanwhile."""
+    laptop.policy(POLICY)
+    async with laptop.running() as hand:
+        was = laptop.dockerd.files(), laptop.dockerd.starts
+        laptop.place.snapshot = HOME
+        laptop.waited = lambda: names(laptop.orders) == ["direct"]
+        await hand.wake()
+        assert laptop.status()["network"]["name"] == "elsewhere"
+
+        laptop.place.snapshot = at("10.10.0.1")
+        laptop.place.becomes(office="no-route ok")
+        laptop.waited = lambda: names(laptop.orders) == ["office", "direct"]
+        await hand.wake()
+        assert names(laptop.orders) == ["office", "direct"]
+        assert (laptop.dockerd.files(), laptop.dockerd.starts) == was
+
+
+async def test_each_move_is_followed_while_docker_is_waited_for(laptop: AfterBoot) -> None:
+    laptop.policy(POLICY)
+    laptop.hand = told = Told()
+    async with laptop.running() as hand:
+        is_found = False
+        laptop.waited = lambda: is_found
+        laptop.place.snapshot = HOME
+        passing = asyncio.create_task(hand.wake())
+        await until_awaited(TIMEOUT_S, lambda: names(laptop.orders) == ["direct"], "direct")
+        await asyncio.sleep(STILL_AT_LAST_S)  # a network that changes for so long within one look is taken as it is
+        for place, way in ((at("10.10.0.1"), ["office", "direct"]), (HOME, ["direct"])):
+            laptop.place.snapshot = place
+            told.news.put_nowait(Reason.NETWORK)
+            await until_awaited(TIMEOUT_S, lambda way=way: names(laptop.orders) == way, "the way of this place")  # type: ignore[misc]
+        is_found = True
+        await passing
+
+
+async def test_in_a_pause_nothing_is_chosen_for_it_while_docker_is_waited_for(laptop: AfterBoot) -> None:
+    laptop.policy(POLICY)
+    async with laptop.running() as hand:
+        await laptop.asks(Command.PAUSE)
+        turns = itertools.count()
+        laptop.waited = lambda: next(turns) > 50  # longer than a Docker that is up or down takes
+        laptop.place.snapshot = HOME
+        await hand.wake()
+        assert names(laptop.orders) == ["office", "direct"]
 
 
 async def test_somebody_who_waits_is_told_of_as_soon_as_docker_lists_the_network(laptop: AfterBoot) -> None:

@@ -24,9 +24,9 @@ from agent.probe.side_by_side import everything
 from agent.values.dockerd import Phase, Reality, UnitState
 from agent.values.paths import Paths
 from agent.values.policy import Policy
-from agent.values.policy_text import parse
 from agent.values.vantage import HOST, Vantage
 from agent.values.verdict import DeadEnd, Outcome, Verdict
+from tests.policies import policy_of
 
 HERE: Final = "127.0.0.1"
 SLIRP: Final = Vantage(is_host=False, gateway="10.0.2.2", has_ipv6=False)
@@ -90,9 +90,7 @@ url = "http://127.0.0.1:{port}"
 [[network]]
 use = ["local", "direct"]
 """
-    parsed = parse(text)
-    assert isinstance(parsed, Policy)
-    return parsed
+    return policy_of(text)
 
 
 def looked_at(pid: int) -> Reality:

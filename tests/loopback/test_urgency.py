@@ -10,10 +10,10 @@ import pytest
 from agent.docker.journal import Journal
 from agent.one_pass.seen import Planned
 from agent.values.policy import Policy
-from agent.values.policy_text import parse
 from agent.values.secret import Secret
 from agent.values.settings import DIRECT
 from agent.values.verdict import Outcome
+from tests.policies import policy_of
 
 from .dockerd import Dockerd
 from .test_reconcile import OFFICE, POLICY, Place, at
@@ -102,7 +102,7 @@ async def test_where_nothing_is_risked_nobody_is_asked(dockerd: Dockerd) -> None
 
 async def test_what_is_no_upstream_of_the_policy_is_not_waited_for(dockerd: Dockerd) -> None:
     place = await from_the_office(dockerd, "ok")
-    place.policy = _policy(POLICY.replace("http://office:3128", "http://other:3128"))
+    place.policy = policy_of(POLICY.replace("http://office:3128", "http://other:3128"))
     dockerd.containers = 1
 
     await place.passed()
@@ -132,7 +132,7 @@ async def test_another_exclusion_waits_for_the_containers(dockerd: Dockerd) -> N
     await from_the_office(dockerd, "ok")
     Journal(dockerd.agent_state).forget()  # its minute is over: before, nothing is written that only waits
     place = Place(at("10.10.0.1"), dockerd, office="ok", direct="ok")
-    place.policy = _policy(POLICY + '[no_proxy]\nalways = ["localhost"]\n')
+    place.policy = policy_of(POLICY + '[no_proxy]\nalways = ["localhost"]\n')
     dockerd.containers = 1
 
     done = await place.passed()
@@ -161,13 +161,7 @@ async def test_another_password_waits_while_the_old_one_works(dockerd: Dockerd, 
     assert intent["facts"]["changes"] == "nothing but a user or a password"
 
 
-def _policy(text: str) -> Policy:
-    read = parse(text)
-    assert isinstance(read, Policy)
-    return read
-
-
 def _with_password(password: str) -> Policy:
-    policy = _policy(POLICY)
+    policy = policy_of(POLICY)
     office = msgspec.structs.replace(policy.upstreams["office"], username="alice", password=Secret(password))
     return msgspec.structs.replace(policy, upstreams={**policy.upstreams, "office": office})

@@ -11,8 +11,8 @@ from agent.one_pass.this_host import hosts_connected_to, noting
 from agent.probe.dial import Address, threaded
 from agent.see.ways import Ways
 from agent.values.policy import Policy
-from agent.values.policy_text import parse
 from agent.values.snapshot import Interface, OtherWay, Snapshot, Way
+from tests.policies import policy_of
 
 HOME = Snapshot((Interface("wlan0", ipv4=("10.20.0.7/16",)),))
 POLICY = """
@@ -28,9 +28,7 @@ use = ["office", "local", "direct"]
 
 
 def policy(text: str) -> Policy:
-    parsed = parse(text)
-    assert isinstance(parsed, Policy)
-    return parsed
+    return policy_of(text)
 
 
 def look_up(_host: str, port: int) -> Sequence[Address]:

@@ -8,7 +8,8 @@ import pytest
 
 from agent.audit.chain import GENESIS, SCHEMA, Entry
 from agent.audit.older import facts_of
-from agent.values.events import Event, sentence
+from agent.values.events import Event
+from agent.values.sentences import sentence
 
 
 def entry(event: Event, facts: dict[str, Any], v: int = 1) -> Entry:

@@ -11,9 +11,10 @@ from agent.decide.bridge import Bridge, Obstacle, obstacle
 from agent.decide.relay import as_upstream
 from agent.values.condition import Code
 from agent.values.listening import Listener
-from agent.values.policy import Policy, Problems, Upstream
+from agent.values.policy import Problems, Upstream
 from agent.values.policy_text import parse
 from agent.values.settings import ProxyUrl, Scheme
+from tests.policies import policy_of
 
 GATEWAY, PORT = "172.17.0.1", 7890
 ROOT, ALICE, BOB = 0, 1000, 1001
@@ -217,8 +218,7 @@ def test_for_the_relay_no_key_is_named_that_it_does_not_have(none: Bridge) -> No
 
 @pytest.mark.parametrize("none", [Bridge(is_none=True), Bridge(GATEWAY)])
 def test_an_upstream_that_is_called_relay_is_told_the_key_that_it_has(none: Bridge) -> None:
-    policy = parse('[upstream.relay]\nurl = "http://127.0.0.1:7890"\n[[network]]\nuse = ["relay"]\n')
-    assert isinstance(policy, Policy)
+    policy = policy_of('[upstream.relay]\nurl = "http://127.0.0.1:7890"\n[[network]]\nuse = ["relay"]\n')
 
     found = obstacle(policy.upstreams["relay"], none)
 

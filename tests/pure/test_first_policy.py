@@ -18,9 +18,11 @@ from agent.decide.recognise import recognise
 from agent.values.found import Found, Kind, LocalPort, Said, SaidPac
 from agent.values.policy import Match, PacUrl, Pattern, Policy
 from agent.values.policy_parts import Joined, Part, join
-from agent.values.policy_text import parse, parse_joined, warnings
+from agent.values.policy_text import parse, parse_joined
+from agent.values.policy_warnings import warnings
 from agent.values.settings import ProxyUrl, proxy, settings
 from agent.values.snapshot import Interface, Snapshot, Way
+from tests.policies import policy_of
 
 FOLDER: Final = "/etc/docker-proxy-agent"
 NOT_APART: Final = Nowhere("its networks are not written as [[network]] tables")
@@ -46,9 +48,7 @@ def found(*said: Said, snapshot: Snapshot | None = None, ports: Sequence[LocalPo
 
 
 def read(draft: Draft) -> Policy:
-    policy = parse(policy_text(draft, FOLDER))
-    assert isinstance(policy, Policy), policy
-    return policy
+    return policy_of(policy_text(draft, FOLDER))
 
 
 def given(match: Match) -> dict[str, object]:
@@ -209,8 +209,7 @@ def test_what_a_pac_file_becomes_says_where_it_is_named_and_what_a_password_need
 
 
 def test_a_pac_file_that_the_policy_has_is_not_added_again() -> None:
-    policy = parse(f'[upstream.corp]\npac = "{PAC}"\n[[network]]\nmatch.gateway = ["10.0.0.1"]\nuse = ["corp"]\n')
-    assert isinstance(policy, Policy)
+    policy = policy_of(f'[upstream.corp]\npac = "{PAC}"\n[[network]]\nmatch.gateway = ["10.0.0.1"]\nuse = ["corp"]\n')
 
     drafts = [one_more(found(pacs=[one]), policy, "vpn") for one in (ON, WPAD)]
 
@@ -414,8 +413,7 @@ def test_the_vpn_comes_before_the_office_that_matches_below_it_with_its_comments
     text = added(POLICY, "vpn", at_vpn)
 
     assert isinstance(text, str)
-    policy = parse(text)
-    assert isinstance(policy, Policy)
+    policy = policy_of(text)
     assert [network.name for network in policy.networks] == ["vpn", "office", "network 3"]
     assert policy.networks[0].use == ("corp-proxy", "direct")
     assert recognise(policy.networks, at_vpn.snapshot).network.name == "vpn"
@@ -430,8 +428,7 @@ def test_a_place_that_no_network_matches_comes_before_the_one_for_all() -> None:
     text = added(POLICY, "home", found(snapshot=Snapshot((home,))))
 
     assert isinstance(text, str)
-    policy = parse(text)
-    assert isinstance(policy, Policy)
+    policy = policy_of(text)
     assert [network.name for network in policy.networks] == ["office", "home", "network 3"]
 
 
@@ -518,8 +515,7 @@ def test_a_new_proxy_of_this_place_comes_with_it_and_what_the_agent_wrote_does_n
     ],
 )
 def test_why_a_network_cannot_be_added(name: str, snapshot: Snapshot, why: str) -> None:
-    policy = parse(POLICY)
-    assert isinstance(policy, Policy)
+    policy = policy_of(POLICY)
 
     assert one_more(found(snapshot=snapshot), policy, name) == why
 

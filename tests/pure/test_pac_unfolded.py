@@ -13,11 +13,11 @@ from agent.decide.pac import Answered, PacSeen, Said, candidate, in_the_order_of
 from agent.decide.relay import fitting, orders, pac_in_force, relay_pac, settled
 from agent.values.pac import PacFault, read_answer
 from agent.values.policy import DIRECT, HostPattern, Network, Policy, RegistryUrl, Relay, Upstream
-from agent.values.policy_text import parse
 from agent.values.relay import LARGEST_ORDERS, RelayUpstream, orders_file, orders_in
 from agent.values.secret import Secret
 from agent.values.settings import proxy
 from agent.values.verdict import Outcome, Verdict
+from tests.policies import policy_of
 from tests.share import fewer
 
 HUB = "https://registry-1.docker.io"
@@ -43,9 +43,7 @@ use = ["direct", "backup"]
 
 
 def policy(text: str = TEXT) -> Policy:
-    read = parse(text)
-    assert isinstance(read, Policy), read
-    return read
+    return policy_of(text)
 
 
 def said(answer: str = "", **others: str) -> Said:

@@ -10,7 +10,8 @@ from agent.system.policy_file import Loaded
 from agent.values.policy import Policy, Problems
 from agent.values.policy_lines import difference, lines_of
 from agent.values.policy_parts import Joined, Origins, Part, join
-from agent.values.policy_text import cautions, parse_joined, warnings
+from agent.values.policy_text import parse_joined
+from agent.values.policy_warnings import cautions, warnings
 
 OWN = "/etc/x/config.toml"
 CORP = "/etc/x/config.d/10-corp.toml"

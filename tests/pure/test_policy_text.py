@@ -9,18 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.values.policy import DIRECT, Method, Policy, Problems, RegistryUrl, Restart, Unreachable
-from agent.values.policy_text import cautions, parse, warnings
+from agent.values.policy_text import parse
+from agent.values.policy_warnings import warnings
 from agent.values.settings import proxy
+from tests.policies import policy_of
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 LOCAL = '[upstream.local]\nurl = "http://127.0.0.1:7890"\n'
 ANYWHERE = '[[network]]\nuse = ["local", "direct"]\n'
-
-
-def policy(text: str) -> Policy:
-    read = parse(text)
-    assert isinstance(read, Policy), read
-    return read
 
 
 def problems(text: str) -> tuple[str, ...]:
@@ -30,7 +26,7 @@ def problems(text: str) -> tuple[str, ...]:
 
 
 def test_the_smallest_useful_policy() -> None:
-    read = policy(LOCAL + ANYWHERE)
+    read = policy_of(LOCAL + ANYWHERE)
 
     assert list(read.upstreams) == ["direct", "local"]
     assert read.upstreams["direct"] == DIRECT
@@ -41,7 +37,7 @@ def test_the_smallest_useful_policy() -> None:
 
 
 def test_defaults() -> None:
-    read = policy("")
+    read = policy_of("")
 
     assert [float(read.probe.timeout), float(read.probe.recheck), float(read.probe.failback)] == [3, 60, 30]
     assert read.probe.failures == 2
@@ -54,7 +50,7 @@ def test_defaults() -> None:
 def test_the_example_is_valid_and_knows_every_key() -> None:
     text = EXAMPLE.read_text()
 
-    read = policy(text)
+    read = policy_of(text)
 
     assert not warnings(read)
     written = {line.lstrip("#").split("=")[0].strip() for line in text.splitlines() if "=" in line}
@@ -65,7 +61,7 @@ def test_the_example_is_valid_and_knows_every_key() -> None:
 
 
 def test_the_example_shows_the_defaults() -> None:
-    example, default = policy(EXAMPLE.read_text()), policy("")
+    example, default = policy_of(EXAMPLE.read_text()), policy_of("")
 
     assert example.docker == default.docker
     assert example.clients == default.clients
@@ -83,7 +79,6 @@ URL = 'url = "http://proxy:3128"\n'
 
 
 PAC = 'pac = "http://wpad.corp.example/wpad.dat"\n'
-PASSWORD = 'username = "u"\npassword_file = "/p"\n'
 NO_PAC = 'is not where a PAC file is, such as "http://wpad.example/wpad.dat", "file:///etc/corp.pac" or "auto"'
 
 
@@ -209,7 +204,7 @@ def test_what_is_wrong_is_said_where_what_and_what_was_expected(text: str, line:
     ],
 )
 def test_who_is_asked_for_a_pac_file(text: str, host: str) -> None:
-    read = policy(f'{UPSTREAM}pac = "{text}"').upstreams["a"]
+    read = policy_of(f'{UPSTREAM}pac = "{text}"').upstreams["a"]
 
     assert read.is_pac
     assert (read.pac, read.pac.host) == (text, host)
@@ -278,61 +273,10 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "warning"),
-    [
-        ('[probe]\nrecheck = "0s"', 'probe.recheck: "0s" probes only on events'),
-        ('[probe]\nrecheck = "1s"', "probe.recheck: every 1 s is often"),
-        ('[upstream.a]\nhttps_url = "http://a"', "upstream.a: https_url without http_url"),
-        ('[upstream.a]\nhttp_url = "http://a"', "upstream.a: http_url without https_url"),
-        (f'{UPSTREAM}{URL}username="u"\npassword_file="/p"\n[[network]]\nuse=["a"]', "network 1 (network 1): has no match, so the password of a is sent"),
-        (UPSTREAM + PAC + '[[network]]\nuse = ["a"]', "network 1 (network 1): has no match, so the PAC of a is not asked here"),
-        (UPSTREAM + PAC + 'trusted = ["proxy.corp.*"]', 'upstream.a.trusted: "proxy.corp.*" is open-ended, so a PAC file may name anybody\'s host'),
-        (UPSTREAM + PAC + 'trusted = ["*"]', 'upstream.a.trusted: "*" is open-ended'),
-        (UPSTREAM + PAC + PASSWORD, "upstream.a: its password is sent to none of the proxies that the PAC names"),
-        ('[[network]]\nuse=["direct"]\n[[network]]\nuse=["direct"]', "network 1 (network 1): has no match, so what is below it is never reached"),
-    ],
-)  # fmt: skip
-def test_what_is_valid_and_unwise_is_warned_of(text: str, warning: str) -> None:
-    assert [line for line in warnings(policy(text)) if line.text.startswith(warning)], warnings(policy(text))
-
-
-OFFICE = '[[network]]\nname = "office"\nuse = ["a"]\nmatch.gateway = ["10.10.0.1"]\n'
-IN_CLEAR = (
-    "network 1 (office): the password of a is sent unencrypted to whoever imitates this match: an {} proxy does not prove who"
-    " it is; an https:// one does"
-)
-BY_THE_RELAY = "upstream.a: through the relay every user and every container of this machine can use it, with its password, although none of them sees the password"
-TO_WHOM_IT_NAMES = "network 1 (office): the password of a is sent to whoever imitates this match and is called *.corp.example or proxy by its PAC; unencrypted, unless that says HTTPS"
-TO_WHOEVER_LISTENS = "upstream.a: its password is sent to whoever listens there on this machine; set `owner` to send it only to that user's listener"
-
-
-@pytest.mark.parametrize(
-    ("text", "cautious"),
-    [
-        (UPSTREAM + URL + PASSWORD + OFFICE, [IN_CLEAR.format("http://")]),
-        (UPSTREAM + 'url = "socks5://proxy"\n' + PASSWORD + OFFICE, [IN_CLEAR.format("socks5://")]),
-        (UPSTREAM + 'http_url = "https://a"\nhttps_url = "http://a"\n' + PASSWORD + OFFICE, [IN_CLEAR.format("http://")]),
-        (UPSTREAM + 'url = "http://127.0.0.1:1"\n' + PASSWORD + OFFICE, [TO_WHOEVER_LISTENS]),
-        (UPSTREAM + 'url = "http://127.0.0.1:1"\nowner = "alice"\n' + PASSWORD + OFFICE, []),
-        (UPSTREAM + 'url = "https://proxy"\n' + PASSWORD + OFFICE, []),
-        (UPSTREAM + URL + 'username = "u"\n' + OFFICE, []),
-        ("[relay]\nenable = true\n" + UPSTREAM + URL + PASSWORD, [BY_THE_RELAY]),
-        ("[relay]\nenable = true\n" + UPSTREAM + URL, []),
-        (UPSTREAM + PAC + PASSWORD + OFFICE, []),
-        (UPSTREAM + PAC + 'trusted = ["*.corp.example", "proxy"]\n' + PASSWORD + OFFICE, [TO_WHOM_IT_NAMES]),
-        (UPSTREAM + URL + PASSWORD, []),
-        (UPSTREAM + URL + PASSWORD + '[[network]]\nuse = ["a"]', []),
-    ],
-)  # fmt: skip
-def test_who_gets_to_see_a_password_on_the_way_is_said(text: str, cautious: list[str]) -> None:
-    assert [line.text for line in cautions(policy(text))] == cautious
-
-
-@pytest.mark.parametrize(
     ("text", "seconds"), [("500ms", 0.5), ("3s", 3), ("1h30m", 5400), ("1d", 86_400), ("0s", 0), ("1.5s", 1.5)]
 )
 def test_durations(text: str, seconds: float) -> None:
-    assert policy(f'[probe]\nrecheck = "{text}"').probe.recheck == seconds
+    assert policy_of(f'[probe]\nrecheck = "{text}"').probe.recheck == seconds
 
 
 @pytest.mark.parametrize(
@@ -364,7 +308,7 @@ def test_registries_are_canonical(text: str, url: str) -> None:
     ],
 )
 def test_exclusions_that_docker_understands(entry: str) -> None:
-    assert policy(f'[no_proxy]\nalways = ["{entry}"]').no_proxy.always == (entry,)
+    assert policy_of(f'[no_proxy]\nalways = ["{entry}"]').no_proxy.always == (entry,)
 
 
 @pytest.mark.parametrize(
@@ -405,7 +349,7 @@ def test_exclusions_that_docker_does_not_understand(entry: str) -> None:
     ],
 )
 def test_exclusions_are_taken_as_docker_takes_them(entry: str, entries: tuple[str, ...]) -> None:
-    read = policy(f'[no_proxy]\nalways = ["{entry}"]\n[upstream.a]\nurl = "http://a"\nno_proxy = ["{entry}"]')
+    read = policy_of(f'[no_proxy]\nalways = ["{entry}"]\n[upstream.a]\nurl = "http://a"\nno_proxy = ["{entry}"]')
 
     assert read.no_proxy.always == entries
     assert read.upstreams["a"].no_proxy == entries

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.decide.recognise import Recognised, is_like, recognise, why_not
-from agent.values.policy import ELSEWHERE, Match, Network, Policy
-from agent.values.policy_text import parse
+from agent.values.policy import ELSEWHERE, Match, Network
 from agent.values.snapshot import Interface, Snapshot
+from tests.policies import policy_of
 
 WLAN0: Final = Interface(
     "wlan0",
@@ -33,8 +33,7 @@ def host(*interfaces: Interface, servers: Sequence[str] = ("10.10.0.53",), searc
 
 def named(text: str, name: str = "office") -> Network:
     """A network with this `match`, read as a policy is."""
-    policy = parse(f'[[network]]\nname = "{name}"\nuse = ["direct"]\n{text}\n')
-    assert isinstance(policy, Policy), policy
+    policy = policy_of(f'[[network]]\nname = "{name}"\nuse = ["direct"]\n{text}\n')
     return policy.networks[0]
 
 

@@ -23,10 +23,11 @@ from agent.audit import logs
 from agent.audit.chain import GENESIS, Entry, sealed
 from agent.audit.facts import plain
 from agent.values.errors import PolicyRefused, TargetFailed
-from agent.values.events import Event, sentence
+from agent.values.events import Event
 from agent.values.policy import Policy, Upstream
 from agent.values.remark import Remark
 from agent.values.secret import Secret, redacted
+from agent.values.sentences import sentence
 from agent.values.settings import Credentials, ProxyUrl, Scheme, Settings, Texts, proxy, settings
 from agent.values.verdict import Outcome, Verdict
 

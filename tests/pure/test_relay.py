@@ -471,7 +471,7 @@ def test_at_which_port_docker_has_it() -> None:
     assert port_had(has(3140, 3130), (3130, 3140)) == 3130
     assert port_had(has(3140), (3130, 3140)) == 3140
     assert port_had([DOCKER_DIRECT], (3130, 3140)) is None
-    assert Relayed(Relay(port=3150), earlier=3140).port_in(*has(3140)) == 3140
+    assert Relayed(Relay(port=3150), earlier=(3140,)).port_in(*has(3140)) == 3140
     assert Relayed(Relay(port=3150)).port_in(*has(3140)) is None
 
 

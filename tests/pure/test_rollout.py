@@ -8,7 +8,8 @@ import textwrap
 from agent.values.paths import FOLDER
 from agent.values.policy import Policy, Restart
 from agent.values.policy_parts import Joined, Part, join
-from agent.values.policy_text import parse, parse_joined, warnings
+from agent.values.policy_text import parse, parse_joined
+from agent.values.policy_warnings import warnings
 from tests.sources import ROOT
 
 PAGE = (ROOT / "docs/rollout.md").read_text()

@@ -10,10 +10,10 @@ import pytest
 from agent.decide.choose import Choice, Ending
 from agent.decide.recognise import recognise
 from agent.decide.stillness import PROVED_STILL_S, STILL_S, may_be_answered, only_more_came, still_s
-from agent.values.policy import Network, Policy
-from agent.values.policy_text import parse
+from agent.values.policy import Network
 from agent.values.snapshot import Interface, Snapshot, Way
 from agent.values.verdict import Outcome, Verdict
+from tests.policies import policy_of
 
 WLAN0 = Interface("wlan0", ssid="CorpNet", ipv4=("10.10.0.7/16",), gateways=("10.10.0.1",))
 ETH0 = Interface("eth0", ipv4=("192.168.1.7/24",), gateways=("192.168.1.1",))
@@ -26,8 +26,7 @@ def changed(interface: Interface, **facts: object) -> Interface:
 
 def networks(*matches: str) -> Sequence[Network]:
     text = "".join(f'[[network]]\nuse = ["proxy", "direct"]\n{match}\n' for match in matches)
-    policy = parse(f'[upstream.proxy]\nurl = "http://proxy:3128"\n{text}')
-    assert isinstance(policy, Policy), policy
+    policy = policy_of(f'[upstream.proxy]\nurl = "http://proxy:3128"\n{text}')
     return policy.networks
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from agent.values.events import Event
-from agent.values.policy_text import without_match
+from agent.values.policy_faults import without_match
 from agent.values.verdict import IN_OUR_WORDS
 
 _IN_OUR_WORDS: Final = frozenset(outcome.value for outcome in IN_OUR_WORDS)

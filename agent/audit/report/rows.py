@@ -13,7 +13,8 @@ from agent.audit.account import who
 from agent.audit.heads import Head
 from agent.audit.report.privacy import without_places
 from agent.audit.report.values import Row
-from agent.values.events import FACTS, Event, sentence
+from agent.values.events import FACTS, Event
+from agent.values.sentences import sentence
 
 _SETTINGS: Final = ("http", "https", "all", "no_proxy")
 # What is replaced; by what: `apply-started`.

@@ -21,9 +21,10 @@ from agent.clients.accounts import NAME_SERVICE, NamesUnknown
 from agent.system.passwd import login_named
 from agent.system.process_start import boot_id
 from agent.values.errors import AgentError
-from agent.values.events import LONGEST, Event, Severity, sentence
+from agent.values.events import Event, Severity
 from agent.values.paths import Paths
 from agent.values.secret import escaped
+from agent.values.sentences import LONGEST, sentence
 
 _LOOK_AGAIN_S: Final = 0.5
 _COLOURS: Final = {

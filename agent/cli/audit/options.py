@@ -169,7 +169,7 @@ QUESTIONS: Final = {
         _report,
         frozenset({"--since", "--until"}),
     ),
-    "verify": Question("find records that were changed, removed or cut off", "verify", _verify),
+    "verify": Question("find records that were changed, inserted, removed or cut off", "verify", _verify),
     "schema": Question("the JSON Schema of a record", "schema", _schema, reads_the_log=False),
 }
 

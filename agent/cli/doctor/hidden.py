@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from agent.values.policy_text import without_match
+from agent.values.policy_faults import without_match
 from agent.values.secret import HIDDEN
 
 _IPV4: Final = r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.]*\d)(?:/\d{1,2})?"
