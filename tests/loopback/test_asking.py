@@ -13,10 +13,9 @@ from agent.audit.log import AuditLog
 from agent.one_pass.refused_passwords import RefusedPasswords
 from agent.values.events import Event
 from agent.values.paths import Paths
-from agent.values.policy import Upstream
 from agent.values.secret import Secret
-from agent.values.settings import ProxyUrl, proxy
 from agent.values.snapshot import Snapshot
+from tests.upstreams import upstream
 
 from .runs import ran
 
@@ -43,9 +42,8 @@ use = ["office"]
 def test_a_refused_password_is_sent_again_when_a_person_says_so(
     tmp_path: Path, words: list[str], is_forgotten: bool
 ) -> None:
-    paths, url = Paths(tmp_path), proxy("http://127.0.0.1:1")
-    assert isinstance(url, ProxyUrl)
-    refused = Upstream("office", url, url, username="alice", password=Secret("hunter2"))
+    paths = Paths(tmp_path)
+    refused = upstream("http://127.0.0.1:1", username="alice", password=Secret("hunter2"))
     RefusedPasswords(paths.state).add(refused, Snapshot())
     paths.policy.parent.mkdir(parents=True)
     paths.policy.parent.chmod(0o755)

@@ -38,21 +38,15 @@ from agent.values.listening import Listener, Sockets
 from agent.values.paths import Paths
 from agent.values.policy import Upstream
 from agent.values.secret import Secret
-from agent.values.settings import ProxyUrl, proxy
 from tests.loopback.installation import Installation, is_offline
 from tests.loopback.installation import proxy as reached
 from tests.loopback.listeners import ME, SOMEBODY, listening, needs_root
 from tests.loopback.servers import Says
 from tests.loopback.test_name_servers import server
 from tests.policies import policy_of
+from tests.upstreams import upstream
 
 LOGGED_IN = '{\n\t"auths": {"registry.example": {"auth": "aHVudGVyMg=="}}\n}'
-
-
-def upstream(url: str, **facts: object) -> Upstream:
-    read = proxy(url)
-    assert isinstance(read, ProxyUrl)
-    return Upstream("office", read, read, **facts)  # type: ignore[arg-type]
 
 
 OFFICE = upstream("http://office:3128")
@@ -305,19 +299,19 @@ async def test_what_a_client_saves_as_it_read_it_before_our_write_is_nobodys_wis
 ) -> None:
     """`docker login` beside a move: the whole file as it was, with one more login in it."""
     bob, clients = people.add("bob", LOGGED_IN), people.clients()
-    for turn, upstream in enumerate((OFFICE, DIRECT, OFFICE, DIRECT, OFFICE, DIRECT)):
+    for turn, chosen in enumerate((OFFICE, DIRECT, OFFICE, DIRECT, OFFICE, DIRECT)):
         before = bob.read_text()
-        await people.passed(upstream, clients)
+        await people.passed(chosen, clients)
         if turn == 0 and read_before == "a move":
             continue
         bob.write_text(before.replace('"auths": {', f'"auths": {{"new{turn}.example": {{"auth": "bmV3"}}, '))
 
-        seen, written = await people.passed(upstream, clients)
+        seen, written = await people.passed(chosen, clients)
 
         assert [file.edit and file.edit.change for file in seen.files] == [Change.STALE]
         assert [file.edit is not None for file in written] == [True]
         assert f"new{turn}.example" in bob.read_text()
-        assert ("office" in bob.read_text()) is (upstream is OFFICE)
+        assert ("office" in bob.read_text()) is (chosen is OFFICE)
     assert "drift-corrected" not in people.events()
 
     theirs = '"proxies": {"default": {"httpProxy": "http://theirs:1"}}, "auths"'

@@ -41,12 +41,12 @@ from agent.values.settings import DIRECT, Settings, settings
 from agent.values.snapshot import Interface, Snapshot
 from agent.values.vantage import HOST, Vantage
 from agent.values.verdict import Outcome, Verdict
+from tests.upstreams import upstream as through
 
 from .dockerd import Dockerd
 from .listeners import needs_root
 from .servers import Says
 from .test_clients import People
-from .test_clients import upstream as through
 from .test_homes import counting, house
 
 __all__ = ["house"]  # the fixture

@@ -11,17 +11,15 @@ import pytest
 from agent.one_pass.refused_passwords import RefusedPasswords
 from agent.values.policy import Upstream
 from agent.values.secret import Secret
-from agent.values.settings import ProxyUrl, proxy
 from agent.values.snapshot import Interface, OtherWay, Snapshot, Way
+from tests.upstreams import upstream
 
 WLAN0: Final = Interface("wlan0", ssid="CorpNet", ipv4=("10.10.0.7/16",), gateways=("10.10.0.1",))
 OFFICE: Final = Snapshot((WLAN0,), ("10.10.0.1",), ("corp.example",), Way("wlan0", "10.10.0.1", "10.10.0.7"))
 
 
 def office(user: str = "alice", word: str = "hunter2", url: str = "http://office:3128") -> Upstream:
-    parsed = proxy(url)
-    assert isinstance(parsed, ProxyUrl)
-    return Upstream("office", parsed, parsed, username=user, password=Secret(word))
+    return upstream(url, username=user, password=Secret(word))
 
 
 def with_another(interface: Interface) -> Snapshot:

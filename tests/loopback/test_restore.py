@@ -34,10 +34,11 @@ from agent.values.secret import Secret
 from agent.values.settings import DIRECT, Settings, Texts, settings
 from tests.in_memory import in_memory
 from tests.share import fewer
+from tests.upstreams import upstream
 
 from .dockerd import Dockerd
 from .installation import DAEMON_JSON, Installation, is_offline, proxy
-from .test_clients import LOGGED_IN, TELLS_ALL, WITH_PASSWORD, People, as_an_earlier_version_kept_it, upstream
+from .test_clients import LOGGED_IN, TELLS_ALL, WITH_PASSWORD, People, as_an_earlier_version_kept_it
 from .test_homes import counting
 
 REPOSITORY = Path(__file__).parents[2]

@@ -11,7 +11,7 @@ from agent.decide.elsewhere import Steps, merged, sheet
 from agent.values.places import PLACES, Form
 from agent.values.policy import NoProxy, Upstream
 from agent.values.secret import Secret
-from agent.values.settings import ProxyUrl, proxy
+from tests.upstreams import upstream
 
 from .lab.docker import LOCAL_IMAGE
 from .lab.laptop import Laptop
@@ -31,9 +31,7 @@ def environment(text: str) -> dict[str, str]:
 
 
 def through(office: Proxy) -> Upstream:
-    url = proxy(office.url)
-    assert isinstance(url, ProxyUrl)
-    return Upstream("office", url, url, username=office.user, password=Secret(office.password))
+    return upstream(office.url, username=office.user, password=Secret(office.password))
 
 
 def way(office: Proxy, form: Form) -> Steps:

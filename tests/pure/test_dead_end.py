@@ -7,20 +7,13 @@ import pytest
 from agent.decide.dead_end import dead_end, dead_ends
 from agent.values.condition import Code
 from agent.values.dockerd import Phase, Reality, UnitState
-from agent.values.policy import Upstream
-from agent.values.settings import ProxyUrl, proxy
 from agent.values.vantage import HOST, Vantage
 from agent.values.verdict import DeadEnd, Outcome, Verdict
+from tests.upstreams import upstream
 
 SLIRP = Vantage(is_host=False, gateway="10.0.2.2", has_ipv6=False)
 WITH_IPV6 = Vantage(is_host=False, gateway="10.0.2.2")
 LOCAL, OFFICE = "http://127.0.0.1:7890", "http://proxy.corp.example:3128"
-
-
-def upstream(text: str) -> Upstream:
-    url = proxy(text)
-    assert isinstance(url, ProxyUrl)
-    return Upstream("office", url, url)
 
 
 @pytest.mark.parametrize(

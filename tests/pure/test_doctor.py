@@ -50,8 +50,9 @@ from agent.values.others import OTHERS, PODMAN
 from agent.values.pac import PacFault, read_answer
 from agent.values.policy import PacUrl, RegistryUrl, Upstream
 from agent.values.secret import Secret
-from agent.values.settings import ProxyUrl, Texts, proxy
+from agent.values.settings import ProxyUrl, Texts
 from agent.values.verdict import Outcome, Verdict
+from tests.upstreams import upstream
 
 POLICY = "/etc/docker-proxy-agent/config.toml"
 AT = "127.0.0.1:7890"
@@ -256,15 +257,9 @@ def test_whom_to_ask_for_a_host_that_is_not_reached() -> None:
     assert direct.command.startswith("Ask whoever runs this network to allow it: cdn.test.")
 
 
-def at(url: str) -> ProxyUrl:
-    found = proxy(url)
-    assert isinstance(found, ProxyUrl)
-    return found
-
-
-CORP = Upstream("corp", http=at("http://corp.test:3128"), https=at("http://corp.test:3128"))
+CORP = upstream("http://corp.test:3128", "corp")
 LOCKED = replace(CORP, username="alice", password=Secret("hunter2"))
-CLASH = Upstream("clash", http=at("socks5h://127.0.0.1:7890"), https=at("socks5h://127.0.0.1:7890"))
+CLASH = upstream("socks5h://127.0.0.1:7890", "clash")
 
 
 @pytest.mark.parametrize(

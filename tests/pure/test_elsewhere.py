@@ -19,20 +19,15 @@ from agent.values.policy import DIRECT, Clients, NoProxy, Upstream
 from agent.values.secret import Secret
 from agent.values.settings import DIRECT as NO_PROXY_AT_ALL
 from agent.values.settings import Credentials, ProxyUrl, Scheme, Settings, proxy, settings
+from tests.upstreams import upstream, url
 
 NASTY = "p a'ss\"w%o\\r$d`,@:/#é"
 every_place = pytest.mark.parametrize("place", PLACES.values(), ids=PLACES.keys())
 
 
-def upstream(url: str, name: str = "corp", **more: object) -> Upstream:
-    found = proxy(url)
-    assert isinstance(found, ProxyUrl)
-    return msgspec.structs.replace(Upstream(name, found, found), **more)
-
-
-CORP = upstream("http://proxy.test:3128")
+CORP = upstream("http://proxy.test:3128", "corp")
 LOCAL = upstream("http://127.0.0.1:7890", "clash")
-SECRET = upstream("http://proxy.test:3128", username="alice", password=Secret(NASTY))
+SECRET = upstream("http://proxy.test:3128", "corp", username="alice", password=Secret(NASTY))
 OFFICE = settings("http://proxy.test:3128", "http://proxy.test:3128", ("localhost", ".corp.test"))
 
 
@@ -311,7 +306,7 @@ def test_a_proxy_on_loopback_has_the_address_that_leads_there(name: str, daemon:
 
 
 def test_an_address_leads_to_127_0_0_1_and_to_no_other() -> None:
-    found = sheet(PLACES["rootless"], upstream("http://[::1]:7890"), NoProxy(), shows_password=False)
+    found = sheet(PLACES["rootless"], upstream("http://[::1]:7890", "corp"), NoProxy(), shows_password=False)
 
     assert "http://[::1]:7890" in text_of(found.ways[0])
     assert found.client is None
@@ -323,7 +318,7 @@ def test_an_address_leads_to_127_0_0_1_and_to_no_other() -> None:
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:7890", "http://[::1]:7890", "http://proxy.test:3128"])
 def test_where_containers_follow_the_daemon_they_are_told_nothing(url: str) -> None:
-    found = sheet(PLACES["orbstack"], upstream(url), NoProxy(), shows_password=False)
+    found = sheet(PLACES["orbstack"], upstream(url, "corp"), NoProxy(), shows_password=False)
 
     assert found.client is None
     assert not [note for note in found.notes if "no address is known" in note]
@@ -398,9 +393,7 @@ def test_direct_is_a_choice_as_well(place: Place) -> None:
 
 
 def test_two_proxies_where_one_can_be_named() -> None:
-    http, https = proxy("http://one.test:1"), proxy("http://two.test:2")
-    assert isinstance(http, ProxyUrl)
-    assert isinstance(https, ProxyUrl)
+    http, https = url("http://one.test:1"), url("http://two.test:2")
 
     found = sheet(PLACES["orbstack"], Upstream("two", http, https), NoProxy(), shows_password=False)
 
@@ -426,8 +419,8 @@ def test_a_sheet_with_a_password_does_not_show_itself() -> None:
 
 @pytest.mark.parametrize("name", ["rancher", "colima", "lima"])
 def test_a_loopback_that_is_not_led_to_is_said_to_be_none(name: str) -> None:
-    found = sheet(PLACES[name], upstream("http://[::1]:7890"), NoProxy(), shows_password=False)
+    found = sheet(PLACES[name], upstream("http://[::1]:7890", "corp"), NoProxy(), shows_password=False)
 
     assert any("127.0.0.1 alone" in note or "not at 127.0.0.1" in note for note in found.notes), found.notes
-    led = sheet(PLACES[name], upstream("http://127.0.0.1:7890"), NoProxy(), shows_password=False)
+    led = sheet(PLACES[name], upstream("http://127.0.0.1:7890", "corp"), NoProxy(), shows_password=False)
     assert not any("127.0.0.1 alone" in note or "not at 127.0.0.1" in note for note in led.notes), led.notes

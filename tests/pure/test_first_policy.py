@@ -20,9 +20,10 @@ from agent.values.policy import Match, PacUrl, Pattern, Policy
 from agent.values.policy_parts import Joined, Part, join
 from agent.values.policy_text import parse, parse_joined
 from agent.values.policy_warnings import warnings
-from agent.values.settings import ProxyUrl, proxy, settings
+from agent.values.settings import ProxyUrl, settings
 from agent.values.snapshot import Interface, Snapshot, Way
 from tests.policies import policy_of
+from tests.upstreams import url
 
 FOLDER: Final = "/etc/docker-proxy-agent"
 NOT_APART: Final = Nowhere("its networks are not written as [[network]] tables")
@@ -101,7 +102,7 @@ def test_a_domain_of_every_router_is_of_no_place(domain: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "name"),
+    ("text", "name"),
     [
         ("http://proxy.corp.example:3128", "corp-proxy"),
         ("http://squid.corp.example:3128", "corp-proxy"),
@@ -112,11 +113,8 @@ def test_a_domain_of_every_router_is_of_no_place(domain: str) -> None:
         ("socks5://localhost:1080", "local-1080"),
     ],
 )
-def test_the_name_of_an_upstream_is_that_of_its_host(url: str, name: str) -> None:
-    value = proxy(url)
-    assert isinstance(value, ProxyUrl)
-
-    assert name_of(value) == name
+def test_the_name_of_an_upstream_is_that_of_its_host(text: str, name: str) -> None:
+    assert name_of(url(text)) == name
 
 
 def test_http_proxy_conf_at_the_office_becomes_a_policy() -> None:
@@ -132,7 +130,7 @@ def test_http_proxy_conf_at_the_office_becomes_a_policy() -> None:
 
 
 OTHER: Final = "http://squid.branch.example:8080"
-DEAD: Final = {url: "refused" for url in map(proxy, (CORP, OTHER)) if isinstance(url, ProxyUrl)}
+DEAD: Final = {url(one): "refused" for one in (CORP, OTHER)}
 BRANCH: Final = said(OTHER, where="/etc/b.conf")
 
 
@@ -311,9 +309,7 @@ def test_all_proxy_counts_where_nothing_else_is_said() -> None:
 
 
 def test_what_nobody_named_and_is_tried_first_is_told() -> None:
-    url = proxy(CORP)
-    assert isinstance(url, ProxyUrl)
-    draft = first_policy(found(said(), ports=[LocalPort(7890)], dead={url: "dns"}))
+    draft = first_policy(found(said(), ports=[LocalPort(7890)], dead={url(CORP): "dns"}))
 
     gone, first = draft.remarks
     assert gone.startswith(f"no proxy on another host answers from here ({CORP}: dns)")

@@ -39,13 +39,13 @@ from agent.values.policy import (
     Policy,
     Probing,
     Unreachable,
-    Upstream,
 )
 from agent.values.policy import Match as Where
-from agent.values.settings import ProxyUrl, Settings, proxy
+from agent.values.settings import Settings
 from agent.values.snapshot import Interface, Snapshot, Way
 from agent.values.verdict import Outcome, Verdict
 from tests.share import fewer
+from tests.upstreams import upstream, url
 
 from .users_of_the_model import GIVES_NO_ANSWER_S, HELD_S, Manner, Users
 
@@ -74,16 +74,10 @@ USES: Final = (
 )
 
 
-def url(text: str) -> ProxyUrl:
-    parsed = proxy(text)
-    assert isinstance(parsed, ProxyUrl)
-    return parsed
-
-
 UPSTREAMS: Final = {
-    "local": Upstream("local", url("http://127.0.0.1:7890"), url("http://127.0.0.1:7890")),
-    "office": Upstream("office", url("http://10.10.0.2:3128"), url("http://10.10.0.2:3128")),
-    "backup": Upstream("backup", url("http://10.10.0.3:3128"), url("http://10.10.0.3:3128")),
+    "local": upstream("http://127.0.0.1:7890", "local"),
+    "office": upstream("http://10.10.0.2:3128"),
+    "backup": upstream("http://10.10.0.3:3128", "backup"),
     "direct": DIRECT,
 }
 

@@ -12,7 +12,8 @@ from agent.decide.clients import for_programs
 from agent.targets import one_off
 from agent.targets.shells import Shell, exported, quoted
 from agent.values.policy import Exclusion, NoProxy, Upstream
-from agent.values.settings import DIRECT, ProxyUrl, Settings, proxy, settings
+from agent.values.settings import DIRECT, Settings, settings
+from tests.upstreams import url
 
 OFFICE = settings("http://proxy.test:3128", "http://proxy.test:3129", ("localhost", "*.corp.test"))
 NAMES = {
@@ -25,12 +26,6 @@ NAMES = {
     "ALL_PROXY": "",
     "all_proxy": "",
 }
-
-
-def url(text: str) -> ProxyUrl:
-    found = proxy(text)
-    assert isinstance(found, ProxyUrl)
-    return found
 
 
 def test_both_spellings_of_all_four_names_are_there_whether_they_have_a_value_or_not() -> None:

@@ -19,20 +19,15 @@ from agent.values.condition import Code, Condition, down
 from agent.values.dockerd import Engine, FileFault, Flags, Phase, Reality, UnitState
 from agent.values.others import PODMAN, running
 from agent.values.policy import DIRECT as DIRECT_UPSTREAM
-from agent.values.policy import Docker, Method, NoProxy, Restart, Upstream
+from agent.values.policy import Docker, Method, NoProxy, Restart
 from agent.values.secret import Secret
-from agent.values.settings import DIRECT, Masked, ProxyUrl, Settings, Texts, proxy, settings
+from agent.values.settings import DIRECT, Masked, Settings, Texts, settings
+from tests.upstreams import upstream
 
 OFFICE = settings("http://office:3128", "http://office:3128", "localhost")
 HOME = DIRECT
 RUNNING = UnitState(Phase.RUNNING, pid=1, invocation="a")
 FOREIGN = "http://foreign:1"
-
-
-def url(text: str) -> ProxyUrl:
-    read = proxy(text)
-    assert isinstance(read, ProxyUrl)
-    return read
 
 
 def engine(proxies: Texts = Texts(), containers: int = 0, api: tuple[int, int] = (1, 45)) -> Engine:
@@ -548,7 +543,7 @@ def test_a_dockerd_that_can_be_asked_says_itself_whether_it_starts_with_a_file_t
 
 # Credentials.
 
-ALICE = Upstream("office", url("http://office:3128"), url("http://office:3128"), "alice", password=Secret("p@ss:w%rd"))
+ALICE = upstream("http://office:3128", username="alice", password=Secret("p@ss:w%rd"))
 WITH_PASSWORD = for_dockerd(ALICE, NoProxy())
 MASKED = Texts("http://xxxxx:xxxxx@office:3128", "http://xxxxx:xxxxx@office:3128", WITH_PASSWORD.no_proxy_text)
 OLD = for_dockerd(msgspec.structs.replace(ALICE, password=Secret("old")), NoProxy())

@@ -8,21 +8,16 @@ from agent.decide.desired import as_reached, as_upstream, by_upstream, for_docke
 from agent.values.policy import DIRECT as DIRECT_UPSTREAM
 from agent.values.policy import NoProxy, Policy, Upstream
 from agent.values.secret import Secret
-from agent.values.settings import DIRECT, ProxyUrl, agrees, proxy
+from agent.values.settings import DIRECT, ProxyUrl, agrees
 from agent.values.vantage import HOST, Vantage
+from tests.upstreams import upstream, url
 
 SLIRP = Vantage(is_host=False, gateway="10.0.2.2", has_ipv6=False)
 NOWHERE = Vantage(is_host=False, has_ipv6=False)
 
 
-def url(text: str) -> ProxyUrl:
-    read = proxy(text)
-    assert isinstance(read, ProxyUrl)
-    return read
-
-
-def upstream(text: str) -> Upstream:
-    return Upstream("local", url(text), url(text), username="alice", password=Secret("sesame"), owner="alice")
+def local(text: str) -> Upstream:
+    return upstream(text, "local", username="alice", password=Secret("sesame"), owner="alice")
 
 
 @pytest.mark.parametrize(
@@ -41,7 +36,7 @@ def upstream(text: str) -> Upstream:
     ],
 )
 def test_what_dockerd_is_given(vantage: Vantage, of_the_policy: str, there: str) -> None:
-    given = for_dockerd(upstream(of_the_policy), NoProxy(), vantage)
+    given = for_dockerd(local(of_the_policy), NoProxy(), vantage)
 
     assert isinstance(given.https, ProxyUrl)
     assert given.https.without_credentials() == url(there)
@@ -50,15 +45,15 @@ def test_what_dockerd_is_given(vantage: Vantage, of_the_policy: str, there: str)
 
 
 def test_nothing_else_of_an_upstream_depends_on_it() -> None:
-    there = as_reached(upstream("http://127.0.0.1:7890"), SLIRP)
+    there = as_reached(local("http://127.0.0.1:7890"), SLIRP)
 
     assert there == as_reached(there, SLIRP)
-    assert (there.name, there.owner, there.credentials) == ("local", "alice", upstream("http://p:1").credentials)
+    assert (there.name, there.owner, there.credentials) == ("local", "alice", local("http://p:1").credentials)
     assert for_dockerd(DIRECT_UPSTREAM, NoProxy(), SLIRP) == DIRECT
 
 
 def test_what_dockerd_reports_is_recognised_as_the_policys() -> None:
-    policy = Policy(upstreams={"local": upstream("http://127.0.0.1:7890"), "office": upstream("http://proxy:3128")})
+    policy = Policy(upstreams={"local": local("http://127.0.0.1:7890"), "office": local("http://proxy:3128")})
     reported = for_dockerd(policy.upstreams["local"], policy.no_proxy, SLIRP)
 
     def meaning(vantage: Vantage) -> list[str]:
