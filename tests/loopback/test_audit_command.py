@@ -120,7 +120,7 @@ def test_at_80_columns_a_long_record_is_folded_and_its_lines_hang(host: Host, mo
         pytest.param(["--since", "2026-02-28T06:00:00Z", "--until", "2026-03-01T10:00:00+00:00"], [1, 2, 3], id="both"),
     ],
 )
-def test_filters(diary: Host, words: list[str], seqs: list[int]) -> None:
+def test_only_the_records_that_are_asked_for_are_printed(diary: Host, words: list[str], seqs: list[int]) -> None:
     status, out, _ = diary.audit("--json", *words)
 
     assert status == 0

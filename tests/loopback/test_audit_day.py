@@ -184,7 +184,7 @@ def test_each_outage_its_length_and_its_end(day: Day) -> None:
         assert ended - until(day, began) - ROUNDED_S <= float(lasted) <= until(day, ended) - began + ROUNDED_S
 
 
-def test_every_order(day: Day) -> None:
+def test_every_order_is_told_with_who_gave_it(day: Day) -> None:
     events = {"pin": "pinned", "unpin": "unpinned", "pause": "paused", "resume": "resumed"}
     rows = [(moment(at), event, who) for at, event, _, who in asked(day, ORDERS)]
     orders = [order for order in day.lab.notes("order") if order["at"] > day.deleted_at]

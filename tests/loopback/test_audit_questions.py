@@ -375,7 +375,7 @@ def test_by_is_who_logged_in(day: Host, name: str, seqs: list[int]) -> None:
         pytest.param(["--target", "mon.json"], [], id="target-is-no-end-of-a-name"),
     ],
 )
-def test_filters(day: Host, words: list[str], seqs: list[int]) -> None:
+def test_of_a_day_only_the_records_that_are_asked_for_are_printed(day: Host, words: list[str], seqs: list[int]) -> None:
     if "--target" in words:
         day.write(Event.SETTINGS_WRITTEN, targets=["/etc/docker/daemon.json"])
 

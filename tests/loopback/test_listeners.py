@@ -43,7 +43,7 @@ def test_two_sockets_of_one_port_are_told_apart_and_who_has_gone_is_gone() -> No
 
 
 @needs_root
-def test_whose_it_is() -> None:
+def test_whose_a_listener_is() -> None:
     with listening(SOMEBODY, "127.0.0.1") as one:
         assert [each.uid for each in netlink.listeners(one.port, ["127.0.0.1"])] == [pwd.getpwnam(SOMEBODY).pw_uid]
 

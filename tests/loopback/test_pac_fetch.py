@@ -320,7 +320,7 @@ async def test_what_is_no_url_of_one(url: str, evidence: str) -> None:
     assert "Zecret9" not in said
 
 
-async def test_a_file(tmp_path: Path) -> None:
+async def test_a_pac_in_a_file_of_this_machine_is_read(tmp_path: Path) -> None:
     file = tmp_path / "my proxy.pac"
     file.write_bytes(SCRIPT.encode("utf-16"))
     file.chmod(0o644)

@@ -75,7 +75,7 @@ def test_what_is_stale_is_read_from_top_to_bottom(machine: Installation) -> None
     )
 
 
-def test_as_json(machine: Installation) -> None:
+def test_what_is_stale_as_json(machine: Installation) -> None:
     has(machine, inspected(config={"Cmd": ["serve", f"--upstream={OLD}"]}))
 
     ran = machine.ran("--json", "stale")
@@ -103,7 +103,7 @@ def test_a_command_that_is_not_whole_is_nothing_to_paste(machine: Installation, 
     assert [line for line in ran.stdout.split("\n") if " rm " in line and not line.startswith("    # docker")] == []
 
 
-def test_where_nothing_is(machine: Installation) -> None:
+def test_where_nothing_is_stale_that_is_said(machine: Installation) -> None:
     has(machine)
 
     ran = machine.ran("stale")

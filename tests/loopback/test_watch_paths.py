@@ -264,7 +264,7 @@ async def test_a_second_look_at_the_same_is_no_news(watched: Watched) -> None:
     assert watched.watch.unwatched == {}
 
 
-def test_places(tmp_path: Path) -> None:
+def test_which_folders_are_watched_for_a_file(tmp_path: Path) -> None:
     root = tmp_path.resolve()
     (root / "etc/docker").mkdir(parents=True)
     (root / "etc/resolv.conf").symlink_to("../run/resolve/stub.conf")

@@ -59,7 +59,7 @@ OFFICE = settings("http://al:pw@proxy.corp:3128", no_proxy="localhost,.corp")
         ),
     ],
 )
-def test_plain(value: object, shown: object) -> None:
+def test_a_fact_in_a_record_is_plain(value: object, shown: object) -> None:
     assert plain(value) == shown
     assert msgspec.json.decode(msgspec.json.encode(plain(value))) == shown
 

@@ -73,7 +73,7 @@ TUN, WG = link(9, "tun0", "tun", is_ethernet=False), link(9, "wg0", "wireguard",
         pytest.param([link(9, "podman-vpn", "wireguard", is_ethernet=False)], ["podman-vpn"], id="a-name-says-nothing"),
     ],
 )
-def test_what_counts(links: list[Link], counted: list[str]) -> None:
+def test_which_interfaces_count(links: list[Link], counted: list[str]) -> None:
     assert names(*links) == counted
 
 

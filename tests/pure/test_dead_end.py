@@ -75,7 +75,7 @@ def test_what_is_in_its_way_alone(
         ),
     ],
 )
-def test_what_is_said_of_it(found: DeadEnd, vantage: Vantage, text: str, remedy: str) -> None:
+def test_a_dead_end_is_said_with_its_remedy(found: DeadEnd, vantage: Vantage, text: str, remedy: str) -> None:
     reality = Reality(UnitState(Phase.RUNNING, 1), vantage=vantage)
     verdicts = {"office": Verdict(Outcome.REFUSED, dead_end=found), "direct": Verdict(Outcome.REFUSED)}
 

@@ -54,12 +54,6 @@ def test_what_it_says_to_be_in_a_file_is_there(name: str) -> None:
 
 
 @every_document
-def test_every_test_that_it_names_exists(name: str) -> None:
-    for path, test in re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", DOCUMENTS[name]):
-        assert f"def {test}(" in (ROOT / path).read_text()
-
-
-@every_document
 def test_every_page_that_it_links_to_exists(name: str) -> None:
     folder = (ROOT / name).parent
     assert [link for link in A_LINK.findall(DOCUMENTS[name]) if not (folder / link).exists()] == []

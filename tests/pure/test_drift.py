@@ -31,11 +31,11 @@ def answers(times: Sequence[float], drifts: Drifts | None = None, target: str = 
         pytest.param([0, 1, 2, 3, 4, 99999], Correcting.LEAVE, id="given-up-for-good"),
     ],
 )
-def test_answer(times: list[float], last: Correcting) -> None:
+def test_what_is_done_about_one_drift_after_the_other(times: list[float], last: Correcting) -> None:
     assert answers(times)[-1] is last
 
 
-def test_words() -> None:
+def test_how_a_drift_is_said() -> None:
     drifts, first = drifted(Drifts(), FILE, 0, "puppet (pid 812)")
     drifts, second = drifted(drifts, FILE, 1)
     for now in (2, 3):

@@ -36,7 +36,9 @@ def told(*probes: tuple[float, Verdict]) -> History:
         pytest.param([(100, DNS), (102, OK), (104, DNS)], 104, 1, 0, id="not-in-a-row"),
     ],
 )  # fmt: skip
-def test_streak(probes: list[tuple[float, Verdict]], since: float, failures: int, worked_s: float) -> None:
+def test_since_when_an_upstream_works_or_fails(
+    probes: list[tuple[float, Verdict]], since: float, failures: int, worked_s: float
+) -> None:
     streak = told(*probes).streaks["office"]
 
     assert (streak.since, streak.failures, streak.seen - streak.since if streak.is_ok else 0) == (

@@ -240,7 +240,7 @@ def test_its_networks_its_addresses_and_its_names_there() -> None:
         pytest.param({"Entrypoint": ["sh", "-c"], "Cmd": ["x"]}, ["-c", "x"], id="behind-its-own-entrypoint"),
     ],
 )
-def test_what_it_runs(config: Mapping[str, Any], behind: list[str]) -> None:
+def test_a_container_that_is_made_again_runs_the_same(config: Mapping[str, Any], behind: list[str]) -> None:
     words = docker_create.words(inspected(config=config), IMAGE, "web-again")
 
     assert words[words.index("nginx:1.27") + 1 :] == behind

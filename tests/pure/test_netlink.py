@@ -167,7 +167,7 @@ def test_neighbours_that_are_resolved() -> None:
         pytest.param(WAY_VIA_INET6, Route((Hop(3, "fe80::1"),), 7, "192.168.1.7"), id="ipv4-by-an-ipv6-router"),
     ],
 )
-def test_way(datagram: bytes, route: Route) -> None:
+def test_the_way_that_the_kernel_takes(datagram: bytes, route: Route) -> None:
     taken = answer(datagram, to=LOOK_UP)
 
     assert taken.is_complete
@@ -200,7 +200,7 @@ def test_what_is_for_this_host_itself(kind: int, leads_here: bool) -> None:
         pytest.param(UNREACHABLE, errno.EHOSTUNREACH, id="unreachable"),
     ],
 )
-def test_refusal(datagram: bytes, number: int) -> None:
+def test_a_refusal_has_its_errno(datagram: bytes, number: int) -> None:
     taken = answer(datagram, to=LOOK_UP)
 
     assert (taken.is_complete, taken.errno, taken.messages) == (True, number, [])
@@ -232,7 +232,9 @@ OVERRUN: Final = bytes.fromhex("10000000040000000700000000000000")
         pytest.param([NO_OPERATION, LINKS], True, False, 4, id="no-operation"),
     ],
 )
-def test_answer(datagrams: list[bytes], is_complete: bool, is_torn: bool, count: int) -> None:
+def test_an_answer_is_complete_only_with_its_end(
+    datagrams: list[bytes], is_complete: bool, is_torn: bool, count: int
+) -> None:
     taken = answer(*datagrams)
 
     assert (taken.is_complete, taken.is_torn, len(taken.messages), taken.errno) == (is_complete, is_torn, count, 0)
@@ -277,19 +279,19 @@ def read(datagram: bytes) -> None:
 
 @given(st.binary(max_size=200))
 @example(b"\0" * 16)
-def test_any_bytes(datagram: bytes) -> None:
+def test_any_bytes_are_read_or_garbled(datagram: bytes) -> None:
     read(datagram)
 
 
 @given(st.sampled_from([16, 20, 24, 28]), st.binary(max_size=120))
-def test_any_body(kind: int, body: bytes) -> None:
+def test_any_body_of_a_known_kind_is_read_or_garbled(kind: int, body: bytes) -> None:
     head = (16 + len(body)).to_bytes(4, "little") + kind.to_bytes(2, "little") + b"\0\0\x07\0\0\0\0\0\0\0"
 
     read(head + body)
 
 
 @given(st.sampled_from(RECORDED), st.data())
-def test_any_byte_changed(datagram: bytes, data: st.DataObject) -> None:
+def test_a_recording_with_any_byte_changed_is_read_or_garbled(datagram: bytes, data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(datagram) - 1))
     value = data.draw(st.integers(0, 255))
 
@@ -297,7 +299,7 @@ def test_any_byte_changed(datagram: bytes, data: st.DataObject) -> None:
 
 
 @given(st.sampled_from(RECORDED), st.data())
-def test_cut_off(datagram: bytes, data: st.DataObject) -> None:
+def test_a_recording_that_is_cut_off_is_read_or_garbled(datagram: bytes, data: st.DataObject) -> None:
     read(datagram[: data.draw(st.integers(0, len(datagram)))])
 
 

@@ -112,7 +112,9 @@ PORTAL = {"office": "refused", "backup": "refused", "direct": "portal"}
         ),
     ],
 )  # fmt: skip
-def test_look(policy: Policy, network: Network, standing: Standing, probes: list[Probe], look: NextLook | None) -> None:
+def test_when_it_looks_again_and_at_what(
+    policy: Policy, network: Network, standing: Standing, probes: list[Probe], look: NextLook | None
+) -> None:
     assert lived(policy, network, standing, probes) == look
 
 

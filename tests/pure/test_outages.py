@@ -114,7 +114,7 @@ def test_each_begins_with_the_first_look_that_found_it(day: list[Pass], told: st
     assert len(words) == len(said)
 
 
-def test_what_is_said_of_it() -> None:
+def test_an_outage_is_said_from_its_beginning_to_its_end() -> None:
     outages = Outages()
     day = [BAD, probed_anew(BAD), MOVED]
     said = [facts for turn in range(3) for facts in outages.note(day[turn], float(turn), "T")]

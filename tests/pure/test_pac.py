@@ -52,7 +52,7 @@ NO_HOST = "not a valid host and port"
     pytest.param("x" * LONGEST_ANSWER + ";DIRECT", [], ["everything after the first 8 KB"], id="too long"),
     pytest.param("DIRECT;" + "x" * 2**20, [DIRECT], ["everything after the first 8 KB"], id="1 MiB, of which the first counts"),
 ])  # fmt: skip
-def test_answer(text: str, ways: list[Way], skipped: list[str]) -> None:
+def test_what_a_pac_answered_is_read_way_by_way(text: str, ways: list[Way], skipped: list[str]) -> None:
     assert read_answer(text) == PacAnswer(tuple(ways), tuple(skipped))
 
 

@@ -253,7 +253,9 @@ ANSWERS = st.lists(WAYS | st.sampled_from(["DIRECT", "PROXY null:1", "", "🙂"]
 
 @settings(max_examples=fewer(100), deadline=None)
 @given(st.lists(ANSWERS, max_size=4), ANSWERS, st.permutations(["corp", "other", "backup", "direct"]))
-def test_whatever_it_says(answers: list[str], of_other: str, use: list[str]) -> None:
+def test_whatever_a_pac_says_the_password_goes_to_the_trusted_alone(
+    answers: list[str], of_other: str, use: list[str]
+) -> None:
     secret = Secret("hunter2")
     before = policy(TEXT.replace('["corp", "backup", "direct"]', str(use).replace("'", '"')))
     upstreams = {**before.upstreams, "corp": with_password(before.upstreams["corp"], secret)}

@@ -263,7 +263,9 @@ THEIRS = '{"proxies": {"http-proxy": "http://foreign:1"}}'
         ),
     ],
 )
-def test_method(policy: Docker, reality: Reality, owned: OwnedDaemonJson, method: Method) -> None:
+def test_by_which_method_docker_is_given_its_settings(
+    policy: Docker, reality: Reality, owned: OwnedDaemonJson, method: Method
+) -> None:
     assert planned(OFFICE, reality, policy, owned).method is method
 
 

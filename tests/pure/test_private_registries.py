@@ -39,7 +39,9 @@ def urls(*found: Private) -> list[tuple[str, list[str]]]:
         pytest.param(["", "a b", "u:p@10.1.2.3"], ["ftp://10.1.2.3", "10.1.2.3"], [], id="what-dockerd-refuses"),
     ],
 )
-def test_what_is_named(insecure: list[str], mirrors: list[str], found: list[tuple[str, list[str]]]) -> None:
+def test_the_registries_that_daemon_json_names(
+    insecure: list[str], mirrors: list[str], found: list[tuple[str, list[str]]]
+) -> None:
     assert urls(*named(insecure, mirrors)) == found
 
 

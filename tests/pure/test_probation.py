@@ -54,7 +54,7 @@ def broken(restarts: int = 0, since: float = IN_TIME, *, comes_back: bool = Fals
         ),
     ],
 )
-def test_found(unit: UnitState, now: float, found: TrialState) -> None:
+def test_how_a_restart_on_trial_is_judged(unit: UnitState, now: float, found: TrialState) -> None:
     assert judged(TRIAL, unit, now) is found
 
 

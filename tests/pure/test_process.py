@@ -23,7 +23,7 @@ from agent.values.settings import Texts
         (["dockerd", "--http-proxy"], Flags(names=("--http-proxy",))),
     ],
 )
-def test_flags(argv: list[str], found: Flags) -> None:
+def test_the_flags_of_dockerd_are_read(argv: list[str], found: Flags) -> None:
     assert flags(argv) == found
 
 

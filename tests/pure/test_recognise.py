@@ -124,7 +124,7 @@ def named(text: str, name: str = "office") -> Network:
         pytest.param("", host(), "it has no match, so it fits everywhere", id="no-match"),
     ],
 )
-def test_match(match: str, snapshot: Snapshot, because: str | None) -> None:
+def test_a_network_is_recognised_by_its_match(match: str, snapshot: Snapshot, because: str | None) -> None:
     office = named(match)
 
     expected = (
@@ -186,7 +186,7 @@ def test_a_policy_without_networks_is_elsewhere() -> None:
         ),
     ],
 )
-def test_why_not(match: str, snapshot: Snapshot, why: str) -> None:
+def test_why_a_network_does_not_match(match: str, snapshot: Snapshot, why: str) -> None:
     assert why_not(named(match), snapshot) == f"network office: {why}"
 
 

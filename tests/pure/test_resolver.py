@@ -60,7 +60,7 @@ def test_resolv_conf(text: str, means: Resolver) -> None:
         pytest.param((), False, id="none"),
     ],
 )
-def test_stub(servers: tuple[str, ...], is_stub: bool) -> None:
+def test_a_stub_is_told_by_its_address(servers: tuple[str, ...], is_stub: bool) -> None:
     assert Resolver(servers).is_stub == is_stub
 
 

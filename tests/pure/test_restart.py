@@ -98,7 +98,9 @@ NEVER_BY_US = f'docker.restart = "never"{HOW}'
         (NEVER, PULL, URGENT, BY_HAND, NEVER_BY_US),
     ],
 )  # fmt: skip
-def test_when(mode: Restart, met: Busy, urgent: Urgency | None, when: When, because: str) -> None:
+def test_when_docker_is_restarted_and_why(
+    mode: Restart, met: Busy, urgent: Urgency | None, when: When, because: str
+) -> None:
     decided = restarting(mode, met, urgent, is_asked_now=False)
 
     assert (decided.when, decided.because) == (when, because)

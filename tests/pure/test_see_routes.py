@@ -23,7 +23,7 @@ NAMES = {2: "wlan0", 3: "eth0", 4: "tun0"}
         pytest.param(Route((Hop(9),), 254), Way("#9"), id="an-interface-that-came-meanwhile"),
     ],
 )
-def test_way(route: Route | None, means: Way | None) -> None:
+def test_a_route_is_a_way_out_by_an_interface(route: Route | None, means: Way | None) -> None:
     assert way(route, NAMES) == means
 
 

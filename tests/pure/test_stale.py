@@ -85,7 +85,9 @@ SECRETLY = settings(WITH_PASSWORD, WITH_PASSWORD, EXCLUDED)
         pytest.param(by_the_client("ftp://nowhere"), DIRECT, Difference(("http",)), id="no-proxy-at-all"),
     ],
 )
-def test_difference(carries: Carried, wanted: Settings, found: Difference | None) -> None:
+def test_what_a_container_carries_is_compared_with_what_a_new_one_gets(
+    carries: Carried, wanted: Settings, found: Difference | None
+) -> None:
     assert difference(carries, Expected(wanted)) == found
 
 
@@ -133,7 +135,7 @@ def test_what_a_new_one_gets(wanted: Wanted, expects: Expected | None) -> None:
         pytest.param(2, "2 containers still have proxy settings that a new one would not get", id="two"),
     ],
 )
-def test_the_note(made_at_home: int, says: str | None) -> None:
+def test_containers_with_other_settings_are_noted(made_at_home: int, says: str | None) -> None:
     said = condition((OF_THE_OFFICE, *[Carried()] * made_at_home), Expected(AT_THE_OFFICE))
 
     assert (said and said.text) == says

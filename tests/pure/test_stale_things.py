@@ -70,7 +70,7 @@ def test_the_containers_of_a_service_are_one_thing() -> None:
         pytest.param("buildx_buildkit_multi0", {}, Kind.BUILDER, id="builder"),
     ],
 )  # fmt: skip
-def test_kind(name: str, labels: dict[str, str], kind: Kind) -> None:
+def test_what_made_a_container_is_told_by_its_labels(name: str, labels: dict[str, str], kind: Kind) -> None:
     (one,) = found(inspected(name, config={"Labels": labels}))
 
     assert one.kind is kind
@@ -110,7 +110,7 @@ def test_what_its_compose_file_sets_is_to_be_changed_there_first() -> None:
         pytest.param([f"http_proxy={URL}"], ["<none>:<none>"], False, id="dangling"),
     ],
 )
-def test_image(env: list[str], names: list[str], is_listed: bool) -> None:
+def test_an_image_is_listed_for_the_proxy_that_it_carries(env: list[str], names: list[str], is_listed: bool) -> None:
     listed = found(images=image(env, *names), expects=HOME)
 
     assert [one.kind for one in listed] == [Kind.IMAGE] * is_listed

@@ -40,7 +40,7 @@ def docker(service: str, words: str) -> Known:
         pytest.param("there", "there", USUAL, id="neither-runs-nor-boots"),
     ],
 )
-def test_which(usual: str, snap: str, served: str) -> None:
+def test_which_of_two_dockers_is_served(usual: str, snap: str, served: str) -> None:
     assert which([docker(USUAL, usual), docker(SNAP, snap)]) == served
 
 
