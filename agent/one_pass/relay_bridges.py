@@ -16,6 +16,7 @@ from typing import Final
 
 import msgspec
 
+from agent.one_pass.aside import aside
 from agent.see import netlink
 from agent.see.netlink import NetlinkFailed
 from agent.see.netlink_messages import Link
@@ -81,7 +82,7 @@ class Bridges:
 
     async def _look(self, leading_out: Collection[str]) -> None:
         try:
-            there = {(link.index, link.name) for link in self._there()}
+            there = {(link.index, link.name) for link in await aside(self._there)}
         except NetlinkFailed:  # the next pass looks again
             return
         known, now = self._known or {}, self._clock.boottime_s()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Sequence
 
 from agent.decide.recognise import is_like
+from agent.one_pass.aside import aside
 from agent.probe.dial import Address, Resolve
 from agent.see.resolver import resolver
 from agent.see.see import see
@@ -49,6 +50,7 @@ class ThisHost:
             with_macs=self._policy.names_a_mac,
             is_named=self._is_named,
             to_upstreams=self._to_upstreams,
+            asking=aside,
         )
         snapshot = self._ways.seen(found, self._hosts | self._of_pacs())
         if (fingerprint := snapshot.fingerprint()) != self._fingerprint:

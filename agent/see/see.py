@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 
+import msgspec
+
 from agent.see import neighbours, netlink, routes
+from agent.see.asking import Asking, at_once
 from agent.see.counting import CountedInterface, Named, counting
 from agent.see.interfaces import Addresses, addresses
 from agent.see.neighbours import Gateway
+from agent.see.netlink_messages import Link, Route
 from agent.see.resolver import resolver
 from agent.see.wifi import ssids
 from agent.values.paths import Paths
@@ -21,20 +25,34 @@ def _never(_name: str) -> bool:
     return False
 
 
+class _Ways(msgspec.Struct, frozen=True):
+    """The interfaces, and the routes out."""
+
+    links: list[Link]
+    defaults: list[Route]
+    to_ipv4: Route | None
+    to_ipv6: Route | None
+
+
 async def see(
-    paths: Paths, *, with_macs: bool, is_named: Named = _never, to_upstreams: Callable[[], Collection[str]] = tuple
+    paths: Paths,
+    *,
+    with_macs: bool,
+    is_named: Named = _never,
+    to_upstreams: Callable[[], Collection[str]] = tuple,
+    asking: Asking = at_once,
 ) -> Snapshot:
-    """The network as it is now. It takes milliseconds, unless MACs are wanted and a gateway does not answer."""
-    links = netlink.links()
-    names = {link.index: link.name for link in links}
-    defaults = netlink.default_routes()
-    to_ipv4, to_ipv6 = netlink.way_to(routes.WORLD_IPV4), netlink.way_to(routes.WORLD_IPV6)
-    gateways = routes.gateways([*defaults, to_ipv4, to_ipv6], names)
-    leaving = {hop.interface for way in (to_ipv4, to_ipv6) if way for hop in way.hops}
-    counted = counting(links, leaving, is_named, to_upstreams)
+    """The network as it is now. It takes milliseconds, unless MACs are wanted and a gateway does not answer.
+
+    `asking`: how the kernel is asked what it may be long about.
+    """
+    found = await asking(_ways)
+    names = {link.index: link.name for link in found.links}
+    gateways = routes.gateways([*found.defaults, found.to_ipv4, found.to_ipv6], names)
+    leaving = {hop.interface for way in (found.to_ipv4, found.to_ipv6) if way for hop in way.hops}
+    counted = counting(found.links, leaving, is_named, to_upstreams)
     macs = await _macs(counted, gateways) if with_macs else {}
-    by_name = addresses([one.link.name for one in counted], netlink.labels())
-    networks = ssids()
+    by_name, networks = await asking(lambda: (addresses([one.link.name for one in counted], netlink.labels()), ssids()))
     resolved = resolver(paths)
     return Snapshot(
         tuple(
@@ -42,8 +60,17 @@ async def see(
         ),
         dns_servers=resolved.servers,
         dns_search=resolved.search,
-        way_ipv4=routes.way(to_ipv4, names),
-        way_ipv6=routes.way(to_ipv6, names),
+        way_ipv4=routes.way(found.to_ipv4, names),
+        way_ipv6=routes.way(found.to_ipv6, names),
+    )
+
+
+def _ways() -> _Ways:
+    return _Ways(
+        netlink.links(),
+        netlink.default_routes(),
+        netlink.way_to(routes.WORLD_IPV4),
+        netlink.way_to(routes.WORLD_IPV6),
     )
 
 
