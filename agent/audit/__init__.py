@@ -12,6 +12,7 @@
     read            the records that a reader asks for
     heads           the same, with no more decoded than has to be
     account         what was so at any moment: spans, restarts, orders                          pure
+    outages_told    when Docker reached no registry, and how each time ended                    pure
     hindrances      why Docker could not switch while it reached no registry                    pure
     ran             what Docker ran with, from when to when, and in which network               pure
     orders          what people ordered, and what came of it                                  pure
@@ -19,6 +20,7 @@
     spans           what an account consists of                                                 pure
     report/         a period as a page to keep
     facts           what may stand in a record, and in a line of the journal                    pure
+    facts_read      what stands in one, as far as it is what it should be                       pure
     logs            structlog, configured once: journal fields, console, JSON lines
     unexpected      an exception that nobody expected, as an error and a traceback
     drift_digests   another digest for another value of our keys

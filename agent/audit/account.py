@@ -19,14 +19,14 @@ from typing import Any, Final
 
 import msgspec
 
+from agent.audit.facts_read import earlier, moment_of, proxies_of, seconds_of, text_of, texts_of, unit_of, until_of, who
 from agent.audit.heads import Head
-from agent.audit.hindrances import NOTED, Hindrances
 from agent.audit.lanes import Lanes, Said
+from agent.audit.outages_told import OutagesTold
 from agent.audit.spans import Break, Known, Lane, Order, Outage, Restart, Span, Start, Told
-from agent.values.asker import Asker, Via
+from agent.values.asker import Via
 from agent.values.events import RECORDED_BEFORE, SAID_LATER, SERVED_FROM_NOW, Event
 
-_SETTINGS: Final = ("http", "https", "all")
 _JITTER: Final = dt.timedelta(seconds=1)  # two that write at once may have their times the other way round
 _SHA_SHOWN: Final = 12
 _ENDED_SO: Final = "ended without a word"
@@ -39,9 +39,7 @@ _ANEW: Final = "it was restarted while no agent was watching; by whom is not kno
 _OTHER_BOOT: Final = "ended with the machine, without a stop"
 # A start is recorded once the agent has looked: what it found to be finished from before has records in front of it.
 _BEFORE_A_START: Final = 64
-_LONGEST_S: Final = 1e10  # three hundred years
 _ROUNDED: Final = dt.timedelta(seconds=0.1)  # `gap_s`
-_SAME_OUTAGE: Final = dt.timedelta(seconds=2)  # its record is written a moment after its end
 
 
 class Account:
@@ -50,10 +48,8 @@ class Account:
     def __init__(self) -> None:
         self._lanes = Lanes()
         self._is_running: bool | None = None  # an agent; None: the log has not begun
-        self._outage: Outage | None = None
-        self._cut: Outage | None = None  # one that may have gone on where records are missing
+        self._outages = OutagesTold()
         self._behind_the_relay = ""  # the upstream, whether or not Docker is given the relay yet
-        self._hindrances = Hindrances()
         self._silent: tuple[dt.datetime, Said, str] | None = None  # since when, and of which unit
         self._untils: dict[Lane, dt.datetime] = {}  # of a pin and a pause
         self._starts: dict[str, str] = {}  # by unit: systemd's id of the last one that is known; '': it is down
@@ -119,8 +115,7 @@ class Account:
         take = self._takes.get(head.event)
         if take is not None:
             facts = head.facts_of_today()
-            if head.event in NOTED:
-                self._note(head, facts)
+            self._outages.note(head, facts)
             told += take(head, at, facts)
         self._seq, self.last, self._boot = seq, at, head.boot_id
         self._lately.append((at, seq))
@@ -136,16 +131,15 @@ class Account:
         """What is still so where the log ends. `agent_runs`: else one that did not say so has ended without a word."""
         if self._is_running and not agent_runs and self._lately:
             self._nobody_looked(*self._lately[-1], _ENDED_SO)
-            yield from self._outage_unseen(f"the agent {_ENDED_SO}")
-        yield from self._cut_off()
+            yield from self._outages.unseen(self.last, f"the agent {_ENDED_SO}")
+        yield from self._outages.give_up_cut()
         yield from self._said_nothing()
         for lane, until in self._untils.items():
             yield from self._lanes.ends(lane, until, 0)
         while self._held:
             yield self._held.popleft()[1]
         yield from self._lanes.now()
-        if self._outage is not None:
-            yield self._outage
+        yield from self._outages.now()
 
     def _before(self, head: Head, at: dt.datetime, *, is_next: bool) -> Iterator[Told]:
         """What had ended by then, or was so, though no record says so."""
@@ -155,7 +149,7 @@ class Account:
         if self._is_running and head.by is not None and head.by.get("via") == Via.COMMAND.value:
             if self._lately:
                 self._nobody_looked(*self._lately[-1], _ENDED_SO)
-            yield from self._outage_unseen(f"the agent {_ENDED_SO}")
+            yield from self._outages.unseen(self.last, f"the agent {_ENDED_SO}")
             self._is_running = False
         # Pins and pauses have a time.
         for lane, until in [*self._untils.items()]:
@@ -191,11 +185,11 @@ class Account:
             what = f"records {gone} are missing" if head.seq > self._seq + 1 else "it is not the next record"
             yield Break(at=at, seq=head.seq, what=what)
             self._lanes.leave(self.last, Known.MISSING, what)
-            yield from self._outage_cut(what)
+            yield from self._outages.cut(self.last, what)
         if self._is_running and head.boot_id != self._boot:  # what is recorded before its start is of the next agent
             self._is_running = False
             self._lanes.nobody_looks(self.last, Known.UNCERTAIN, _OTHER_BOOT, self._seq)
-            yield from self._outage_unseen(f"the agent {_OTHER_BOOT}")
+            yield from self._outages.unseen(self.last, f"the agent {_OTHER_BOOT}")
         if self.last - at > _JITTER:
             by_s = (self.last - at).total_seconds()
             yield Break(at=at, seq=head.seq, what=f"the clock was set back by {by_s:.0f} s")
@@ -207,23 +201,23 @@ class Account:
 
     def _agent_started(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
         if self._is_running and self.last is not None:
-            ended = _text(facts, "last_ended") or _ENDED_SO
+            ended = text_of(facts, "last_ended") or _ENDED_SO
             self._nobody_looked(*self._written_last(at, facts), ended)
-            yield from self._outage_unseen(f"the agent {ended}")
+            yield from self._outages.unseen(self.last, f"the agent {ended}")
         self._is_running = True
         self._lanes.somebody_looks()
-        version = _text(facts, "version")
+        version = text_of(facts, "version")
         yield from self._lanes.says(Lane.AGENT, at, Said(value=version or "", seq=head.seq))
         for lane in (Lane.OUTAGE, Lane.GAVE_UP, Lane.TARGET_FAILED):  # this agent will say so anew
             yield from self._lanes.ends_all(lane, at, head.seq)
         for lane, name in ((Lane.NETWORK, "network"), (Lane.CHOSEN, "upstream")):
-            yield from self._lanes.says(lane, at, _known(head, _text(facts, name)))
-        policy = _text(facts, "policy_sha256")
+            yield from self._lanes.says(lane, at, _known(head, text_of(facts, name)))
+        policy = text_of(facts, "policy_sha256")
         if head.v > 1:
             yield from self._lanes.says(Lane.POLICY, at, Said(value=policy and policy[:_SHA_SHOWN], seq=head.seq))
         if policy:
             yield from self._lanes.ends_all(Lane.POLICY_ERROR, at, head.seq)
-        yield from self._cut_off()
+        yield from self._outages.give_up_cut()
         yield from self._as_it_found(head, at, facts)
         yield from self._docker(head, at, facts)
 
@@ -232,33 +226,33 @@ class Account:
         if "relay" not in facts:
             if self._lanes.value(Lane.RELAY) is not None:
                 yield from self._lanes.says(Lane.RELAY, at, Said(value=None, seq=head.seq, known=Known.NOT_SAID))
-        elif (upstream := _text(facts, "relay")) is None:
+        elif (upstream := text_of(facts, "relay")) is None:
             yield from self._lanes.ends(Lane.RELAY, at, head.seq)
         else:
             self._behind_the_relay = upstream
             yield from self._relay(head, at)
         for lane, value, name in (
-            (Lane.PINNED, _text(facts, "pinned"), "pinned_until"),
+            (Lane.PINNED, text_of(facts, "pinned"), "pinned_until"),
             (Lane.PAUSED, "" if facts.get("is_paused") is True else None, "paused_until"),
         ):
             before = self._lanes.value(lane)
             if value is not None and (before is None or before.value != value):
-                until = _until(facts, name).strip()
+                until = until_of(facts, name).strip()
                 yield from self._lanes.says(lane, at, Said(value=value, seq=head.seq, because=until))
-                self._holds(lane, at, _moment(facts, name))
+                self._holds(lane, at, moment_of(facts, name))
 
     def _written_last(self, at: dt.datetime, facts: Mapping[str, Any]) -> tuple[dt.datetime, int]:
         """By the agent before the one that starts: `gap_s` is since then."""
-        gap_s = _seconds(facts, "gap_s")
+        gap_s = seconds_of(facts, "gap_s")
         if gap_s is not None:
-            until = _earlier(at, gap_s) + _ROUNDED
+            until = earlier(at, gap_s) + _ROUNDED
             written = [one for one in self._lately if one[0] <= until]
             if written:
                 return written[-1]
         return self._lately[-1] if self._lately else (at, self._seq)
 
     def _agent_stopped(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
-        because = _text(facts, "because") or ""
+        because = text_of(facts, "because") or ""
         self._is_running = False
         yield from self._lanes.says(Lane.AGENT, at, Said(value=None, seq=head.seq, because=because))
         self._lanes.nobody_looks(at, Known.NO_AGENT, "no agent ran", head.seq)
@@ -266,14 +260,14 @@ class Account:
     # The policy.
 
     def _policy_loaded(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
-        sha = _text(facts, "policy_sha256")
-        said = Said(value=(sha or "")[:_SHA_SHOWN], seq=head.seq, because=_text(facts, "because") or "")
+        sha = text_of(facts, "policy_sha256")
+        said = Said(value=(sha or "")[:_SHA_SHOWN], seq=head.seq, because=text_of(facts, "because") or "")
         yield from self._lanes.says(Lane.POLICY, at, said)
         yield from self._lanes.ends_all(Lane.POLICY_ERROR, at, head.seq)
         yield from self._lanes.ends_all(Lane.GAVE_UP, at, head.seq)  # it is tried again with it
 
     def _policy_rejected(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
-        said = Said(value="; ".join(_texts(facts, "problems")), seq=head.seq)
+        said = Said(value="; ".join(texts_of(facts, "problems")), seq=head.seq)
         yield from self._lanes.says(Lane.POLICY_ERROR, at, said)
 
     def _policy_removed(self, head: Head, at: dt.datetime, _facts: Mapping[str, Any]) -> Iterator[Told]:
@@ -283,97 +277,35 @@ class Account:
     # Where the laptop is, and by which way out.
 
     def _network_changed(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
-        yield from self._lanes.says(Lane.NETWORK, at, _known(head, _text(facts, "network"), facts))
+        yield from self._lanes.says(Lane.NETWORK, at, _known(head, text_of(facts, "network"), facts))
 
     def _offline(self, head: Head, at: dt.datetime, _facts: Mapping[str, Any]) -> Iterator[Told]:
         yield from self._lanes.says(Lane.NETWORK, at, Said(value=None, seq=head.seq))
 
     def _upstream_chosen(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
         yield from self._is_in(head, at, facts)
-        yield from self._lanes.says(Lane.CHOSEN, at, _known(head, _text(facts, "upstream"), facts))
+        yield from self._lanes.says(Lane.CHOSEN, at, _known(head, text_of(facts, "upstream"), facts))
 
     def _no_upstream(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
         yield from self._is_in(head, at, facts)
-        said = Said(value=None, seq=head.seq, because=_text(facts, "because") or "")
+        said = Said(value=None, seq=head.seq, because=text_of(facts, "because") or "")
         yield from self._lanes.says(Lane.CHOSEN, at, said)
 
     def _is_in(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
         """The network in which a choice is made, where the record of the move is missing."""
-        network = _text(facts, "network")
+        network = text_of(facts, "network")
         if network and not self._lanes.is_seen(Lane.NETWORK):
             yield from self._lanes.says(Lane.NETWORK, at, Said(value=network, seq=head.seq))
 
     def _unreachable_began(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
-        begin = min(_moment(facts, "since") or at, at)
-        upstream, because = _text(facts, "upstream") or "", _text(facts, "because") or ""
-        yield from self._lanes.says(Lane.OUTAGE, begin, Said(value=upstream, seq=head.seq, because=because))
-        yield from self._outage_unseen("no record says so")
-        cut, self._cut = self._cut, None
-        if cut is not None and cut.begin == begin:  # said once more, by an agent that found its log cut off
-            self._outage = msgspec.structs.replace(cut, seen_until=None, ended_because="")
-            return
-        if cut is not None:
-            yield cut
-        verdicts = facts.get("verdicts")
-        self._outage = Outage(
-            begin=begin,
-            network=_text(facts, "network") or "",
-            upstream=upstream,
-            because=because,
-            why=self._hindrances.began(facts),
-            verdicts=tuple(one for one in verdicts if isinstance(one, dict)) if isinstance(verdicts, list) else (),
-            seq=head.seq,
-        )
+        begin = min(moment_of(facts, "since") or at, at)
+        said = Said(value=text_of(facts, "upstream") or "", seq=head.seq, because=text_of(facts, "because") or "")
+        yield from self._lanes.says(Lane.OUTAGE, begin, said)
+        yield from self._outages.begins(head, begin, facts, last=self.last)
 
     def _unreachable_ended(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
         yield from self._lanes.ends(Lane.OUTAGE, at, head.seq)
-        lasted_s = _seconds(facts, "lasted_s")
-        begun, self._outage = self._outage, None
-        begin = _earlier(at, lasted_s or 0)
-        cut, self._cut = self._cut, None
-        if cut is not None and abs(cut.begin - begin) <= _SAME_OUTAGE:
-            begun = msgspec.structs.replace(cut, seen_until=None, ended_because="")
-        elif cut is not None:
-            yield cut
-        if begun is not None and begun.begin <= at:  # else the clock was set back since
-            begin = begun.begin
-        yield msgspec.structs.replace(
-            begun or Outage(begin=begin),
-            begin=begin,
-            end=at,
-            lasted_s=lasted_s,
-            ended_because=_text(facts, "because") or "",
-            ended_by=self._hindrances.ended(facts),
-            end_seq=head.seq,
-        )
-
-    def _note(self, head: Head, facts: Mapping[str, Any]) -> None:
-        """What keeps Docker from being switched, also if it comes while an outage lasts."""
-        runs = facts.get("effective")
-        settings = _settings(runs) if isinstance(runs, dict) else "settings that no record says"
-        new = self._hindrances.note(head, facts, by=who(head.by) if head.by else "", settings=settings)
-        if new and self._outage is not None:
-            why = f"{self._outage.why}; then {new}" if self._outage.why else new
-            self._outage = msgspec.structs.replace(self._outage, why=why)
-
-    def _outage_unseen(self, because: str) -> Iterator[Told]:
-        """Nobody saw how the one that was open ended."""
-        if self._outage is not None:
-            yield msgspec.structs.replace(
-                self._outage, seen_until=max(self.last or self._outage.begin, self._outage.begin), ended_because=because
-            )
-        self._outage = None
-
-    def _outage_cut(self, because: str) -> Iterator[Told]:
-        """The same, but the agent goes on: it may say it once more, or its end."""
-        yield from self._cut_off()
-        unseen = [*self._outage_unseen(because)]
-        self._cut = next((one for one in unseen if isinstance(one, Outage)), None)
-
-    def _cut_off(self) -> Iterator[Told]:
-        cut, self._cut = self._cut, None
-        if cut is not None:
-            yield cut
+        yield from self._outages.ends(head, at, facts)
 
     # Docker.
 
@@ -382,17 +314,17 @@ class Account:
         start, for that has read what is written.
         """
         unit = self._served(head, at, facts)
-        invocation = _text(facts, "invocation") or ""
+        invocation = text_of(facts, "invocation") or ""
         runs, is_said = facts.get("effective"), "effective" in facts
         settings = runs if isinstance(runs, dict) else None
         said = Said(
-            value=_settings(settings) if settings else None,
+            value=proxies_of(settings) if settings else None,
             seq=head.seq,
             known=Known.SEEN if settings or (is_said and runs is None) else Known.NOT_SAID,
-            because=_text(facts, "because") or "",
+            because=text_of(facts, "because") or "",
             identity=invocation,
             settings=settings,
-            cause=_text(facts, "cause") or "",
+            cause=text_of(facts, "cause") or "",
         )
         start = self._start(head, at, said)
         if start is not None:
@@ -434,7 +366,7 @@ class Account:
 
     def _served(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> str:
         """The unit of the Docker that the record is about: the agent looks after one at a time."""
-        unit = _unit(facts)
+        unit = unit_of(facts)
         if unit and unit != self._unit:
             self._unit = unit
             for lane in (Lane.DOCKER, Lane.WAITING):
@@ -445,21 +377,21 @@ class Account:
     def _runs_still(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
         """What is said by the way of what Docker runs with counts where no other record says it."""
         runs = facts.get("effective")
-        if head.event == Event.RESTART_DEFERRED.value and (_text(facts, "due") or "").startswith(_RUNS_DIRECT):
+        if head.event == Event.RESTART_DEFERRED.value and (text_of(facts, "due") or "").startswith(_RUNS_DIRECT):
             runs = {"direct": True}
         if not isinstance(runs, dict):
             return
         unit = self._served(head, at, facts)
         if not self._lanes.is_seen(Lane.DOCKER, unit):
-            said = Said(value=_settings(runs), seq=head.seq, settings=runs)
+            said = Said(value=proxies_of(runs), seq=head.seq, settings=runs)
             yield from self._lanes.says(Lane.DOCKER, at, said, unit)
 
     def _docker_started(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
-        since = min(_moment(facts, "started_at") or at, at)
+        since = min(moment_of(facts, "started_at") or at, at)
         yield from self._said_nothing(since)
-        down = _moment(facts, "down_since")
+        down = moment_of(facts, "down_since")
         before = self._lanes.value(Lane.DOCKER, self._served(head, at, facts))
-        is_new = before is None or before.identity != _text(facts, "invocation")
+        is_new = before is None or before.identity != text_of(facts, "invocation")
         if down is not None and down < since and is_new and not (before is not None and _is_down(before)):
             said = Said(value=None, seq=head.seq, because="it was restarted")
             yield from self._lanes.says(Lane.DOCKER, down, said, self._unit)
@@ -467,10 +399,12 @@ class Account:
 
     def _docker_stopped(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
         unit = self._served(head, at, facts)
-        since = min(_moment(facts, "stopped_at") or at, at)
+        since = min(moment_of(facts, "stopped_at") or at, at)
         yield from self._said_nothing(since)
         self._starts[unit] = ""
-        said = Said(value=None, seq=head.seq, because=_text(facts, "because") or "", cause=_text(facts, "cause") or "")
+        said = Said(
+            value=None, seq=head.seq, because=text_of(facts, "because") or "", cause=text_of(facts, "cause") or ""
+        )
         yield from self._lanes.says(Lane.DOCKER, since, said, unit)
         yield from self._lanes.ends(Lane.WAITING, at, head.seq, unit)
 
@@ -493,38 +427,38 @@ class Account:
 
     def _restart_deferred(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
         yield from self._runs_still(head, at, facts)
-        said = Said(value=_text(facts, "waits") or "", seq=head.seq, because=_text(facts, "due") or "")
+        said = Said(value=text_of(facts, "waits") or "", seq=head.seq, because=text_of(facts, "due") or "")
         yield from self._lanes.says(Lane.WAITING, at, said, self._of_waiting(facts))
 
     def _restart_dropped(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
         yield from self._lanes.ends(Lane.WAITING, at, head.seq, self._of_waiting(facts))
 
     def _of_waiting(self, facts: Mapping[str, Any]) -> str:
-        unit = _unit(facts) or self._unit
+        unit = unit_of(facts) or self._unit
         self._lanes.is_named(Lane.WAITING, unit)  # it may be the first record that names one
         return unit
 
     # Files.
 
     def _written(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
-        for target in _texts(facts, "targets"):
+        for target in texts_of(facts, "targets"):
             yield from self._lanes.ends(Lane.GAVE_UP, at, head.seq, target)
             yield from self._lanes.ends(Lane.TARGET_FAILED, at, head.seq, target)
 
     def _gave_up(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
-        said = Said(value=_text(facts, "because") or "", seq=head.seq)
-        for target in _texts(facts, "targets"):
+        said = Said(value=text_of(facts, "because") or "", seq=head.seq)
+        for target in texts_of(facts, "targets"):
             yield from self._lanes.says(Lane.GAVE_UP, at, said, target)
 
     def _target_failed(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
-        said = Said(value=_text(facts, "error") or "", seq=head.seq)
-        for target in _texts(facts, "targets"):
+        said = Said(value=text_of(facts, "error") or "", seq=head.seq)
+        for target in texts_of(facts, "targets"):
             yield from self._lanes.says(Lane.TARGET_FAILED, at, said, target)
 
     # The relay.
 
     def _relay_switched(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
-        self._behind_the_relay = _text(facts, "upstream") or ""
+        self._behind_the_relay = text_of(facts, "upstream") or ""
         if self._lanes.value(Lane.RELAY) is not None:  # else Docker is not given it, or not yet
             yield from self._relay(head, at)
 
@@ -544,26 +478,26 @@ class Account:
     def _log_recovered(self, _head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
         """Records that could not be written have no numbers that would be missing."""
         missed = facts.get("missed")
-        since = _moment(missed, "since") if isinstance(missed, dict) else None
+        since = moment_of(missed, "since") if isinstance(missed, dict) else None
         if since is not None:
             what = "records could not be written"
             self._lanes.leave(min(since, at), Known.MISSING, what)
-            yield from self._outage_cut(what)
+            yield from self._outages.cut(self.last, what)
 
     # People.
 
     def _requested(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
-        command = _text(facts, "command") or ""
+        command = text_of(facts, "command") or ""
         if command == "reload":
             yield from self._lanes.ends_all(Lane.GAVE_UP, at, head.seq)
-        options = (f"--{option}" for option in _texts(facts, "options"))
+        options = (f"--{option}" for option in texts_of(facts, "options"))
         yield from self._asks(head, at, " ".join([command, *options]))
 
     def _pinned(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
-        upstream, until = _text(facts, "upstream") or "", _until(facts)
+        upstream, until = text_of(facts, "upstream") or "", until_of(facts)
         said = Said(value=upstream, seq=head.seq, because=until.strip())
         yield from self._lanes.says(Lane.PINNED, at, said)
-        self._holds(Lane.PINNED, at, _moment(facts, "until"))
+        self._holds(Lane.PINNED, at, moment_of(facts, "until"))
         yield from self._asks(head, at, f"pin {upstream}{until}")
 
     def _holds(self, lane: Lane, at: dt.datetime, until: dt.datetime | None) -> None:
@@ -577,9 +511,9 @@ class Account:
         yield from self._asks(head, at, "unpin")
 
     def _paused(self, head: Head, at: dt.datetime, facts: Mapping[str, Any]) -> Iterator[Told]:
-        until = _until(facts)
+        until = until_of(facts)
         yield from self._lanes.says(Lane.PAUSED, at, Said(value="", seq=head.seq, because=until.strip()))
-        self._holds(Lane.PAUSED, at, _moment(facts, "until"))
+        self._holds(Lane.PAUSED, at, moment_of(facts, "until"))
         yield from self._asks(head, at, f"pause{until}")
 
     def _resumed(self, head: Head, at: dt.datetime, _facts: Mapping[str, Any]) -> Iterator[Told]:
@@ -623,76 +557,21 @@ def _restart(head: Head, at: dt.datetime, facts: Mapping[str, Any], *, asked: st
         seq=head.seq,
         pass_id=head.pass_id,
         asked=asked,
-        about=_unit(facts),
+        about=unit_of(facts),
         is_rolled_back=is_rolled_back,
-        took_s=_seconds(facts, "took_s"),
-        due=_text(facts, "because" if is_rolled_back else "due") or "",
-        allowed=_text(facts, "allowed") or "",
+        took_s=seconds_of(facts, "took_s"),
+        due=text_of(facts, "because" if is_rolled_back else "due") or "",
+        allowed=text_of(facts, "allowed") or "",
         kept=kept if isinstance(kept, int) else None,
-        lost=_texts(facts, "containers_lost"),
-        stopped=_texts(facts, "containers_stopped"),
-        taken_along=_texts(facts, "taken_along"),
-        started_again=_texts(facts, "started_again"),
-        left=_texts(facts, "left"),
+        lost=texts_of(facts, "containers_lost"),
+        stopped=texts_of(facts, "containers_stopped"),
+        taken_along=texts_of(facts, "taken_along"),
+        started_again=texts_of(facts, "started_again"),
+        left=texts_of(facts, "left"),
     )
-
-
-def who(by: Mapping[str, Any]) -> str:
-    """Who asked, in a few words."""
-    try:
-        return str(msgspec.convert(by, Asker))
-    except msgspec.ValidationError:  # of a newer agent
-        return str(by.get("claimed") or by.get("via") or "a person")
 
 
 def _known(head: Head, value: str | None, facts: Mapping[str, Any] | None = None) -> Said:
     """What a record says, if it does."""
-    because = _text(facts, "because") or "" if facts else ""
+    because = text_of(facts, "because") or "" if facts else ""
     return Said(value=value, seq=head.seq, known=Known.NOT_SAID if value is None else Known.SEEN, because=because)
-
-
-def _settings(settings: Mapping[str, Any]) -> str:
-    """In a few words: `direct`, or its proxies."""
-    if settings.get("direct") is True:
-        return "direct"
-    return " ".join(dict.fromkeys(str(settings[name]) for name in _SETTINGS if name in settings)) or "direct"
-
-
-def _unit(facts: Mapping[str, Any]) -> str:
-    return _text(facts, "unit") or ""
-
-
-def _until(facts: Mapping[str, Any], name: str = "until") -> str:
-    until = _text(facts, name)
-    return f" until {until}" if until else ""
-
-
-def _text(facts: Mapping[str, Any], name: str) -> str | None:
-    found = facts.get(name)
-    return found if isinstance(found, str) else None
-
-
-def _seconds(facts: Mapping[str, Any], name: str) -> float | None:
-    """None also for what no clock has measured."""
-    found = facts.get(name)
-    return float(found) if isinstance(found, int | float) and 0 <= found <= _LONGEST_S else None
-
-
-def _earlier(at: dt.datetime, seconds: float) -> dt.datetime:
-    try:
-        return at - dt.timedelta(seconds=seconds)
-    except OverflowError:  # a clock that stood at the beginning of time
-        return at
-
-
-def _texts(facts: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    found = facts.get(name)
-    return tuple(one for one in found if isinstance(one, str)) if isinstance(found, list) else ()
-
-
-def _moment(facts: Mapping[str, Any], name: str) -> dt.datetime | None:
-    try:
-        found = dt.datetime.fromisoformat(_text(facts, name) or "")
-    except ValueError:
-        return None
-    return found if found.tzinfo else None

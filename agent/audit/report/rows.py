@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from agent.audit.account import who
+from agent.audit.facts_read import who
 from agent.audit.heads import Head
 from agent.audit.report.privacy import without_places
 from agent.audit.report.values import Row

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from agent.audit.account import who
+from agent.audit.facts_read import who
 from agent.audit.read import Filter, Legible, moment_of, records
 from agent.cli.doctor.clock import Clock
 from agent.cli.doctor.engines import Engines
