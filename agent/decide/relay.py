@@ -41,6 +41,7 @@ RELAY: Final = "the relay"
 LOOPBACK: Final = "127.0.0.1"
 LOOPBACK_IPV6: Final = "::1"
 MOST_FAILURES: Final = 3
+_SEE_ITS_SOCKET: Final = "See: journalctl -u docker-proxy-relay.socket -u docker-proxy-relay -n 20"
 TAKES_S: Final = 5.0  # it takes what it is told within milliseconds, and says so within a second
 AGAIN_S: Final = 2.0  # as two probes of an upstream in use are apart
 # What may pass by itself is given longer: who keeps it busy for some seconds does not decide on a restart of Docker.
@@ -324,6 +325,28 @@ class Chosen(msgspec.Struct, frozen=True):
     choice: Choice
 
 
+class Silence(msgspec.Struct, frozen=True):
+    """Docker has its address, and the relay does not listen there."""
+
+    ports: tuple[int, ...] = ()
+    because: str = ""  # why it could not be brought up again
+    is_paused: bool = False  # then nobody tries
+
+    @property
+    def verdict(self) -> Verdict:
+        return Verdict(Outcome.REFUSED, self._words)
+
+    @property
+    def condition(self) -> Condition:
+        text = f"Docker has the relay's address, but {self._words}" + (f": {self.because}" if self.because else "")
+        remedy = "Run: docker-proxy-agent resume" if self.is_paused else _SEE_ITS_SOCKET
+        return Condition(Code.RELAY_FAILED, text, remedy)
+
+    @property
+    def _words(self) -> str:
+        return f"the relay does not listen at {', '.join(f'{LOOPBACK}:{port}' for port in self.ports)}"
+
+
 class Relayed(msgspec.Struct, frozen=True):
     """The relay in one pass."""
 
@@ -339,6 +362,7 @@ class Relayed(msgspec.Struct, frozen=True):
     # What a probe through it said, where it goes by its last orders and the verdicts on upstreams do not tell whether
     # these lead out; None: they do tell, or it was not asked.
     through: Verdict | None = None
+    silence: Silence = Silence()
     is_assumed: bool = False  # it is to be tried first, and is taken for one that works
     # Where containers were given it (`host:port`):
     listens: tuple[str, ...] = ()  # and it was brought up
@@ -387,11 +411,18 @@ class Relayed(msgspec.Struct, frozen=True):
     def is_broken(self) -> bool:
         return self.relaying.stage is Stage.FAILED
 
+    def is_dead_for(self, running: Settings) -> bool:
+        """Whether a dockerd that runs with these settings uses a relay that was given up, or is not there."""
+        port = self.port_in(running)
+        return port is not None and (self.is_broken or port in self.silence.ports)
+
     @property
     def conditions(self) -> tuple[Condition, ...]:
         known = conditions(self.relaying, is_enabled=self.relay.enable)
         if self.stays:
             known = (*known, Condition(Code.RELAY_FAILED, self.stays, "Run: docker-proxy-agent resume"))
+        elif self.silence.ports and not (self.relaying.is_used and known):
+            known = (*known, self.silence.condition)
         if self.fault is None:
             return known
         code = Code.INTERNAL_ERROR if isinstance(self.fault, Unexpected) else Code.RELAY_NOT_KEPT

@@ -149,11 +149,12 @@ def _relay(relayed: Relayed, running: Settings | None) -> RelayShown | None:
     if relaying.stage is Stage.OFF and not is_in_use:
         return None
     fails = in_words(through) if through is not None and not through.is_ok else ""
+    silent = relayed.silence.verdict.evidence if relayed.silence.ports else ""  # where nothing is asked, as offline
     shown = RelayShown(
         state=(Stage.TRIED if relayed.is_assumed else relaying.stage).value,
         upstream=relayed.upstream,
         generation=relayed.generation,
-        problem=relaying.because or (said(state) if state is not None else "") or fails,
+        problem=relaying.because or (said(state) if state is not None else "") or fails or silent,
         in_use=is_in_use,
     )
     return shown.saying(state)

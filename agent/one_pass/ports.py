@@ -192,6 +192,10 @@ class Relays(Protocol):
         """While the agent is paused: of the choice it is told only if Docker has it and it was told nothing yet."""
         ...
 
+    async def serve_offline(self, *, is_paused: bool, may_start: bool) -> Relayed:
+        """Where there is nothing to choose: Docker may still have it, for what it reaches without an upstream."""
+        ...
+
     async def tell_at_once(self, network: Network, refused: Verdicts, *, is_paused: bool) -> Relayed:
         """If Docker has its address and it has no upstream yet: tell it what can go without one; while the agent is
         paused, the upstreams that it had. Nothing is probed. `refused`: upstreams that refused their password.

@@ -175,7 +175,8 @@ async def _lead_meanwhile(here: _Here, finding: asyncio.Task[_Found]) -> None:
 async def _offline(here: _Here, found: _Found, *, is_served: bool) -> Offline:
     relayed = found.relayed
     if is_served:
-        relayed = await _served(here.world.relay.tell_of_bridges(), relayed)
+        is_paused, may_start = here.choosing.is_paused, not here.choosing.is_starting
+        relayed = await _served(here.world.relay.serve_offline(is_paused=is_paused, may_start=may_start), relayed)
     return Offline(
         snapshot=here.snapshot,
         reality=found.reality,
@@ -314,9 +315,12 @@ async def _ask_through(here: _Here, chosen: Chosen, relayed: Relayed, reality: R
     """Docker has the relay's address, so what works for it is what the relay uses, whatever would be chosen now."""
     running = runs_with(reality)
     port = relayed.port_in(running) if running is not None and not relayed.is_broken else None
-    if port is None or not goes_by_last_orders(chosen, relayed.upstream, is_paused=here.choosing.is_paused):
+    if port is None:
         return relayed
-    through = await here.world.relay.leads_out(port, _with_the_refused(here, chosen), here.snapshot)
+    through = relayed.silence.verdict if port in relayed.silence.ports else None
+    if goes_by_last_orders(chosen, relayed.upstream, is_paused=here.choosing.is_paused):
+        asked = await here.world.relay.leads_out(port, _with_the_refused(here, chosen), here.snapshot)
+        through = asked or through
     return msgspec.structs.replace(relayed, through=through)
 
 
@@ -470,7 +474,7 @@ class _Weighing(msgspec.Struct, frozen=True):
             return str(error)
 
     async def _urgency(self, running: Settings) -> Urgency:
-        if self.relayed.is_broken and self.relayed.port_in(running) is not None:
+        if self.relayed.is_dead_for(running):
             return urgency(running, self.desired, "the relay", Verdict(Outcome.ERROR))
         upstream = self.here.policy.upstreams.get(_meaning(running, self.meant, self.relayed) or "")
         is_other_secret = is_another_secret(running, self.desired) and can_be_asked(running)

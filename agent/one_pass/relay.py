@@ -24,10 +24,12 @@ from agent.decide.relay import (
     AGAIN_S,
     LOOPBACK,
     PROVES_S,
+    SOFT_AGAIN_S,
     TAKES_S,
     Chosen,
     Relayed,
     Relaying,
+    Silence,
     Stage,
     addresses,
     after,
@@ -143,6 +145,8 @@ class RelayMemory:
         self.internal: tuple[str, ...] | None = None  # bridges of internal networks, as on disk; None: not known yet
         self.unsaved = ""  # why it was given up, as long as that is not kept
         self.led: _Led | None = None  # by its last orders
+        self.revived: float | None = None  # CLOCK_BOOTTIME: when it was brought up last because it was silent
+        self.not_revived = ""  # why it could not be brought up the last time
 
 
 class NoRelay:
@@ -164,6 +168,9 @@ class NoRelay:
         return Relayed()
 
     async def serve_paused(self, _: Chosen) -> Relayed:
+        return Relayed()
+
+    async def serve_offline(self, *, is_paused: bool, may_start: bool) -> Relayed:  # noqa: ARG002 - a Protocol's
         return Relayed()
 
     async def tell_at_once(self, _: Network, __: Mapping[str, Verdict], *, is_paused: bool) -> Relayed:  # noqa: ARG002 - a Protocol's
@@ -268,6 +275,8 @@ class LocalRelay:
         self._is_in_docker = False
         self._earlier: tuple[int, ...] = ()  # the ports of earlier policies that Docker still has
         self._may_be_had: tuple[int, ...] = ()  # those that containers have, too, or may have
+        self._had_at: tuple[int, ...] = ()  # the ports at which Docker has it, or may have
+        self._silence = Silence()
         self._is_kept = False  # by the last pass
 
     def seen(self, in_docker: Collection[Settings], *, is_unheard: bool = False) -> Relayed:
@@ -283,6 +292,9 @@ class LocalRelay:
         self._may_be_had = tuple(before) if is_unheard or self._earlier else ()
         may_be_had = is_unheard and (self.is_up or is_there(self._paths.relay_orders))
         self._is_in_docker, self._is_kept = is_in_docker or bool(self._may_be_had) or may_be_had, False
+        own = (self._relay.port,) if is_in_docker else ()
+        self._had_at = ports_of(self._units.where() or ()) if is_unheard else (*own, *self._earlier)
+        self._silence = Silence()
         self._hear()
         memory, cannot = self._memory, self._cannot()
         if not self._relay.enable or cannot:
@@ -344,6 +356,14 @@ class LocalRelay:
             names = tuple(one.name for one in told.upstreams) if told.pac is None else ()
             if names != self._way_on_disk().upstreams:
                 self._keep_way(Way(self._memory.network if names else "", names))
+        self._look_for_silence(is_paused=True)
+        return await self.tell_of_bridges()
+
+    async def serve_offline(self, *, is_paused: bool, may_start: bool) -> Relayed:
+        if is_paused:
+            self._look_for_silence(is_paused=True)
+        elif may_start:
+            await self._revive()
         return await self.tell_of_bridges()
 
     async def tell_at_once(self, network: Network, refused: Mapping[str, Verdict], *, is_paused: bool) -> Relayed:
@@ -476,6 +496,8 @@ class LocalRelay:
             return self._as_it_stands()
         if not (names := self._names(chosen)):
             self._withhold_passwords(chosen.network, chosen.verdicts)
+            if may_start:
+                await self._revive()
             return await self.tell_of_bridges()
         await self._tell(names, chosen)
         if await self._learn_bridges():  # which must not keep a switch waiting
@@ -484,6 +506,9 @@ class LocalRelay:
             upstream = self._unfolded().upstreams[names[0]]
             await self._keep(upstream, chosen.verdicts.get(names[0]), functools.partial(works, names[0]))
             self._is_kept = True
+            self._look_for_silence()
+        elif may_start:
+            await self._revive()
         is_next = not may_start and self._memory.relaying.stage is Stage.GIVEN
         comes_up = is_next and bool(self._units.silent_at(self._wanted()))
         return msgspec.structs.replace(self._as_it_stands(), comes_up=comes_up)
@@ -508,6 +533,7 @@ class LocalRelay:
             upstream=first_of(told, self._unfolded().upstreams),
             generation=told.generation if told is not None else 0,
             state=memory.state,
+            silence=self._silence,
             leaving=tuple(sorted(memory.had & where)) if is_off else (),
             listens=tuple(sorted(memory.had & where)),
             gone=self._units.silent_at(left) if left else (),
@@ -673,7 +699,8 @@ class LocalRelay:
         memory, relaying, wanted = self._memory, self._memory.relaying, self._wanted()
         now = self._clock.boottime_s()
         problem = deaf(self._orders(), memory.told_at, memory.state, now)
-        is_asked = is_due(relaying, now, self._policy.probe.recheck, is_doubted=memory.is_silent or bool(problem))
+        is_doubted = memory.is_silent or bool(problem) or bool(self._silent())
+        is_asked = is_due(relaying, now, self._policy.probe.recheck, is_doubted=is_doubted)
         memory.is_silent = memory.is_silent and not is_asked
         fault = None
         if self._units.where() != wanted or (is_asked and self._may_be_down(wanted, problem)):
@@ -683,8 +710,9 @@ class LocalRelay:
             except TargetFailed as error:  # it goes on where it was, and says nothing of whether it works
                 fault = error
             except AgentError as error:
-                problem = str(error)
+                problem, memory.not_revived = str(error), error.what
             else:
+                memory.not_revived = ""
                 silent = self._units.silent_at(wanted)
                 problem = problem or (f"it does not listen at {', '.join(silent)}" if silent else "")
         if fault is not None and self._is_elsewhere():
@@ -704,6 +732,41 @@ class LocalRelay:
             self._conclude(concluded)
         if fault is not None:
             raise fault
+
+    async def _revive(self) -> None:
+        """Bring it up where Docker has it, although nothing is chosen, or it is switched off or given up: Docker's
+        restart may have to wait for days.
+        """
+        memory, now = self._memory, self._clock.boottime_s()
+        silent = self._silent()
+        if silent and (memory.revived is None or now >= memory.revived + SOFT_AGAIN_S):
+            memory.revived = now
+            await to_the_end(self._bring_up_again(), None)
+        self._look_for_silence()
+
+    async def _bring_up_again(self) -> None:
+        """What comes of it is known also where a move cuts the look short."""
+        self._memory.not_revived = ""
+        try:
+            await self._units.bring_up(self._listened(), self._give, anew=Anew.ALL)
+        except AgentError as error:
+            self._memory.not_revived = error.what
+
+    def _look_for_silence(self, *, is_paused: bool = False) -> None:
+        silent = self._silent()
+        self._silence = Silence(silent, self._memory.not_revived if silent else "", is_paused=is_paused)
+
+    def _silent(self) -> tuple[int, ...]:
+        """The ports at which Docker has it, or may have, and where it does not listen."""
+        silent = ports_of(self._units.silent_at(tuple(f"{LOOPBACK}:{port}" for port in self._had_at)))
+        return tuple(port for port in self._had_at if port in silent)
+
+    def _listened(self) -> tuple[str, ...]:
+        """Where it was brought up, but at a port that it was given up at, where only others may listen."""
+        where, port = self._units.where() or (), self._relay.port
+        if self._memory.relaying.stage is Stage.FAILED and port not in self._had_at:
+            where = tuple(end for end in where if not end.endswith(f":{port}"))
+        return where or self._addresses(self._had_at)
 
     def _is_elsewhere(self) -> bool:
         """Whether it could not move to this policy's port. A probe there would reach somebody else."""
@@ -798,13 +861,15 @@ class LocalRelay:
             memory.had_on_disk = memory.had
 
     def _wanted(self) -> tuple[str, ...]:
-        """Where it should listen. A bridge that is not there now is not forgotten: see FreeBind= in its unit."""
+        """Where it should listen. Docker's restart may have to wait, and until then nobody must be cut off."""
+        return self._addresses((self._relay.port, *self._may_be_had))
+
+    def _addresses(self, ports: Sequence[int]) -> tuple[str, ...]:
+        """At these ports. A bridge that is not there now is not forgotten: see FreeBind= in its unit."""
         known, is_with_ipv6 = self._bridge(), has_ipv6()
         bridge = bridge_of(self._units.where() or ()) if known is None else known or None
-        wanted = addresses(self._relay, bridge, has_ipv6=is_with_ipv6)
-        # Docker's restart may have to wait, and until then it must not be cut off.
-        earlier = (msgspec.structs.replace(self._relay, port=port) for port in self._may_be_had)
-        return (*wanted, *(one for at in earlier for one in addresses(at, bridge, has_ipv6=is_with_ipv6)))
+        at_each = (msgspec.structs.replace(self._relay, port=port) for port in ports)
+        return tuple(one for at in at_each for one in addresses(at, bridge, has_ipv6=is_with_ipv6))
 
     async def _end(self) -> None:
         """Nobody uses it any more."""
@@ -818,11 +883,11 @@ class LocalRelay:
     # What it says.
 
     def state(self) -> RelayState | None:
-        return state_of(self._paths) if self._memory.relaying.stage is not Stage.OFF else None
+        return state_of(self._paths) if not self._is_unused else None
 
     @property
     def folder(self) -> Path | None:
-        return self._paths.relay_state.parent if self._memory.relaying.stage is not Stage.OFF else None
+        return self._paths.relay_state.parent if not self._is_unused else None
 
     def take_failure(self) -> bool:
         """Not one of orders that it had before: those are no longer what is done."""
@@ -877,9 +942,10 @@ class LocalRelay:
     @property
     def next_at(self) -> float | None:
         """None where the last pass did not come so far, as while paused: the next one would not, either."""
-        if not self._is_kept:
-            return None
         memory = self._memory
+        if not self._is_kept:
+            is_tried_again = self._silence.ports and not self._silence.is_paused
+            return memory.revived + SOFT_AGAIN_S if is_tried_again and memory.revived is not None else None
         times = [next_at(memory.relaying, self._policy.probe.recheck)]
         if memory.relaying.is_used:
             again_at = (memory.relaying.asked or 0.0) + AGAIN_S

@@ -145,6 +145,8 @@ def _used_here(status: Status, docker: DockerShown, where: str = "") -> str:
     of_its_upstream = status.verdicts.get(docker.in_use or "")
     if docker.works is Outcome.OK and (of_its_upstream is None or of_its_upstream.verdict is not Outcome.OK):
         return f"the relay{where}, which still reaches a registry here"  # by its last orders
+    if docker.works not in (None, Outcome.OK) and of_its_upstream and of_its_upstream.verdict is Outcome.OK:
+        return f"the relay{where}{_here(docker, 'which')}"  # not its upstream's fault
     return f"the relay{where}{_here(docker, f'whose upstream {docker.in_use}' if docker.in_use else 'which')}"
 
 

@@ -8,7 +8,7 @@ import datetime as dt
 import os
 import stat
 import subprocess
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -1067,6 +1067,150 @@ async def test_nobody_is_cut_off_however_often_the_port_changes_before_docker_is
             await hand.wake()
         assert "3160" in str(laptop.dockerd.runs_with)
         assert laptop.units.where() == tuple(one.replace("3130", "3160") for one in LISTENS)
+
+
+HELD = WITH_RELAY.replace("[docker]", '[docker]\nrestart = "when-idle"')  # a container holds a restart up for good
+
+
+async def dies(laptop: Relayed, hand: Hand, *, helps: bool) -> None:
+    """The relay does, with its sockets. `helps`: to bring it up again."""
+    laptop.units.silent = {*LISTENS}
+    laptop.units.heard_anew = {*laptop.units.silent} if helps else set()
+    laptop.clock.ahead_s += 60
+    laptop.units.ups.clear()
+    await hand.wake(Reason.RELAY)
+
+
+def said_of_the_relay(laptop: Relayed) -> list[str]:
+    return [one["text"] for one in laptop.status()["conditions"] if one["code"] == "relay-failed"]
+
+
+async def switched_off(laptop: Relayed, hand: Hand) -> None:
+    laptop.policy(HELD.replace("enable = true", "enable = false"))
+    await hand.wake(Reason.FILES)
+
+
+async def given_up_at_another_port(laptop: Relayed, hand: Hand) -> None:
+    laptop.place.becomes(relay="refused")
+    laptop.policy(HELD.replace("enable = true", "enable = true\nport = 3140"))
+    for _ in range(3):
+        await hand.wake(Reason.FILES)
+        laptop.clock.ahead_s += 10
+    (said,) = said_of_the_relay(laptop)
+    assert "the relay does not work" in said
+
+
+async def behind_a_portal(laptop: Relayed, hand: Hand) -> None:
+    laptop.place.snapshot = HOME
+    laptop.place.becomes(direct="portal")
+    await hand.wake()
+    assert laptop.status()["upstream"]["name"] is None
+
+
+async def offline(laptop: Relayed, hand: Hand) -> None:
+    laptop.place.snapshot = Snapshot()
+    await hand.wake()
+
+
+WHERE_NOTHING_PROBES_IT = pytest.mark.parametrize(
+    "comes", [switched_off, given_up_at_another_port, behind_a_portal, offline]
+)
+
+
+@WHERE_NOTHING_PROBES_IT
+async def test_a_relay_that_docker_has_is_brought_up_again_wherever_nothing_probes_it(
+    laptop: Relayed, comes: Callable[[Relayed, Hand], Awaitable[None]]
+) -> None:
+    laptop.policy(HELD)
+    async with laptop.running() as hand:
+        laptop.dockerd.containers = 1
+        await comes(laptop, hand)
+        before = said_of_the_relay(laptop)
+
+        await dies(laptop, hand, helps=True)
+
+        assert laptop.dockerd.runs_with == RELAY
+        (where,) = laptop.units.ups
+        assert {*LISTENS} <= {*where}
+        assert not any("3140" in one for one in where)
+        assert laptop.units.anew == [Anew.ALL]
+        assert said_of_the_relay(laptop) == before
+        assert "does not listen" not in str(laptop.status()["relay"])
+
+        await hand.wake(Reason.RELAY)
+        assert len(laptop.units.ups) == 1
+
+
+@WHERE_NOTHING_PROBES_IT
+async def test_that_it_cannot_be_brought_up_there_is_said_and_tried_again(
+    laptop: Relayed, comes: Callable[[Relayed, Hand], Awaitable[None]]
+) -> None:
+    laptop.policy(HELD)
+    async with laptop.running() as hand:
+        laptop.dockerd.containers = 1
+        await comes(laptop, hand)
+        laptop.units.fails = "failed (resources)"
+
+        await dies(laptop, hand, helps=False)
+
+        said, silence = said_of_the_relay(laptop)[-1], "the relay does not listen at 127.0.0.1:3130"
+        assert said == f"Docker has the relay's address, but {silence}: failed (resources)"
+        assert laptop.place.relay.next_at is not None
+        if comes in (switched_off, behind_a_portal):  # offline is no outage, and one that is given up is one already
+            assert laptop.status()["docker"]["works"] == "refused"
+
+        laptop.units.fails, laptop.units.heard_anew = "", {*LISTENS}
+        await hand.wake(Reason.RELAY)
+        assert laptop.units.ups == []  # not in each pass
+        laptop.clock.ahead_s += 15
+        await hand.wake(Reason.TIMER)
+        assert len(laptop.units.ups) == 1
+        assert not any("does not listen" in one for one in said_of_the_relay(laptop))
+
+
+@pytest.mark.parametrize("helps", [True, False])
+async def test_a_restart_that_takes_a_dead_relay_from_docker_is_urgent(laptop: Relayed, *, helps: bool) -> None:
+    """Its upstream works, and nobody comes there any more."""
+    laptop.policy(WITH_RELAY)
+    async with laptop.running() as hand:
+        laptop.dockerd.containers = 1
+        laptop.policy(OFF)
+        await hand.wake(Reason.FILES)
+        assert "the relay" not in str(laptop.status()["docker"]["deferred"])
+        assert laptop.dockerd.runs_with == RELAY
+
+        await dies(laptop, hand, helps=helps)
+
+        assert laptop.dockerd.runs_with == (RELAY if helps else OFFICE)
+        assert (laptop.dockerd.containers, laptop.dockerd.killed) == (1, 0)
+
+
+async def test_a_relay_that_is_switched_off_is_heard_for_as_long_as_docker_has_it(laptop: Relayed) -> None:
+    """That it dies is told by its state, which goes with it."""
+    laptop.policy(HELD)
+    async with laptop.running() as hand:
+        laptop.dockerd.containers = 1
+        await switched_off(laptop, hand)
+        assert laptop.place.relay.folder is not None
+
+        laptop.dockerd.containers = 0
+        for _ in range(2):
+            await hand.wake()
+        assert laptop.place.relay.folder is None
+
+
+async def test_a_pause_behind_a_portal_says_that_it_does_not_listen_and_restarts_nothing(laptop: Relayed) -> None:
+    laptop.policy(WITH_RELAY)
+    async with laptop.running() as hand:
+        await behind_a_portal(laptop, hand)
+        await laptop.asks(Command.PAUSE)
+        await dies(laptop, hand, helps=True)
+
+        (said,) = [one for one in laptop.status()["conditions"] if one["code"] == "relay-failed"]
+        assert "the relay does not listen at 127.0.0.1:3130" in said["text"]
+        assert said["remedy"] == "Run: docker-proxy-agent resume"
+        assert laptop.units.ups == []
+        assert laptop.place.relay.next_at is None
 
 
 @pytest.mark.parametrize("is_told", [True, False], ids=["but-its-process-does", "nor-does-its-process"])
