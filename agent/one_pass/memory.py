@@ -201,7 +201,11 @@ class Memory:
     @property
     def is_paused(self) -> bool:
         """Whether writing and restarting are forbidden now."""
-        return self.is_held or self.overrides.is_paused
+        return self.is_held or self.is_pause_laid_down
+
+    @property
+    def is_pause_laid_down(self) -> bool:
+        return self.overrides.is_paused
 
     @property
     def conditions(self) -> tuple[Condition, ...]:

@@ -52,6 +52,10 @@ class Patiently:
         return self._memory.is_paused
 
     @property
+    def is_pause_laid_down(self) -> bool:
+        return self._memory.is_pause_laid_down
+
+    @property
     def conditions(self) -> tuple[Condition, ...]:
         return self._memory.conditions
 

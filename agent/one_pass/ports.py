@@ -311,7 +311,14 @@ class Choosing(Protocol):
         ...
 
     @property
-    def is_paused(self) -> bool: ...
+    def is_paused(self) -> bool:
+        """Whether nothing may be written or restarted: a person has said so, or unfinished work comes first."""
+        ...
+
+    @property
+    def is_pause_laid_down(self) -> bool:
+        """Whether a person has said so. Unfinished work is Docker's: the relay follows meanwhile."""
+        ...
 
     def is_patient(self, snapshot: Snapshot) -> bool:
         """Whether this is a network to arrive in, or the host arrived there a moment ago."""

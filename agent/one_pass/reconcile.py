@@ -165,7 +165,7 @@ async def _lead_meanwhile(here: _Here, finding: asyncio.Task[_Found]) -> None:
     """
     choosing, relay = here.choosing, here.world.relay
     await asyncio.wait({finding}, timeout=_FOUND_S)
-    while not (finding.done() or choosing.is_paused) and relay.is_up:
+    while not (finding.done() or choosing.is_pause_laid_down) and relay.is_up:
         verdicts, choice = await choosing.choose(here.network, here.snapshot, relay.upstream)
         chosen = _with_the_refused(here, Chosen(here.network, verdicts, choice))
         await _served(relay.tell(chosen), Relayed())
@@ -196,7 +196,7 @@ async def _choose(here: _Here, found: _Found, *, is_served: bool) -> tuple[Chose
         relayed = await _serve(here, _with_the_refused(here, chosen), relayed)
     relayed = await _ask_through(here, chosen, relayed, found.reality)
     found = msgspec.structs.replace(found, relayed=relayed)
-    may_stay = choosing.is_paused and not relayed.leads_out
+    may_stay = choosing.is_pause_laid_down and not relayed.leads_out
     if may_stay and (in_docker := found.in_docker) is not None and in_docker == relayed.upstream:
         stays = await _kept_by_a_pause(here, in_docker, chosen, relayed.through)
         relayed = msgspec.structs.replace(relayed, stays=stays)
@@ -277,10 +277,12 @@ async def _serve(here: _Here, chosen: Chosen, relayed: Relayed) -> Relayed:
     async def works(name: str) -> Verdict:
         return await here.choosing.works_now(here.policy.upstreams[name], here.snapshot)
 
-    relay = here.world.relay
-    is_paused, may_start = here.choosing.is_paused, not here.choosing.is_starting
-    serving = relay.serve_paused(chosen) if is_paused else relay.serve(chosen, works, may_start=may_start)
-    return await _served(serving, relayed)
+    choosing, relay = here.choosing, here.world.relay
+    if choosing.is_pause_laid_down:
+        return await _served(relay.serve_paused(chosen), relayed)
+    # Unfinished work may yet give Docker its address.
+    may_start = not (choosing.is_starting or choosing.is_paused)
+    return await _served(relay.serve(chosen, works, may_start=may_start), relayed)
 
 
 async def _tell_before_pacs_are_asked(here: _Here) -> None:
@@ -294,7 +296,7 @@ async def _tell_before_pacs_are_asked(here: _Here) -> None:
 
 async def _tell_at_once(here: _Here, relayed: Relayed) -> Relayed:
     choosing, relay, network = here.choosing, here.world.relay, here.network
-    refused, is_paused = choosing.refused(here.snapshot), choosing.is_paused
+    refused, is_paused = choosing.refused(here.snapshot), choosing.is_pause_laid_down
     # Offline nobody could get to know one. With a pause or a pin, a person has said what to use everywhere.
     if not here.snapshot.is_offline:
         used_here = msgspec.structs.replace(network, use=(*network.use, *_pinned(here)))
@@ -318,7 +320,7 @@ async def _ask_through(here: _Here, chosen: Chosen, relayed: Relayed, reality: R
     if port is None:
         return relayed
     through = relayed.silence.verdict if port in relayed.silence.ports else None
-    if goes_by_last_orders(chosen, relayed.upstream, is_paused=here.choosing.is_paused):
+    if goes_by_last_orders(chosen, relayed.upstream, is_paused=here.choosing.is_pause_laid_down):
         asked = await here.world.relay.leads_out(port, _with_the_refused(here, chosen), here.snapshot)
         through = asked or through
     return msgspec.structs.replace(relayed, through=through)

@@ -227,6 +227,24 @@ async def test_in_a_pause_nothing_is_chosen_for_it_while_docker_is_waited_for(la
         assert names(laptop.orders) == ["office", "direct"]
 
 
+async def test_unfinished_work_with_docker_is_no_pause_for_the_relay(laptop: AfterBoot) -> None:
+    """A Docker that does not start, or a damaged journal: nothing of Docker's is written until that is over."""
+    with_password(laptop, "s3cret")
+    async with laptop.running() as hand:
+        assert b"s3cret" in laptop.paths.relay_orders.read_bytes()
+        (laptop.dockerd.agent_state / "journal.json").write_text("{")
+        laptop.place.snapshot = ABROAD
+        laptop.place.becomes(direct="refused")
+        await hand.wake()
+        assert "target-failed" in laptop.conditions()
+        assert b"s3cret" not in laptop.paths.relay_orders.read_bytes()
+
+        laptop.place.snapshot = HOME
+        laptop.place.becomes(direct="ok")
+        await hand.wake()
+        assert names(laptop.orders) == ["direct"]
+
+
 async def test_somebody_who_waits_is_told_of_as_soon_as_docker_lists_the_network(laptop: AfterBoot) -> None:
     """It makes the bridge first, and while it starts it does not answer at all."""
     laptop.there, laptop.listed = (bridge(3, "docker0"),), {"docker0": False}
