@@ -2,6 +2,7 @@
 
     values    what is on a page: bands, bars, marks, rows
     tell      records become these values
+    listings  the tables, line by line                          pure
     timeline  the picture, as SVG                               pure
     axis      where the picture has its times                   pure
     tables    what stands below it                              pure
@@ -10,5 +11,5 @@
     markup    HTML and SVG, every text escaped                  pure
 
 The page holds no script and no reference to anything outside of it, so it is the same wherever it is opened. A new band
-is a member of `Band` in `values`, filled in `tell`; a new table is a function in `tables`, called in `page`.
+is a member of `Band` in `values`, filled in `tell`; a new table is a function in `listings`, called in `tell`.
 """

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from agent.audit.facts_read import moment_of
 from agent.audit.heads import Head
 from agent.audit.texts import Texts
 from agent.values.events import Event
@@ -40,7 +41,7 @@ def by_others(head: Head, texts: Texts) -> ByOthers:
     owner = facts.get("owner", "")
     found = facts.get("found")
     return ByOthers(
-        at=_changed(facts) or head.moment(),
+        at=moment_of(facts, "changed") or head.moment(),
         seq=head.seq,
         targets=texts.once(", ".join(map(str, _list(facts.get("targets"))))),
         owner=texts.once("it was removed" if owner is None else str(owner)),
@@ -54,14 +55,6 @@ def _told(event: str, facts: Mapping[str, Any]) -> str:
     before, after = (facts.get(name) for name in ("password_before", "password_after"))
     password = "; another password" if event == Event.DRIFT_CORRECTED.value and before != after else ""
     return f"{_CAME_OF_IT[event]}{password}{f': {because}' if because else ''}"
-
-
-def _changed(facts: Mapping[str, Any]) -> dt.datetime | None:
-    try:
-        found = dt.datetime.fromisoformat(str(facts.get("changed", "")))
-    except ValueError:
-        return None
-    return found if found.tzinfo else None
 
 
 def _in_words(settings: Mapping[str, Any]) -> str:

@@ -16,15 +16,18 @@ import msgspec
 from agent.audit.account import Account
 from agent.audit.heads import Head
 from agent.audit.orders import Answered, Orders
-from agent.audit.ran import Ran, RanWith
+from agent.audit.ran import RanWith
+from agent.audit.report import listings
 from agent.audit.report.bars import Bars
+from agent.audit.report.listings import MOST_LINES, Period
 from agent.audit.report.others import BY_OTHERS, ByOthers, by_others
 from agent.audit.report.palette import Palette, key_of
 from agent.audit.report.rows import row_of
+from agent.audit.report.starts import STARTED_BY, ShownStart, in_words, of_restart
 from agent.audit.report.summary import Sums, figures, headline, of_networks
 from agent.audit.report.timeline import mixes
-from agent.audit.report.values import Band, Bar, Cell, Chain, Key, Listing, Mark, Report, Tone
-from agent.audit.report.words import clock, count, is_one_day, length, moment
+from agent.audit.report.values import Band, Bar, Chain, Key, Mark, Report, Tone
+from agent.audit.report.words import count, length, moment
 from agent.audit.spans import Break, Known, Lane, Outage, Restart, Span, Start, Told
 from agent.audit.texts import Texts
 from agent.values.dockerd import Cause
@@ -34,13 +37,11 @@ from agent.values.events import Event
 _FIRST: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 MOST_DOCKERS: Final = 8
 MOST_ROWS: Final = 2000
-MOST_LINES: Final = 500  # of a table
 _NONE: Final = {
     Lane.NETWORK: ("offline", Tone.NONE),
     Lane.CHOSEN: ("none works", Tone.BAD),
     Lane.DOCKER: ("does not run", Tone.NONE),
 }
-_BY: Final = {Cause.AGENT.value: "the agent"}
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,19 +54,6 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     is_full: bool = False  # also where the laptop was
     host: str = ""
     version: str = ""
-
-
-class _Start(msgspec.Struct, frozen=True):
-    """A restart by the agent, or a start by others."""
-
-    at: dt.datetime
-    tone: Tone
-    by: str
-    seq: int
-    took_s: float | None = None
-    containers: str = ""
-    due: str = ""
-    allowed: str = ""
 
 
 def report(heads: Iterable[Head], asked: Asked, chain: Chain) -> Report:
@@ -96,7 +84,8 @@ class _Telling:
         self._asked = asked
         self._end = asked.until or asked.now
         # A first record of the future, by a clock that was set back since, begins nothing.
-        self._begin = begin = max(begin, _FIRST) if begin < self._end else self._end - dt.timedelta(days=1)
+        self._begin = max(begin, _FIRST) if begin < self._end else self._end - dt.timedelta(days=1)
+        self._period = Period(self._begin, self._end)
         self._palette = Palette()
         self._sums = Sums()
         self._network = self._bars()
@@ -112,25 +101,21 @@ class _Telling:
         self._by_others = deque[ByOthers](maxlen=MOST_LINES)
         self._away = deque[Span](maxlen=MOST_LINES)  # without an agent, or without one that could tell
         self._aways = self._others = 0  # also of those for which there is no room
-        self._starts: list[_Start] = []
+        self._starts: list[ShownStart] = []
         self._texts = Texts()
         self.orders = Orders()
         self.ran = RanWith(self._palette)
         self._orders: list[Answered] = []
         self._breaks: list[Break] = []
-        self._when = clock if is_one_day(begin, self._end) else moment
 
     def _bars(self) -> Bars:
         return Bars(self._begin, self._end)
-
-    def _is_in_period(self, at: dt.datetime | None) -> bool:
-        return at is not None and self._begin <= at < self._end
 
     # Records.
 
     def note(self, head: Head) -> None:
         """What is on the page of a record itself."""
-        if self._is_in_period(head.moment()):
+        if self._period.has(head.moment()):
             self._heads.append(head)
             self._in_period += 1
             self._sums.moves += head.event == Event.NETWORK_CHANGED.value
@@ -160,25 +145,25 @@ class _Telling:
                     self._take_span(one)
                 case Outage():
                     self._take_outage(one)
-                case Restart() if self._is_in_period(one.at):
-                    self._starts.append(_restart(one, self._texts))
+                case Restart() if self._period.has(one.at):
+                    self._starts.append(of_restart(one, self._texts))
                     self._sums.restarted(one)
-                case Start() if self._is_in_period(one.at) and one.by != Cause.AGENT.value:
+                case Start() if self._period.has(one.at) and one.by != Cause.AGENT.value:
                     self._take_start(one)
-                case Break() if self._is_in_period(one.at):
+                case Break() if self._period.has(one.at):
                     self._breaks.append(one)
 
     def _take_start(self, one: Start) -> None:
         if one.since is None:
-            self._starts.append(_Start(one.at, Tone.OTHERS, one.by, one.seq, due=one.because))
+            self._starts.append(ShownStart(one.at, Tone.OTHERS, one.by, one.seq, due=one.because))
             return
-        due = f"some time between {self._when(one.since)} and then: another start of Docker was found"
-        self._starts.append(_Start(one.at, Tone.UNKNOWN, "not known: no agent was watching", one.seq, due=due))
+        due = f"some time between {self._period.when(one.since)} and then: another start of Docker was found"
+        self._starts.append(ShownStart(one.at, Tone.UNKNOWN, "not known: no agent was watching", one.seq, due=due))
         self._sums.unseen_starts += 1
 
     def _take_span(self, span: Span) -> None:
-        begin, end = max(span.begin, self._begin), min(span.end or self._end, self._end)
-        if begin >= end and not (begin == end and self._is_in_period(begin)):
+        begin, end = self._period.part_of(span.begin, span.end)
+        if begin >= end and not (begin == end and self._period.has(begin)):
             return
         bars = self._bars_of(span)
         if bars is not None:
@@ -196,9 +181,9 @@ class _Telling:
 
     def _take_outage(self, one: Outage) -> None:
         last = one.end or one.seen_until or self._end
-        begin, end = max(one.begin, self._begin), min(last, self._end)
-        if begin >= self._end or last <= self._begin:
+        if not self._period.has_a_part_of(one.begin, last):
             return
+        begin, end = self._period.part_of(one.begin, last)
         is_whole = (begin, end) == (one.begin, one.end) and one.lasted_s is not None
         lasted_s = (end - begin).total_seconds()
         if one.lasted_s is not None:  # no clock that was set for a moment makes it longer
@@ -245,7 +230,7 @@ class _Telling:
                 return value, palette.of_network(value), span.because if self._asked.is_full else ""
             case Lane.DOCKER:
                 name = palette.name_of(span)
-                by = f"started by {_BY.get(span.cause, span.cause)}" if span.cause else ""
+                by = f"started by {STARTED_BY.get(span.cause, span.cause)}" if span.cause else ""
                 return name, palette.of_upstream(name), "; ".join(filter(None, (value if value != name else "", by)))
             case Lane.RELAY if not value:
                 return "no record says through which upstream", Tone.UNKNOWN, ""
@@ -261,7 +246,7 @@ class _Telling:
 
     def report(self, chain: Chain) -> Report:
         self._sums.looked_s = min(self._sums.looked_s, (self._end - self._begin).total_seconds())
-        self._orders = [one for one in self.orders.found if self._is_in_period(one.order.at)]
+        self._orders = [one for one in self.orders.found if self._period.has(one.order.at)]
         starts = sorted(self._starts, key=lambda one: one.at)
         rows = tuple(row_of(head, is_full=self._asked.is_full) for head in self._heads)
         bands = (*self._bands(starts),)
@@ -278,12 +263,12 @@ class _Telling:
             bands=bands,
             keys=tuple(self._keys(bands)),
             listings=(
-                self._outage_table(),
-                self._start_table(starts),
-                self._order_table(),
-                self._ran_table(),
-                self._others_table(),
-                self._away_table(),
+                listings.outages(self._period, self._lost, self._sums.outages),
+                listings.starts(self._period, starts),
+                listings.orders(self._period, self._orders),
+                listings.ran(self._period, self.ran.rows()),
+                listings.by_others(self._period, self._by_others, self._others),
+                listings.away(self._period, self._away, self._aways),
             ),
             rows=rows,
             rows_left_out=self._in_period - len(rows),
@@ -295,7 +280,7 @@ class _Telling:
         for one in self._breaks[:MOST_LINES]:
             yield f"{moment(one.at)}, before record {one.seq}: {one.what}"
 
-    def _bands(self, starts: list[_Start]) -> Iterator[Band]:
+    def _bands(self, starts: list[ShownStart]) -> Iterator[Band]:
         sums = self._sums
         yield Band("Network", self._from_the_beginning(self._network), summary=of_networks(sums), is_ground=True)
         yield Band("Chosen upstream", self._from_the_beginning(self._chosen))
@@ -307,7 +292,7 @@ class _Telling:
             yield Band("Behind the relay", behind, summary="while Docker was given it")
         lasted = f"{count(sums.outages, 'outage')}, {length(sums.outage_s)}" if sums.outages else "never"
         yield Band("Docker reached no registry", self._outages.all(), summary=lasted)
-        marks = (Mark(one.at, number, one.tone, _in_words(one)) for number, one in enumerate(starts, start=1))
+        marks = (Mark(one.at, number, one.tone, in_words(one)) for number, one in enumerate(starts, start=1))
         took = f", {length(sums.restart_s)} in all" if sums.restarts else ""
         by_agent = f"{sums.restarts or 'none'} by the agent{took}"
         yield Band("Restarts of Docker", self._waiting.all(), tuple(marks), summary=by_agent)
@@ -334,148 +319,7 @@ class _Telling:
             used.add(Tone.MIXED)
         yield from (key_of(tone) for tone in Tone if tone in used and key_of(tone).name)
 
-    def _outage_table(self) -> Listing:
-        return Listing(
-            "Outages",
-            ("From", "To", "Lasted", "Network", "Docker ran with", "Why"),
-            tuple(self._outage_line(one) for one in self._lost),
-            "None that an agent saw.",
-            left_out=self._sums.outages - len(self._lost),
-        )
-
-    def _outage_line(self, one: Outage) -> tuple[Cell, ...]:
-        end = one.end or one.seen_until
-        until = Cell("ongoing") if end is None else Cell(self._when(end), one.end_seq or None)
-        lasted_s = one.lasted_s if one.lasted_s is not None else ((end or self._end) - one.begin).total_seconds()
-        at_least = "" if one.end else "at least "
-        ended = one.ended_by or one.ended_because
-        return (
-            Cell(self._when(one.begin), one.seq or None),
-            until,
-            Cell(f"{at_least}{length(lasted_s)}"),
-            Cell(one.network),
-            Cell(one.upstream or "none of the policy's"),
-            Cell("; ".join(filter(None, (one.why or one.because, f"ended: {ended}" if ended else "")))),
-        )
-
-    def _start_table(self, starts: list[_Start]) -> Listing:
-        return Listing(
-            "Restarts of Docker, and what they cost",
-            ("When", "By", "Took", "Containers", "Why", "Why at that time"),
-            tuple(self._start_line(one) for one in starts[-MOST_LINES:]),
-            "None.",
-            left_out=max(0, len(starts) - MOST_LINES),
-        )
-
-    def _start_line(self, one: _Start) -> tuple[Cell, ...]:
-        took = "" if one.took_s is None else length(one.took_s)
-        said = (one.by, took, one.containers, one.due, one.allowed)
-        return (Cell(self._when(one.at), one.seq), *map(Cell, said))
-
-    def _order_table(self) -> Listing:
-        return Listing(
-            "Orders by people",
-            ("When", "Who", "What", "Result"),
-            tuple(self._order_line(one) for one in self._orders[-MOST_LINES:]),
-            "Nobody gave the agent an order.",
-            left_out=max(0, len(self._orders) - MOST_LINES),
-        )
-
-    def _ran_table(self) -> Listing:
-        shown = deque[Ran](maxlen=MOST_LINES)  # of a large log there are many more
-        in_period = 0
-        for one in self.ran.rows():
-            if self._has_a_part_of(one):
-                shown.append(one)
-                in_period += 1
-        return Listing(
-            "What Docker ran with",
-            ("From", "To", "Lasted", "With", "Network", "Started by"),
-            tuple(self._ran_line(one) for one in shown),
-            "No record says it.",
-            left_out=in_period - len(shown),
-            is_marked=False,
-        )
-
-    def _others_table(self) -> Listing:
-        return Listing(
-            "What others changed",
-            ("When", "File", "Owner", "New value", "Result"),
-            tuple(self._others_line(one) for one in self._by_others),
-            "Nobody changed anything that the agent writes.",
-            left_out=self._others - len(self._by_others),
-            is_marked=False,
-        )
-
-    def _others_line(self, one: ByOthers) -> tuple[Cell, ...]:
-        when = "" if one.at is None else self._when(one.at)
-        return (Cell(when, one.seq), *map(Cell, (one.targets, one.owner, one.found, one.came_of_it)))
-
-    def _away_table(self) -> Listing:
-        return Listing(
-            "Times when no agent was watching",
-            ("From", "To", "Lasted", "Why"),
-            tuple(self._away_line(one) for one in self._away),
-            "None: an agent was watching all the time.",
-            left_out=self._aways - len(self._away),
-            is_marked=False,
-        )
-
-    def _away_line(self, one: Span) -> tuple[Cell, ...]:
-        begin, end = max(one.begin, self._begin), min(one.end or self._end, self._end)
-        why = one.because or str(one.known.value)
-        if one.known is Known.UNCERTAIN:
-            why = f"it {why} at some point in this time"
-        lasted = length((end - begin).total_seconds())
-        return (
-            Cell(self._when(begin), one.seq or None),
-            Cell(self._when(end), one.end_seq or None),
-            *map(Cell, (lasted, why)),
-        )
-
-    def _has_a_part_of(self, one: Ran) -> bool:
-        return one.begin < self._end and (one.end is None or one.end > self._begin)
-
-    def _ran_line(self, one: Ran) -> tuple[Cell, ...]:
-        begin, end = max(one.begin, self._begin), min(one.end or self._end, self._end)
-        runs = one.runs or f"not known: {one.why_not}"
-        name = f" ({one.name})" if one.name else ""
-        said = (
-            length((end - begin).total_seconds()),
-            f"{runs}{name}",
-            one.network or "not known",
-            _BY.get(one.cause, one.cause),
-        )
-        return (Cell(self._when(begin), one.seq), Cell(self._when(end)), *map(Cell, said))
-
-    def _order_line(self, one: Answered) -> tuple[Cell, ...]:
-        order = one.order
-        said = (order.who, order.what, "; ".join(one.came_of_it))
-        return (Cell(self._when(order.at), order.seq), *map(Cell, said))
-
 
 _NOTED: Final = frozenset(
     one.value for one in (Event.AGENT_STARTED, Event.UPSTREAM_CHOSEN, Event.APPLY_STARTED, Event.RELAY_ENABLED)
 )
-
-
-def _restart(one: Restart, texts: Texts) -> _Start:
-    kept = [] if one.kept is None else [f"{one.kept} kept"]
-    gone = ((one.lost, "lost"), (one.stopped, "stopped"))
-    lost = [f"{len(names)} {word}: {', '.join(names)}" for names, word in gone if names]
-    along = [f"with it: {', '.join(one.taken_along)}"] if one.taken_along else []
-    return _Start(
-        at=one.at,
-        tone=Tone.BAD if one.is_rolled_back else Tone.PLAIN,
-        by=texts.once(", ".join(filter(None, ("the agent", "rolled back" if one.is_rolled_back else "", one.asked)))),
-        seq=one.seq,
-        took_s=one.took_s,
-        containers=texts.once("; ".join([*kept, *lost, *along])),
-        due=texts.once(one.due),
-        allowed=texts.once("; ".join(filter(None, (one.allowed, *one.left)))),
-    )
-
-
-def _in_words(one: _Start) -> str:
-    took = "" if one.took_s is None else f", {length(one.took_s)}"
-    return f"by {one.by}{took}{f', {one.containers}' if one.containers else ''}"
