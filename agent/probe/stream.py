@@ -29,6 +29,7 @@ from agent.values.verdict import Outcome, Timings
 _HIGH_WATER: Final = 64 * 1024  # received and not yet read
 _READ: Final = 64 * 1024  # from the socket at once
 _DECRYPTED: Final = 32 * 1024  # at once: two records
+_RECORD: Final = 5  # bytes before each record
 
 _AT_ONCE: Final = struct.pack("ii", 1, 0)  # struct linger: close with a reset
 
@@ -216,6 +217,27 @@ def _nameable() -> Iterator[None]:
         raise DialogueFailed(Outcome.ERROR, "not a name that a certificate can have") from error
 
 
+class _Records:
+    """Where the records of TLS end: each has its length in the last two of its first five bytes (RFC 8446, 5.1)."""
+
+    def __init__(self) -> None:
+        self._left = 0  # bytes of the last one that have not come yet
+        self._begun = b""  # of its first five
+
+    def note(self, data: bytes) -> None:
+        """What has come."""
+        data, at = self._begun + data, self._left
+        while at + _RECORD <= len(data):
+            at += _RECORD + int.from_bytes(data[at + 3 : at + _RECORD], "big")
+        self._left = max(0, at - len(data))
+        self._begun = data[at:]
+
+    @property
+    def is_within(self) -> bool:
+        """Whether the last one has begun, and not ended."""
+        return bool(self._left or self._begun)
+
+
 class _Tls:
     """TLS over a pipe, or over TLS.
 
@@ -228,6 +250,7 @@ class _Tls:
         self._below = below
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
+        self._records = _Records()
         self._early = b""  # decrypted, and not read
         self._has_ended = False  # by a TLS good-bye
         self.session = context.wrap_bio(self._incoming, self._outgoing, server_hostname=in_bytes(host))
@@ -246,8 +269,12 @@ class _Tls:
             return taken
         try:
             return await self._drive(lambda: self._decrypted(most))
-        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):  # many servers close without a TLS good-bye, as HTTP allows
+        except ssl.SSLZeroReturnError:
             return b""
+        except ssl.SSLEOFError as error:
+            if self._records.is_within:  # then the other end has not closed: it was killed, or somebody between was
+                raise ConnectionResetError(errno.ECONNRESET, "ended in the middle of a TLS record") from error
+            return b""  # many servers close without a TLS good-bye, as HTTP allows
 
     def _decrypted(self, most: int) -> bytes:
         """Of all records that are there: one by one, each would cost the reader a turn."""
@@ -284,7 +311,7 @@ class _Tls:
         """Of what has come already; b"" also at the end. ssl.SSLError if it is no TLS."""
         taken, self._early = self._early[:most], self._early[most:]
         while not taken and (received := self._below.take_now()):
-            self._incoming.write(received)
+            self._receive(received)
             with contextlib.suppress(ssl.SSLWantReadError):  # of TLS alone, such as the tickets for a next time
                 taken = self._decrypted(most)
         return taken
@@ -312,9 +339,13 @@ class _Tls:
                 raise
             received = await self._below.take(_DECRYPTED)
             if received:
-                self._incoming.write(received)
+                self._receive(received)
             else:
                 self._incoming.write_eof()
+
+    def _receive(self, data: bytes) -> None:
+        self._records.note(data)
+        self._incoming.write(data)
 
     async def _say(self) -> None:
         if self._outgoing.pending:

@@ -121,6 +121,34 @@ class Says(Server):
             await reader.read()
 
 
+class Cuts(Server):
+    """Stands before an end that speaks TLS, and closes as if it was that end, in the midst of what it says."""
+
+    def __init__(self, end: Server, *, whole: bool = False, and_more: int = 0) -> None:
+        """After half of its first large record; or after the whole of that, and so many bytes of the next."""
+        super().__init__()
+        self._end = end
+        self._whole, self._and_more = whole, and_more
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        end_reader, end_writer = await asyncio.open_connection(self._end.host, self._end.port)
+        to_end = asyncio.create_task(pump(reader, end_writer))
+        try:
+            length = 0
+            while length < 8192:
+                head = await end_reader.readexactly(5)
+                length = int.from_bytes(head[3:], "big")
+                body = await end_reader.readexactly(length)
+                writer.write(head + (body if length < 8192 or self._whole else body[: length // 2]))
+            if self._and_more:
+                writer.write(await end_reader.readexactly(self._and_more))
+            writer.write_eof()
+            await to_end
+        finally:
+            to_end.cancel()
+            end_writer.transport.abort()
+
+
 class Registry(Server):
     """Answers `GET /v2/`, as often as asked."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import itertools
 import socket
 import ssl
 import subprocess
@@ -20,7 +21,7 @@ import pytest
 from agent.probe.dial import Address, Ground, in_a_thread, threaded
 from agent.probe.exchange import DialogueFailed
 from agent.probe.stopwatch import Step, Stopwatch
-from agent.probe.stream import Stream, StreamFailed, Via, open_proxy, open_stream
+from agent.probe.stream import Stream, StreamFailed, Via, _Records, open_proxy, open_stream
 from agent.values.secret import Secret
 from agent.values.settings import Credentials, ProxyUrl, Scheme
 from agent.values.verdict import Outcome
@@ -28,6 +29,7 @@ from tests.loopback.certificates import server_tls, trust
 from tests.loopback.servers import (
     HOST,
     PATIENCE_S,
+    Cuts,
     HttpProxy,
     Registry,
     Says,
@@ -343,6 +345,34 @@ async def test_a_kept_connection_behind_tls_that_has_news_is_not_quiet(
 
             assert await stream.read() == word
             await until_awaited(PATIENCE_S, lambda: stream.is_quiet is not parts, "whether it has ended")
+
+
+async def test_an_end_without_a_good_bye_is_one_unless_it_is_in_the_middle_of_a_record(tmp_path: Path) -> None:
+    """Else half a file would be taken for the whole."""
+    said = b"x" * 10_000
+    async with Says(said, said, waits=False, stays=True, tls=server_tls(HOST)) as end:
+        for whole, and_more in ((True, 0), (True, 3), (True, 5), (True, 6), (False, 0)):
+            async with Cuts(end, whole=whole, and_more=and_more) as between:
+                stream = await open_proxy(Via(between.url(Scheme.HTTPS), trust(tmp_path).context()))
+                async with stream, asyncio.timeout(PATIENCE_S):
+                    if whole:
+                        assert await stream.read() == said
+                    if whole and not and_more:
+                        assert await stream.read() == b""
+                    else:
+                        with pytest.raises(ConnectionResetError):
+                            await stream.read()
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 1000])
+def test_where_records_end_is_known_however_they_come(size: int) -> None:
+    records = [b"\x17\x03\x03" + length.to_bytes(2, "big") + bytes(length) for length in (1, 0, 700, 4, 16_000)]
+    ends = {0, *itertools.accumulate(map(len, records))}
+    together, seen = b"".join(records), _Records()
+    for at in range(0, len(together), size):
+        assert seen.is_within is (at not in ends)
+        seen.note(together[at : at + size])
+    assert not seen.is_within
 
 
 class Floods(Server):

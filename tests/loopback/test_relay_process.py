@@ -56,9 +56,9 @@ from agent.values.relay import LogMode, Orders, RelayUpstream, Source, bridge_of
 from agent.values.secret import Secret
 from agent.values.settings import Credentials, ProxyUrl, Scheme
 from agent.values.verdict import Outcome
-from tests.loopback.certificates import trust
+from tests.loopback.certificates import CORP, server_tls, trust
 from tests.loopback.relays import DIRECT, PATIENCE_S, Client, relay
-from tests.loopback.servers import HttpProxy, Registry, Says, Server, closed_port
+from tests.loopback.servers import Cuts, HttpProxy, Registry, Says, Server, closed_port
 from tests.pure.test_relay_who import BRIDGE, Host
 from tests.waiting import until_awaited
 
@@ -138,6 +138,22 @@ async def test_requests_for_urls_on_one_connection(tmp_path: Path) -> None:
 
     assert server.heads[0].startswith(b"GET /x HTTP/1.1\r\n")
     assert other.heads[0].startswith(b"GET /x HTTP/1.1\r\n")
+
+
+async def test_a_body_without_a_length_that_ends_in_the_middle_of_a_record_of_tls_is_not_taken_for_the_whole(
+    tmp_path: Path,
+) -> None:
+    CORP.cert_pem.write_to_path(str(tmp_path / "corp.pem"))
+    says = Says(b"HTTP/1.1 200 OK\r\n\r\n", bytes(10_000), tls=server_tls("localhost"), stays=True)
+    async with says as proxy, Cuts(proxy) as between:
+        upstream = by("corp", ProxyUrl(Scheme.HTTPS, "localhost", between.port))
+        async with relay(tmp_path, Orders(1, (upstream,), ca_file=str(tmp_path / "corp.pem"))) as one:
+            client = await one.client()
+            client.say(b"GET http://end.test/ HTTP/1.1\r\nHost: end.test\r\n\r\n")
+            assert (await client.head()).startswith(b"HTTP/1.1 200 ")
+            with pytest.raises(ConnectionResetError):
+                await client.rest()
+            client.close()
 
 
 async def test_a_tunnel_after_a_request_on_the_same_connection(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from agent.relay.pump import CHUNK, PARTED_S, Direction, Ended, Pipes, TlsTunnel
 from agent.relay.rounds import WITHIN_S, Rounds
 from agent.values.settings import Scheme
 from tests.loopback.certificates import server_tls, trust
-from tests.loopback.servers import HttpProxy, Says, Server
+from tests.loopback.servers import Cuts, HttpProxy, Says, Server
 from tests.waiting import until_awaited
 
 PATIENCE_S: Final = 20.0
@@ -471,6 +471,18 @@ async def test_a_server_behind_tls_that_has_said_all_is_heard_to_its_end(tmp_pat
             assert await received(client, 1000) == b"all of it"
         async with asyncio.timeout(PATIENCE_S):
             assert await running is Ended.CLOSED
+
+
+async def test_an_https_proxy_that_ends_in_the_middle_of_a_record_resets_the_client(tmp_path: Path) -> None:
+    end = Says(SPOKEN, waits=False, stays=True)
+    async with end, HttpProxy({"end.test:443": end}, tls=server_tls("localhost")) as proxy, Cuts(proxy) as between:
+        via = Via(between.url(Scheme.HTTPS, "localhost"), trust(tmp_path).context())
+        client, ours = _pair()
+        running = asyncio.create_task(TlsTunnel(ours, await open_stream("end.test", 443, via)).run())
+        with client, pytest.raises(ConnectionResetError):
+            await received(client, len(SPOKEN))
+        async with asyncio.timeout(PATIENCE_S):
+            assert await running is Ended.BROKEN
 
 
 async def test_what_a_client_sends_to_a_server_behind_tls_that_has_closed_fills_no_journal(
