@@ -26,7 +26,15 @@ from agent.clients.originals import CLIENTS, client_originals
 from agent.clients.users import NOBODYS, Account, FoundBy, Skipped, Who, is_gone
 from agent.decide.bridge import Bridge
 from agent.decide.client_file import Change, FileEdit, OwnedConfig, Was, beaten_by, is_made_by_us, plan, told_apart
-from agent.decide.clients import BACK, Around, Wanted, beside_the_relay, entries_for, for_clients
+from agent.decide.clients import (
+    BACK,
+    Around,
+    Wanted,
+    beside_the_relay,
+    entries_for,
+    for_clients,
+    instead_of_the_relay,
+)
 from agent.decide.drift import WITHIN_S
 from agent.decide.relay import exclusions_of_clients
 from agent.system.clock import SYSTEM_CLOCK
@@ -222,6 +230,8 @@ class LocalClients:
         if relay is None:
             return await self._as_reached(upstream, exclusions, who)
         wanted = await self._as_reached(relay, exclusions_of_clients(exclusions), who)
+        if wanted.is_without_address:
+            return instead_of_the_relay(wanted, await self._as_reached(upstream, exclusions, who))
         if self._policy.clients.scope is not Scope.DEFAULT:
             return wanted
         return beside_the_relay(wanted, await self._as_reached(upstream, exclusions, who, is_dns_here=False))

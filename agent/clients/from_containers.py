@@ -14,6 +14,7 @@ import msgspec
 
 from agent.decide.bridge import Bridge
 from agent.decide.clients import Around, gives_socks
+from agent.decide.relay import is_the_relay
 from agent.probe.dial import Resolve
 from agent.see.name_servers import ContainerDns, spellings, unknown_to
 from agent.system.clock import SYSTEM_CLOCK
@@ -31,7 +32,7 @@ DropsAll = Callable[[], Awaitable[str]]  # the version of a docker client that d
 class FromContainers:
     """For the policy's upstreams; it remembers the answers that may be missing the next time."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - named at its calls
         self,
         *,
         way_to_host: Callable[[], Bridge],
@@ -39,9 +40,13 @@ class FromContainers:
         resolve: Resolve,
         drops_all: DropsAll | None = None,
         container_dns: Callable[[], ContainerDns] | None = None,
+        way_to_relay: Callable[[], Bridge] | None = None,
     ) -> None:
-        """`way_to_host`: by which address containers reach it. `drops_all`: None: no docker client is asked."""
-        self._way_to_host = way_to_host
+        """`way_to_host`: by which address containers reach it. `way_to_relay`: the same for our relay, if that differs.
+
+        `drops_all`: None: no docker client is asked.
+        """
+        self._way_to_host, self._way_to_relay = way_to_host, way_to_relay or way_to_host
         self._sockets = sockets
         self._resolve = resolve
         self._drops_all = drops_all
@@ -54,7 +59,8 @@ class FromContainers:
         """Docker's bridge, and who listens where the upstream does. No connection is made."""
         hosts = {url.host: url.port for url in upstream.urls} if upstream.container_url is None else {}
         resolved = {host: await self._loopback_addresses(host, port) for host, port in hosts.items()}
-        bridge = msgspec.structs.replace(self._way_to_host(), resolved=resolved)
+        way = self._way_to_relay if is_the_relay(upstream) else self._way_to_host
+        bridge = msgspec.structs.replace(way(), resolved=resolved)
         asked: dict[int, tuple[str, ...]] = {}
         for url in bridge.on_loopback(upstream) if bridge.address is not None else ():
             asked[url.port] = (*asked.get(url.port, (bridge.ends_at,)), *bridge.loopback(url))

@@ -30,6 +30,7 @@ class Bridge(msgspec.Struct, frozen=True):
     heard_at: str = ""  # the host's own address that it leads to; '': it is one itself, that of a bridge here
     is_closed: bool = False  # there is no such address: Docker's bridge is in a network of its own
     is_none: bool = False  # nor is there without a default bridge, which daemon.json may forbid
+    is_left: bool = False  # this host's network is on it, too, so our relay does not listen there
 
     def on_loopback(self, upstream: Upstream) -> tuple[ProxyUrl, ...]:
         """The upstream's URLs that containers need another address for."""
@@ -57,6 +58,7 @@ class Obstacle(msgspec.Struct, frozen=True):
     because: str
     condition: Condition
     is_somebody_elses: bool = False  # another user's program listens there
+    is_without_address: bool = False  # nor could they be
 
 
 def obstacle(upstream: Upstream, bridge: Bridge) -> Obstacle | None:
@@ -67,6 +69,8 @@ def obstacle(upstream: Upstream, bridge: Bridge) -> Obstacle | None:
         return _closed(upstream)
     if urls and bridge.is_none:
         return _none(upstream)
+    if urls and bridge.is_left:
+        return _left(upstream)
     if urls and bridge.unknown:
         return _unknown(upstream, bridge, _places(bridge.ends_at, ports))
     for url in urls:
@@ -122,12 +126,22 @@ def _closed(upstream: Upstream) -> Obstacle:
 
 
 def _none(upstream: Upstream) -> Obstacle:
-    return _obstacle(
+    found = _obstacle(
         f"{upstream.name} is on loopback, and Docker has no default bridge",
         f"{upstream.name} is on this host's loopback, and Docker has no default bridge, by whose address all containers"
         ' could reach it: daemon.json says "bridge": "none"',
         f"Remove that, or set {other_way(upstream)}",
     )
+    return msgspec.structs.replace(found, is_without_address=True)
+
+
+def _left(upstream: Upstream) -> Obstacle:
+    found = _obstacle(
+        f"{upstream.name} does not listen on Docker's bridge, which this host's network is on, too",
+        f"this host's network is on Docker's bridge, too, so {upstream.name} does not listen there",
+        f"Take the network's card out of the bridge, or set {other_way(upstream)}",
+    )
+    return msgspec.structs.replace(found, is_without_address=True)
 
 
 def _unknown(upstream: Upstream, bridge: Bridge, where: str) -> Obstacle:

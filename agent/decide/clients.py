@@ -58,6 +58,7 @@ class Wanted(msgspec.Struct, frozen=True):
     settings: Settings = DIRECT
     condition: Condition | None = None
     is_somebody_elses: bool = False  # another user's program listens where clients would be sent
+    is_without_address: bool = False  # there is none by which containers could reach it
     is_only_here: bool = False  # an address that is only good for this engine: others are elsewhere
     fact: str = ""  # what was checked about the address, and from where
     elsewhere: Wanted | None = None  # what the engines of other contexts get, if not the same
@@ -93,6 +94,7 @@ def for_clients(
             found.because,
             condition=found.condition,
             is_somebody_elses=found.is_somebody_elses,
+            is_without_address=found.is_without_address,
         )
     because, http, https = _as_reached(upstream, bridge)
     fact = f"{upstream.name} {_on_the_bridge(bridge)}" if bridge.on_loopback(upstream) else ""
@@ -122,6 +124,18 @@ def beside_the_relay(wanted: Wanted, elsewhere: Wanted) -> Wanted:
     unless its address is good here alone, too."""
     is_kept = wanted.intent is not Intent.LEAVE and elsewhere.intent is Intent.SET and not elsewhere.is_only_here
     return msgspec.structs.replace(wanted, elsewhere=elsewhere) if is_kept else wanted
+
+
+def instead_of_the_relay(wanted: Wanted, itself: Wanted) -> Wanted:
+    """`wanted`: of the relay, which containers have no address of. `itself`: of the upstream, which they get then, as
+    without the relay."""
+    of_relay, own = wanted.condition, itself.condition
+    if itself.intent is not Intent.SET or of_relay is None:
+        return itself
+    said = msgspec.structs.replace(of_relay, text=f"{of_relay.text}: containers get the upstreams themselves")
+    if own is not None:  # what they lack by that says more
+        said = msgspec.structs.replace(own, text=f"{said.text}; {own.text}")
+    return msgspec.structs.replace(itself, condition=said)
 
 
 def for_programs(upstream: Upstream, exclusions: NoProxy, *, http: ProxyUrl | None, https: ProxyUrl | None) -> Settings:

@@ -58,6 +58,14 @@ def way_to_host(paths: Paths, config_file: ConfigFile, vantage: Vantage) -> Brid
     return Bridge(bridge_address(bridge)) if bridge is not None else Bridge(is_none=True)
 
 
+def way_to_relay(paths: Paths, config_file: ConfigFile, vantage: Vantage) -> Bridge:
+    """The same for our relay, which lets nobody in by a bridge that this host's network is on, too."""
+    found, bridge = way_to_host(paths, config_file, vantage), default_bridge(config_file)
+    if found.address is None or found.heard_at or bridge is None:
+        return found
+    return msgspec.structs.replace(found, is_left=bool(_is_left(bridge)))  # not known: who listens there tells as well
+
+
 def bridge_for_relay(paths: Paths, config_file: ConfigFile, vantage: Vantage) -> str | None:
     """That address; None: it is not known now. Not that of a bridge which only a daemon.json in the making suggests:
     the relay would be stopped to listen there, and Docker's containers are where they were.
@@ -71,8 +79,14 @@ def bridge_for_relay(paths: Paths, config_file: ConfigFile, vantage: Vantage) ->
     found = way_to_host(paths, config_file, vantage)
     if bridge is None or found.heard_at:
         return found.address
+    is_left = _is_left(bridge)
+    return None if is_left is None else "" if is_left else found.address
+
+
+def _is_left(bridge: str) -> bool | None:
+    """Whether our relay must not listen there; None: not known now."""
     try:
-        return found.address if netlink.is_of_guests_alone(bridge) else ""
+        return not netlink.is_of_guests_alone(bridge)
     except NetlinkFailed:
         return None
 

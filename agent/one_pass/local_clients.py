@@ -14,7 +14,7 @@ from agent.clients.users import Account, Caller, ThisSystem, Who, who
 from agent.docker.client_version import DockerClient
 from agent.docker.config_file import ConfigFile
 from agent.docker.which import serving_by
-from agent.one_pass.docker_defaults import container_dns, way_to_host
+from agent.one_pass.docker_defaults import container_dns, way_to_host, way_to_relay
 from agent.one_pass.sockets import LocalSockets
 from agent.probe.dial import in_a_thread
 from agent.values.paths import Paths
@@ -72,6 +72,7 @@ def _from_containers(
 ) -> FromContainers:
     return FromContainers(
         way_to_host=lambda: way_to_host(paths, config_file, vantage()),
+        way_to_relay=lambda: way_to_relay(paths, config_file, vantage()),
         sockets=LocalSockets(ThisSystem(paths.root)),
         resolve=in_a_thread,
         drops_all=drops_all,

@@ -62,6 +62,7 @@ class People:
         self.accounts: list[Account] = []
         self.left: list[Account] = []  # whom the policy means no longer
         self.bridge: str | None = None
+        self.of_relay: Bridge | None = None  # how it is reached, if not as everything else
         self.sockets: Sockets = LocalSockets(ThisSystem())
         self.names: dict[str, str] = {}
         self.client_drops_all = ""
@@ -105,6 +106,7 @@ class People:
                 resolve=self.resolve,
                 drops_all=self.drops_all,
                 container_dns=lambda: self.container_dns,
+                way_to_relay=lambda: self.of_relay or Bridge(self.bridge),
             ),
             waits_s=None if told is None else 0.3,
             told=told or (lambda: None),
@@ -879,6 +881,44 @@ async def test_where_a_context_leads_elsewhere_it_is_not_given_an_address_of_thi
     assert set(json.loads(bob.read_text())["proxies"]) == {"default"}
     await people.passed(DIRECT)
     assert bob.read_text() == LOGGED_IN
+
+
+@pytest.mark.parametrize(
+    ("of_relay", "why"),
+    [
+        pytest.param(Bridge(is_none=True), "Docker has no default bridge", id="no-bridge"),
+        pytest.param(Bridge(BRIDGE, is_left=True), "this host's network is on Docker's bridge, too", id="it-left-it"),
+    ],
+)
+async def test_where_containers_have_no_address_of_the_relay_they_get_the_upstream_as_without_it(
+    people: People, of_relay: Bridge, why: str
+) -> None:
+    bob, carol = people.add("bob", LOGGED_IN), people.add("carol", LOGGED_IN)
+    context(bob, "unix:///run/user/1000/docker.sock")
+    people.bridge, people.of_relay = BRIDGE, of_relay
+    clients, relay = people.clients(), as_upstream(3130)
+    await people.passed(OFFICE, clients)
+    without = bob.read_text(), carol.read_text()
+    assert "office" in without[0]
+
+    seen, written = await people.passed(OFFICE, clients, relay)
+
+    assert written == []
+    assert (bob.read_text(), carol.read_text()) == without
+    (said,) = seen.conditions
+    assert said.code is Code.CLIENT_UNREACHABLE
+    assert why in said.text
+    assert said.text.endswith("containers get the upstreams themselves")
+    assert 'set relay.listen = ["loopback"]' in said.remedy
+
+    await people.passed(DIRECT, clients, relay)
+    assert (bob.read_text(), carol.read_text()) == (LOGGED_IN, LOGGED_IN)
+
+    seen, _ = await people.passed(WITH_PASSWORD, clients, relay)
+    assert "zecret9" not in bob.read_text()
+    (said,) = seen.conditions
+    assert said.code is Code.CLIENT_NO_CREDENTIALS
+    assert why in said.text
 
 
 async def test_where_a_context_leads_elsewhere_that_engine_keeps_the_upstream_beside_the_relay(people: People) -> None:

@@ -110,11 +110,14 @@ ADDRESS = """
 import pathlib, sys
 from agent.values.paths import Paths
 from agent.docker.config_file import ConfigFile
-from agent.one_pass.docker_defaults import bridge_for_relay, way_to_host
+from agent.one_pass.docker_defaults import bridge_for_relay, way_to_host, way_to_relay
 from agent.values.vantage import HOST
 
 paths = Paths(pathlib.Path(sys.argv[1]))
 print(way_to_host(paths, ConfigFile(paths), HOST).address, bridge_for_relay(paths, ConfigFile(paths), HOST))
+of_relay = way_to_relay(paths, ConfigFile(paths), HOST)
+assert of_relay.is_left is (bridge_for_relay(paths, ConfigFile(paths), HOST) == "")  # clients are told the same
+assert of_relay.address == way_to_host(paths, ConfigFile(paths), HOST).address
 """
 
 

@@ -207,7 +207,7 @@ def test_where_there_is_no_way_it_is_said_and_other_upstreams_need_none() -> Non
     assert obstacle(local("proxy.corp"), closed) is None
 
 
-@pytest.mark.parametrize("none", [Bridge(is_none=True), Bridge(GATEWAY)])
+@pytest.mark.parametrize("none", [Bridge(is_none=True), Bridge(GATEWAY), Bridge(GATEWAY, is_left=True)])
 def test_for_the_relay_no_key_is_named_that_it_does_not_have(none: Bridge) -> None:
     found = obstacle(as_upstream(3130), none)
 
