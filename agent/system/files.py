@@ -9,7 +9,9 @@ If the file cannot be replaced (it is a mount point), it is rewritten in place, 
 must not wait for room on a full disk, and may be lost in a crash, is refilled.
 
 The steps of a replacement are the methods of `Disk`, in their order (`disk.py`); what a crash between any two of them
-has left, `sweep` removes (`sweep.py`). Not known here: what is in the file, and which user this runs as.
+has left, `sweep` removes (`sweep.py`). Mode, owner and the rest are copied by `attributes.py`; a file for a person,
+which takes the place of none, is made by `new_file.py`. Not known here: what is in the file, and which user this runs
+as.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from typing import Final
 
 import msgspec
 
+from agent.system.attributes import copy_attributes
 from agent.system.beside import OLD, new_beside, on_its_way
 from agent.system.disk import LOCAL_DISK, NO_RENAMEAT2, PRIVATE, Disk
 from agent.values.errors import LEFT, AgentError, TargetFailed
@@ -199,30 +202,6 @@ def replace_file(  # noqa: PLR0913 - named at every call
         raise failed(path, "cannot be written", error) from error
 
 
-def check_new(path: Path) -> None:
-    """AgentError if anything has this name, be it a link to nothing."""
-    if os.path.lexists(path):
-        raise AgentError(str(path), "already exists, and is left as it is", "Name a file that does not exist")
-
-
-def write_new(path: Path, data: bytes, disk: Disk = LOCAL_DISK) -> None:
-    """A private file for a person, of any size. What has this name stays, and no link is followed."""
-    check_new(path)
-    try:
-        with contextlib.ExitStack() as stack:
-            descriptor = disk.create(path)
-            stack.callback(os.close, descriptor)
-            stack.callback(disk.remove, path)
-            disk.fill(descriptor, data)
-            stack.pop_all()
-            os.close(descriptor)
-    except FileExistsError:
-        check_new(path)
-        raise
-    except OSError as error:
-        raise AgentError(str(path), f"cannot be written: {error.strerror}") from error
-
-
 def _make(real: Path, data: bytes, mode: int, disk: Disk) -> FileState:
     """A new file. If another program was faster, its file stays."""
     if os.path.lexists(real):
@@ -247,7 +226,7 @@ def _replace(real: Path, data: bytes, expected: FileState, *, mode: int, disk: D
     with _create(beside, disk) as descriptor:
         try:
             # Before the bytes, so that they are never readable by more users than in the end.
-            _copy_attributes(real, descriptor, expected, mode)
+            copy_attributes(real, descriptor, uid=expected.uid, gid=expected.gid, mode=mode)
             disk.fill(descriptor, data)
             with disk.readers_wait(descriptor):
                 _take_place(beside, real, expected, descriptor=descriptor, disk=disk)
@@ -467,37 +446,6 @@ def _parents(real: Path, mode: int, disk: Disk) -> Iterator[None]:
             with contextlib.suppress(OSError):  # another program put something there
                 folder.rmdir()
         raise
-
-
-# Signatures of the bytes, kept by the kernel: the old one would make the new file unreadable.
-_NOT_COPIED: Final = frozenset({"security.ima", "security.evm"})
-
-
-def _copy_attributes(real: Path, descriptor: int, expected: FileState, mode: int) -> None:
-    """Owner, extended attributes (SELinux label and ACLs, too) and mode, in the order in which none undoes another."""
-    status = os.fstat(descriptor)
-    wanted, present = _attributes(real), _attributes(descriptor)
-    for name in present.keys() - wanted.keys():
-        if not name.startswith("security."):  # an ACL that the folder gives to new files
-            os.removexattr(descriptor, name)
-    missing = {name: value for name, value in wanted.items() if present.get(name) != value}
-    # Users' own attributes while the file is still ours: only a user with write access may set them.
-    for name in [name for name in missing if name.startswith("user.")]:
-        os.setxattr(descriptor, name, missing.pop(name))
-    if (status.st_uid, status.st_gid) != (expected.uid, expected.gid):
-        os.fchown(descriptor, expected.uid, expected.gid)
-    for name, value in missing.items():
-        os.setxattr(descriptor, name, value)
-    os.fchmod(descriptor, mode)
-
-
-def _attributes(file: Path | int) -> dict[str, bytes]:
-    try:
-        return {name: os.getxattr(file, name) for name in os.listxattr(file) if name not in _NOT_COPIED}
-    except OSError as error:
-        if error.errno != errno.ENOTSUP:
-            raise
-        return {}
 
 
 _NOT_PERMITTED: Final = (

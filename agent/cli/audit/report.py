@@ -24,7 +24,7 @@ from agent.cli.misused import Misused
 from agent.cli.printing import complain, exact_bytes
 from agent.cli.session import private_file
 from agent.service.status_file import is_agent_running
-from agent.system.files import check_new, write_new
+from agent.system.new_file import check_new, write_new
 from agent.values.errors import AgentError
 from agent.values.paths import Paths
 

@@ -21,7 +21,7 @@ from agent.cli.misused import Misused
 from agent.cli.policy_of import loaded
 from agent.cli.printing import complain, page, print_json
 from agent.cli.session import private_file, quiet
-from agent.system.files import check_new, write_new
+from agent.system.new_file import check_new, write_new
 from agent.values.condition import Code, Condition
 from agent.values.errors import NoPolicy, PolicyRefused
 from agent.values.paths import Paths

@@ -25,7 +25,8 @@ from agent.decide.first_policy_text import Nowhere, Written, as_shown, password_
 from agent.probe.pac_fetch import shown
 from agent.service.status_file import is_agent_running
 from agent.system.disk import PRIVATE
-from agent.system.files import is_there, read_file, remove_file, write_new
+from agent.system.files import is_there, read_file, remove_file
+from agent.system.new_file import write_new
 from agent.system.policy_file import Loaded, is_there_any
 from agent.system.text_files import NEW_FILE, read_text, write_text
 from agent.values.errors import AgentError
