@@ -20,6 +20,7 @@ from agent.docker import process, validate
 from agent.docker.journal import Journal, UnderWay
 from agent.docker.last_good import LastGood
 from agent.docker.ports import AtLast, nothing
+from agent.docker.quarantine import Quarantine
 from agent.docker.recover import note_first_run, recover
 from agent.docker.theirs import owned
 from agent.docker.transaction import Applied, Transaction
@@ -314,7 +315,7 @@ class Dockerd:
             foreign_environment=self.environment,
             beaten=self.beaten,
             running_environment=self._got if self.is_running else None,
-            daemon_json_path=str(self.root / "etc/daemon.json"),
+            daemon_json_path=str(self.daemon_json),
             daemon_json=file,
             daemon_json_fault=fault,
             file=FileHistory() if fault else self._history(),
@@ -334,7 +335,7 @@ class Dockerd:
     def _history(self) -> FileHistory:
         """It knows what it read, and needs no clock for it."""
         text = self.text("etc/daemon.json")
-        known = self.last_good.history(self.root / "etc/daemon.json", text, self._unit())
+        known = self.last_good.history(self.daemon_json, text, self._unit())
         return msgspec.structs.replace(known, is_tried=self.is_running and text == self._read)
 
     # What a pass asks of the daemon
@@ -373,6 +374,13 @@ class Dockerd:
 
     def text(self, name: str) -> str | None:
         return read_text(self.root / name)
+
+    @property
+    def daemon_json(self) -> Path:
+        return self.root / "etc/daemon.json"
+
+    def is_quarantined(self, wanted: Settings) -> bool:
+        return "it" in Quarantine(self.agent_state).until({"it": wanted})
 
     def files(self) -> dict[str, bytes]:
         folders = (self.root / "etc", self.root / "unit")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,13 +12,9 @@ from agent.values.asker import Asker, Via
 from agent.values.errors import AgentError
 from agent.values.events import Event
 
-from .test_audit_command import Host
+from .test_audit_command import Host, host
 
-
-@pytest.fixture
-def host(tmp_path: Path, capsys: pytest.CaptureFixture[str], zone: Callable[[str], None]) -> Host:
-    zone("Asia/Kolkata")  # half an hour beside the others
-    return Host(tmp_path, capsys)
+__all__ = ["host"]  # the fixture
 
 
 @pytest.fixture

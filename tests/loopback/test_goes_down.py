@@ -87,7 +87,7 @@ async def test_whenever_it_goes_down_nothing_has_failed_and_the_next_boot_goes_o
         assert not FAILURES & set(dockerd.events()), point
         deferred = {record["facts"]["waits"] for record in dockerd.records() if record["event"] == "restart-deferred"}
         assert deferred <= {GOES_DOWN}, point
-        assert not Quarantine(dockerd.agent_state).until({"office": OFFICE}), point
+        assert not dockerd.is_quarantined(OFFICE), point
         assert dockerd.starts <= starts + 1, point  # none but the restart that may have been over
 
         await next_boot(dockerd)
@@ -98,7 +98,7 @@ async def test_whenever_it_goes_down_nothing_has_failed_and_the_next_boot_goes_o
         assert "live-restore" not in machine.file.read_text(), point
         assert dockerd.runs_with in {OFFICE, DIRECT}, point
         assert Journal(dockerd.agent_state).under_way().is_over, point
-        assert not Quarantine(dockerd.agent_state).until({"office": OFFICE}), point
+        assert not dockerd.is_quarantined(OFFICE), point
 
 
 @pytest.mark.parametrize("method", [Method.DROP_IN, Method.DAEMON_JSON])

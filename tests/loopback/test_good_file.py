@@ -16,13 +16,12 @@ from agent.docker import validate
 from agent.docker.journal import Journal, Stage
 from agent.docker.last_good import REFUSED, LastGood
 from agent.docker.marks import Marks
-from agent.docker.quarantine import Quarantine
 from agent.docker.recover import recover
 from agent.system.files import Changed
 from agent.targets import drop_in
 from agent.values.dockerd import FileHistory, Phase, UnitState
 from agent.values.policy import Method
-from agent.values.settings import DIRECT, Settings, Texts, settings
+from agent.values.settings import DIRECT, Texts, settings
 
 from .dockerd import Dockerd
 from .test_lock import as_it_lies
@@ -38,22 +37,14 @@ def dockerd(tmp_path: Path) -> Dockerd:
     return Dockerd(tmp_path)
 
 
-def file_of(dockerd: Dockerd) -> Path:
-    return dockerd.root / "etc/daemon.json"
-
-
 def beside(dockerd: Dockerd) -> dict[str, str]:
-    return {path.name: path.read_text() for path in file_of(dockerd).parent.iterdir() if REFUSED in path.name}
-
-
-def is_quarantined(dockerd: Dockerd, wanted: Settings) -> bool:
-    return "it" in Quarantine(dockerd.agent_state).until({"it": wanted})
+    return {path.name: path.read_text() for path in dockerd.daemon_json.parent.iterdir() if REFUSED in path.name}
 
 
 async def booted_with(dockerd: Dockerd, text: str | None) -> None:
     """Somebody restarted Docker with this file, and a pass has seen it."""
     if text is not None:
-        file_of(dockerd).write_text(text)
+        dockerd.daemon_json.write_text(text)
     await dockerd.restart()
     dockerd.note(await dockerd.reality(DIRECT))
 
@@ -164,7 +155,7 @@ def test_what_live_restore_is_open_in_is_not_what_dockerd_would_start_with(born:
 
 
 async def test_a_pass_that_sees_it_notes_it_and_the_next_one_writes_nothing(dockerd: Dockerd) -> None:
-    file_of(dockerd).write_text(GOOD)
+    dockerd.daemon_json.write_text(GOOD)
     await dockerd.restart()
     place = Place(at("10.20.0.1"), dockerd, office="refused", direct="ok")
 
@@ -175,21 +166,21 @@ async def test_a_pass_that_sees_it_notes_it_and_the_next_one_writes_nothing(dock
     await place.passed()
     assert (dockerd.agent_state / "last-good.json").stat() == noted
 
-    file_of(dockerd).write_text(BAD)  # dockerd has not started with it
+    dockerd.daemon_json.write_text(BAD)  # dockerd has not started with it
     await place.passed()
     assert b"gone" not in (dockerd.agent_state / "last-good.json").read_bytes()
 
 
 async def test_no_file_is_a_good_one_too(dockerd: Dockerd) -> None:
     await booted_with(dockerd, None)
-    file_of(dockerd).write_text(BAD)
+    dockerd.daemon_json.write_text(BAD)
     dockerd.refuses_file = "gone"
 
     outcome = await dockerd.transaction().carry_out(*await dockerd.plan(OFFICE))
 
     assert "was restored as it was when Docker last started" in outcome.rolled_back
     assert dockerd.is_running
-    assert not file_of(dockerd).exists()
+    assert not dockerd.daemon_json.exists()
     assert beside(dockerd) == {"daemon.json.refused-by-dockerd": BAD}
 
 
@@ -202,7 +193,7 @@ async def test_what_is_written_while_a_restart_is_verified_is_no_good_one(docker
     made, reality = await dockerd.plan(OFFICE, method)
 
     async def somebody_writes() -> None:
-        file_of(dockerd).write_text(BAD)
+        dockerd.daemon_json.write_text(BAD)
 
     dockerd.after_it_started = somebody_writes
     noted = (dockerd.agent_state / "last-good.json").read_bytes()
@@ -220,7 +211,7 @@ async def test_what_is_written_while_a_restart_is_verified_is_no_good_one(docker
 async def test_a_file_that_changes_after_it_was_judged_is_judged_again(dockerd: Dockerd) -> None:
     await booted_with(dockerd, GOOD)
     made, reality = await dockerd.plan(OFFICE)
-    file_of(dockerd).write_text(BAD)
+    dockerd.daemon_json.write_text(BAD)
 
     with pytest.raises(Changed):
         await dockerd.transaction().carry_out(made, reality)
@@ -234,14 +225,14 @@ async def test_a_file_that_changes_after_it_was_judged_is_judged_again(dockerd: 
 
 async def test_a_choice_that_met_a_bad_file_is_not_passed_over(dockerd: Dockerd) -> None:
     await booted_with(dockerd, GOOD)
-    file_of(dockerd).write_text(BAD)
+    dockerd.daemon_json.write_text(BAD)
     dockerd.refuses_file = "gone"
 
     outcome = await dockerd.transaction().carry_out(*await dockerd.plan(OFFICE))
 
     assert "was restored as it was when Docker last started" in outcome.rolled_back
     assert outcome.condition is None
-    assert not is_quarantined(dockerd, OFFICE)
+    assert not dockerd.is_quarantined(OFFICE)
     again = await dockerd.transaction().carry_out(*await dockerd.plan(OFFICE))
     assert again.restarted_s is not None
     assert dockerd.runs_with == OFFICE
@@ -252,7 +243,7 @@ async def test_a_choice_that_fails_by_itself_is(dockerd: Dockerd) -> None:
 
     await dockerd.transaction().carry_out(*await dockerd.plan(OFFICE))
 
-    assert is_quarantined(dockerd, OFFICE)
+    assert dockerd.is_quarantined(OFFICE)
 
 
 async def test_one_that_dockerd_did_not_take_is_although_it_then_starts_with_nothing(dockerd: Dockerd) -> None:
@@ -260,22 +251,22 @@ async def test_one_that_dockerd_did_not_take_is_although_it_then_starts_with_not
     dockerd.takes_instead = Texts(http="http://other:1")
 
     def somebody_writes() -> None:
-        file_of(dockerd).write_text(BAD)
+        dockerd.daemon_json.write_text(BAD)
         dockerd.refuses_file = "gone"
 
     dockerd.before_it_stops = somebody_writes
     await dockerd.transaction().carry_out(*await dockerd.plan(OFFICE))
 
-    assert is_quarantined(dockerd, OFFICE)
+    assert dockerd.is_quarantined(OFFICE)
 
 
 async def test_a_docker_that_starts_with_nothing_is_down_and_nobody_is_blamed(dockerd: Dockerd) -> None:
     made, reality = await dockerd.plan(OFFICE)
     dockerd.refuses_file = BAD
-    dockerd.last_good.keep(str(file_of(dockerd)), BAD)
+    dockerd.last_good.keep(str(dockerd.daemon_json), BAD)
 
     def breaks() -> None:
-        file_of(dockerd).write_text(BAD)
+        dockerd.daemon_json.write_text(BAD)
 
     dockerd.before_it_starts = breaks
     outcome = await dockerd.transaction().carry_out(made, reality)
@@ -283,12 +274,12 @@ async def test_a_docker_that_starts_with_nothing_is_down_and_nobody_is_blamed(do
     assert not dockerd.is_running
     assert outcome.condition is not None
     assert str(outcome.condition).startswith("Docker is down")
-    assert not is_quarantined(dockerd, OFFICE)
+    assert not dockerd.is_quarantined(OFFICE)
 
 
 async def test_after_a_crash_it_is_the_same(dockerd: Dockerd) -> None:
     await booted_with(dockerd, GOOD)
-    file_of(dockerd).write_text(BAD)
+    dockerd.daemon_json.write_text(BAD)
     dockerd.refuses_file = "gone"
     environment = dockerd.root / "etc/dockerd.env"
     environment.write_text(drop_in.edit(OFFICE))
@@ -300,8 +291,8 @@ async def test_after_a_crash_it_is_the_same(dockerd: Dockerd) -> None:
     await recover(dockerd, dockerd, dockerd.agent_state, dockerd.record(), is_systemd=True, may_restart=True)
 
     assert dockerd.is_running
-    assert file_of(dockerd).read_text() == GOOD
-    assert not is_quarantined(dockerd, OFFICE)
+    assert dockerd.daemon_json.read_text() == GOOD
+    assert not dockerd.is_quarantined(OFFICE)
 
 
 # What dockerd refused is kept.
@@ -313,7 +304,7 @@ async def test_each_file_that_dockerd_refused_is_kept_and_they_do_not_become_too
     texts = [BAD.replace("gone", f"gone/{number}") for number in range(1, 13)]
 
     for text in texts:
-        file_of(dockerd).write_text(text)
+        dockerd.daemon_json.write_text(text)
         await dockerd.transaction().carry_out(*await dockerd.plan(OFFICE))
         await dockerd.transaction().carry_out(*await dockerd.plan(DIRECT))
 
@@ -327,18 +318,18 @@ async def test_each_file_that_dockerd_refused_is_kept_and_they_do_not_become_too
 async def test_the_same_again_is_not_tried_again(dockerd: Dockerd) -> None:
     await booted_with(dockerd, GOOD)
     dockerd.refuses_file = "gone"
-    file_of(dockerd).write_text(BAD)
+    dockerd.daemon_json.write_text(BAD)
     await dockerd.transaction().carry_out(*await dockerd.plan(OFFICE))
     starts = dockerd.starts
-    file_of(dockerd).write_text(BAD)
+    dockerd.daemon_json.write_text(BAD)
 
     made, _reality = await dockerd.plan(OFFICE)
 
     assert not made.restarts
     assert made.condition is not None
-    assert str(file_of(dockerd)) + REFUSED in made.condition.text
+    assert str(dockerd.daemon_json) + REFUSED in made.condition.text
     assert dockerd.starts == starts
-    file_of(dockerd).write_text(GOOD)
+    dockerd.daemon_json.write_text(GOOD)
     assert (await dockerd.plan(OFFICE))[0].restarts
 
 
@@ -363,12 +354,19 @@ def asked(root: Path, dockerd: Dockerd, refuses: str = "hosts") -> Path:
 
 async def test_dockerd_is_asked_with_the_arguments_of_its_unit(dockerd: Dockerd, tmp_path: Path) -> None:
     notes = asked(tmp_path, dockerd)
-    file_of(dockerd).write_text('{"hosts": []}')
+    dockerd.daemon_json.write_text('{"hosts": []}')
     await booted_with(dockerd, None)
 
     outcome = await dockerd.transaction().carry_out(*await dockerd.plan(OFFICE))
 
-    assert notes.read_text().split() == ["-H", "fd://", "--tls", "--validate", "--config-file", str(file_of(dockerd))]
+    assert notes.read_text().split() == [
+        "-H",
+        "fd://",
+        "--tls",
+        "--validate",
+        "--config-file",
+        str(dockerd.daemon_json),
+    ]
     assert outcome.condition is not None
     assert outcome.condition.text.endswith(
         "both as a flag and in the configuration file: hosts; nothing is written to it, and Docker is not restarted"
@@ -380,7 +378,7 @@ async def test_dockerd_is_asked_with_the_arguments_of_its_unit(dockerd: Dockerd,
 
 async def test_with_the_settings_in_the_file_nothing_is_written(dockerd: Dockerd, tmp_path: Path) -> None:
     asked(tmp_path, dockerd)
-    file_of(dockerd).write_text('{"hosts": []}')
+    dockerd.daemon_json.write_text('{"hosts": []}')
     (dockerd.root / "etc/dockerd.env").write_text(drop_in.edit(DIRECT))
     before = dockerd.files()
 
@@ -401,7 +399,7 @@ async def test_what_is_ours_is_taken_out_of_it_all_the_same(dockerd: Dockerd, tm
 
     outcome = await dockerd.transaction().carry_out(*await dockerd.plan(DIRECT, Method.DAEMON_JSON, owned))
 
-    assert file_of(dockerd).read_text() == '{"labels": []}'
+    assert dockerd.daemon_json.read_text() == '{"labels": []}'
     assert outcome.condition is not None
     assert dockerd.runs_with == OFFICE
 

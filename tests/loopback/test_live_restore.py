@@ -15,7 +15,6 @@ from agent.decide.urgent import Urgency
 from agent.docker.journal import Journal, Stage
 from agent.docker.last_good import REFUSED, LastGood
 from agent.docker.live_restore import LiveRestore, NotTaken
-from agent.docker.quarantine import Quarantine
 from agent.docker.recover import recover
 from agent.targets import daemon_json, drop_in
 from agent.values.dockerd import Phase, Reality
@@ -42,14 +41,6 @@ def dockerd(tmp_path: Path) -> Dockerd:
     return Dockerd(tmp_path)
 
 
-def file_of(dockerd: Dockerd) -> Path:
-    return dockerd.root / "etc/daemon.json"
-
-
-def is_quarantined(dockerd: Dockerd, wanted: Settings) -> bool:
-    return "it" in Quarantine(dockerd.agent_state).until({"it": wanted})
-
-
 async def restarted(dockerd: Dockerd, desired: Settings = OFFICE, method: Method = Method.DROP_IN) -> object:
     reality = await dockerd.reality(desired)
     made = plan(desired, reality, Docker(method=method), dockerd.owned(reality), is_asked_now=False, holding=URGENT)
@@ -59,14 +50,14 @@ async def restarted(dockerd: Dockerd, desired: Settings = OFFICE, method: Method
 @pytest.mark.parametrize("text", FILES)
 async def test_containers_run_on_and_the_file_is_as_it_was(dockerd: Dockerd, text: str | None) -> None:
     if text is not None:
-        file_of(dockerd).write_text(text)
+        dockerd.daemon_json.write_text(text)
     dockerd.containers = 5
 
     await restarted(dockerd)
 
     assert dockerd.runs_with == OFFICE
     assert (dockerd.containers, dockerd.killed) == (5, 0)
-    assert (file_of(dockerd).read_text() if file_of(dockerd).exists() else None) == text
+    assert (dockerd.daemon_json.read_text() if dockerd.daemon_json.exists() else None) == text
     assert dockerd.live_restore is (text is not None and '"live-restore": true' in text)
     assert Journal(dockerd.agent_state).under_way().is_over
     assert dockerd.facts_of("docker-restarted")["containers_kept"] == 5
@@ -77,7 +68,7 @@ async def test_settings_in_the_same_file_stay_there(dockerd: Dockerd) -> None:
 
     await restarted(dockerd, method=Method.DAEMON_JSON)
 
-    assert json.loads(file_of(dockerd).read_text()).keys() == {"proxies"}
+    assert json.loads(dockerd.daemon_json.read_text()).keys() == {"proxies"}
     assert (dockerd.killed, dockerd.live_restore, dockerd.runs_with) == (0, False, OFFICE)
 
 
@@ -92,17 +83,17 @@ async def test_one_that_may_still_come_to_read_that_it_is_on_is_told_that_it_is_
 
     dockerd.reload, dockerd.takes_live_restore = late, False  # type: ignore[method-assign]
     with pytest.raises(NotTaken):
-        await LiveRestore(dockerd, dockerd, Journal(dockerd.agent_state), takes_s=0.1).on(file_of(dockerd))
+        await LiveRestore(dockerd, dockerd, Journal(dockerd.agent_state), takes_s=0.1).on(dockerd.daemon_json)
 
     assert told == [True, False]
-    assert not file_of(dockerd).exists()
+    assert not dockerd.daemon_json.exists()
 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("text", FILES)
 async def test_a_roll_back_keeps_them_too(dockerd: Dockerd, text: str | None, method: Method) -> None:
     if text is not None:
-        file_of(dockerd).write_text(text)
+        dockerd.daemon_json.write_text(text)
     dockerd.containers, dockerd.refuses = 3, OFFICE
     before = dockerd.files()
 
@@ -120,14 +111,14 @@ async def test_a_dockerd_that_does_not_take_it_is_not_restarted(
     dockerd: Dockerd, text: str | None, can_reload: bool
 ) -> None:
     if text is not None:
-        file_of(dockerd).write_text(text)
+        dockerd.daemon_json.write_text(text)
     dockerd.containers, dockerd.takes_live_restore, dockerd.can_reload = 2, False, can_reload
     journal = Journal(dockerd.agent_state)
 
     with pytest.raises(NotTaken, match=r"did not switch it on within 0 s" if can_reload else r"not applicable$"):
-        await LiveRestore(dockerd, dockerd, journal, takes_s=0.1).on(file_of(dockerd))
+        await LiveRestore(dockerd, dockerd, journal, takes_s=0.1).on(dockerd.daemon_json)
 
-    assert (file_of(dockerd).read_text() if file_of(dockerd).exists() else None) == text
+    assert (dockerd.daemon_json.read_text() if dockerd.daemon_json.exists() else None) == text
     assert journal.under_way().is_over
     assert (dockerd.starts, dockerd.killed) == (1, 0)
 
@@ -234,16 +225,16 @@ async def test_one_that_was_to_end_is_not_lost_but_stopped(
 
 
 async def test_what_somebody_writes_into_the_file_meanwhile_stays(dockerd: Dockerd) -> None:
-    file_of(dockerd).write_text('{"debug": false}\n')
+    dockerd.daemon_json.write_text('{"debug": false}\n')
     dockerd.containers = 1
 
     def edited() -> None:
-        file_of(dockerd).write_text(file_of(dockerd).read_text().replace("false", "true"))
+        dockerd.daemon_json.write_text(dockerd.daemon_json.read_text().replace("false", "true"))
 
     dockerd.before_it_starts = edited
     await restarted(dockerd)
 
-    assert json.loads(file_of(dockerd).read_text()) == {"debug": True}
+    assert json.loads(dockerd.daemon_json.read_text()) == {"debug": True}
     assert dockerd.killed == 0
 
 
@@ -254,7 +245,7 @@ class Died(BaseException):
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("phase", [Phase.RUNNING, Phase.BROKEN])
 async def test_after_a_crash_in_between_nothing_is_lost(dockerd: Dockerd, method: Method, phase: Phase) -> None:
-    file_of(dockerd).write_text('{\n  "debug": true\n}\n')
+    dockerd.daemon_json.write_text('{\n  "debug": true\n}\n')
     dockerd.containers = 2
 
     def dies() -> None:
@@ -269,25 +260,25 @@ async def test_after_a_crash_in_between_nothing_is_lost(dockerd: Dockerd, method
     await recover(dockerd, dockerd, dockerd.agent_state, dockerd.record(), is_systemd=True, may_restart=True)
 
     assert (dockerd.containers, dockerd.killed, dockerd.phase) == (2, 0, Phase.RUNNING)
-    assert "live-restore" not in file_of(dockerd).read_text()
+    assert "live-restore" not in dockerd.daemon_json.read_text()
     assert not dockerd.live_restore
-    assert (is_quarantined(dockerd, OFFICE)) is (phase is Phase.BROKEN)
+    assert dockerd.is_quarantined(OFFICE) is (phase is Phase.BROKEN)
 
 
 async def test_a_file_of_somebody_else_that_dockerd_does_not_take_makes_way_for_the_last_good_one(
     dockerd: Dockerd,
 ) -> None:
-    file_of(dockerd).write_text('{"debug": true}\n')
+    dockerd.daemon_json.write_text('{"debug": true}\n')
     await dockerd.transaction().carry_out(*await dockerd.plan(OFFICE))
     theirs = '{"data-root": "/gone"}\n'
-    file_of(dockerd).write_text(theirs)
+    dockerd.daemon_json.write_text(theirs)
     dockerd.refuses_file = "gone"
 
     outcome = await dockerd.transaction().carry_out(*await dockerd.plan(DIRECT))
 
     assert dockerd.is_running
-    assert file_of(dockerd).read_text() == '{"debug": true}\n'
-    refused = file_of(dockerd).with_name("daemon.json" + REFUSED)
+    assert dockerd.daemon_json.read_text() == '{"debug": true}\n'
+    refused = dockerd.daemon_json.with_name("daemon.json" + REFUSED)
     assert refused.read_text() == theirs
     assert refused.stat().st_mode & 0o777 == 0o600
     assert "was restored as it was when Docker last started" in outcome.rolled_back
@@ -298,31 +289,31 @@ async def test_a_quarantine_survives_the_agent_and_not_the_boot_and_not_a_change
     dockerd.refuses = OFFICE
     await dockerd.transaction().carry_out(*await dockerd.plan(OFFICE))
 
-    assert is_quarantined(dockerd, OFFICE)
-    assert not is_quarantined(dockerd, settings("http://office:3128", "http://office:3128", "other"))
+    assert dockerd.is_quarantined(OFFICE)
+    assert not dockerd.is_quarantined(settings("http://office:3128", "http://office:3128", "other"))
     assert "office" not in (dockerd.agent_state / "quarantine.json").read_text()
     in_another_boot = msgspec.json.decode((dockerd.agent_state / "quarantine.json").read_bytes())
     in_another_boot["state"]["boot"] = "another"
     (dockerd.agent_state / "quarantine.json").write_bytes(msgspec.json.encode(in_another_boot))
-    assert not is_quarantined(dockerd, OFFICE)
+    assert not dockerd.is_quarantined(OFFICE)
 
 
 async def test_a_key_that_was_taken_out_since_is_written_for_the_restart(dockerd: Dockerd) -> None:
     """On in dockerd, and no more in the file that the next one reads (FACTS 15)."""
-    file_of(dockerd).write_text("{}")
+    dockerd.daemon_json.write_text("{}")
     dockerd.containers, dockerd.live_restore = 3, True
 
     await restarted(dockerd)
 
     assert (dockerd.containers, dockerd.killed) == (3, 0)
-    assert file_of(dockerd).read_text() == "{}"
+    assert dockerd.daemon_json.read_text() == "{}"
 
 
 async def test_a_dockerd_that_is_silent_after_the_restart_is_not_taken_for_one_that_is_down(dockerd: Dockerd) -> None:
     dockerd.containers = 2
     journal = Journal(dockerd.agent_state)
     live_restore = LiveRestore(dockerd, dockerd, journal)
-    await live_restore.on(file_of(dockerd))
+    await live_restore.on(dockerd.daemon_json)
     dockerd.is_silent = True
 
     assert await live_restore.off() != ()
@@ -331,7 +322,7 @@ async def test_a_dockerd_that_is_silent_after_the_restart_is_not_taken_for_one_t
     dockerd.is_silent = False
     await recover(dockerd, dockerd, dockerd.agent_state, dockerd.record(), is_systemd=True, may_restart=True)
     assert not dockerd.live_restore
-    assert not file_of(dockerd).exists()
+    assert not dockerd.daemon_json.exists()
     assert not journal.under_way().is_unfinished
 
 
@@ -370,8 +361,8 @@ async def test_who_is_told_to_stop_in_the_middle_of_a_roll_back_leaves_no_docker
 
 async def test_where_nothing_makes_docker_start_it_is_tried_again(dockerd: Dockerd) -> None:
     dockerd.refuses_file = "{"
-    file_of(dockerd).write_text("{}")
-    dockerd.last_good.keep(str(file_of(dockerd)), "{}")
+    dockerd.daemon_json.write_text("{}")
+    dockerd.last_good.keep(str(dockerd.daemon_json), "{}")
     state = dockerd.agent_state
     made, reality = await dockerd.plan(OFFICE)
 
@@ -391,11 +382,11 @@ async def test_where_nothing_makes_docker_start_it_is_tried_again(dockerd: Docke
 
 async def test_a_password_in_the_last_good_file_is_as_closed_as_it_was(dockerd: Dockerd) -> None:
     good = '{"proxies": {"http-proxy": "http://u:hunter2@office:3128"}}\n'
-    LastGood(dockerd.agent_state).keep(str(file_of(dockerd)), good)
-    file_of(dockerd).write_text("{}")
-    file_of(dockerd).chmod(0o644)
+    LastGood(dockerd.agent_state).keep(str(dockerd.daemon_json), good)
+    dockerd.daemon_json.write_text("{}")
+    dockerd.daemon_json.chmod(0o644)
 
     assert LastGood(dockerd.agent_state).put_back(None) != ""
 
-    assert file_of(dockerd).read_text() == good
-    assert file_of(dockerd).stat().st_mode & 0o777 == 0o600
+    assert dockerd.daemon_json.read_text() == good
+    assert dockerd.daemon_json.stat().st_mode & 0o777 == 0o600

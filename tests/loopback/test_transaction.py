@@ -12,7 +12,6 @@ from agent.decide.plan import OwnedDaemonJson
 from agent.docker.journal import Journal, Stage
 from agent.docker.originals import daemon_originals
 from agent.docker.ports import AtLast, nothing
-from agent.docker.quarantine import Quarantine
 from agent.docker.transaction import Transaction
 from agent.system.files import Changed
 from agent.system.to_the_end import to_the_end
@@ -94,7 +93,7 @@ async def test_where_something_beats_what_was_written_that_is_said_and_the_setti
     assert dockerd.starts == 2
     assert dockerd.text("etc/dockerd.env") == drop_in.edit(OFFICE)
     assert dockerd.events() == ["settings-written", "docker-started", "docker-restarted"]
-    assert not Quarantine(dockerd.agent_state).until({"office": OFFICE})
+    assert not dockerd.is_quarantined(OFFICE)
     assert Journal(dockerd.agent_state).under_way().stage is Stage.WRITING
 
 

@@ -33,10 +33,13 @@ from agent.values.reason import Reason
 from agent.values.settings import DIRECT, Settings
 from agent.values.snapshot import Snapshot
 
+from .test_bounded_work import people
 from .test_clients import LOGGED_IN, People
 from .test_clients import OFFICE as THROUGH_OFFICE
 from .test_reconcile import OFFICE, NoClients, Place, at
 from .test_service import Hand, Laptop
+
+__all__ = ["people"]  # the fixture
 
 SECRET = "Zecret9"
 
@@ -68,13 +71,6 @@ def log() -> Iterator[io.StringIO]:
     configure(form=Form.JSON, stream=stream)
     yield stream
     configure()
-
-
-@pytest.fixture
-def people(tmp_path: Path) -> People:
-    folder = tmp_path / "people"
-    folder.mkdir()
-    return People(folder)
 
 
 @pytest.fixture
