@@ -18,7 +18,7 @@ from msgspec import UNSET, UnsetType
 from agent.audit.record import Record
 from agent.audit.unexpected import unexpected
 from agent.clients.clients import ClientFile, ClientsSeen
-from agent.decide.choose import Choice
+from agent.decide.choose import Choice, Ending
 from agent.decide.clients import Intent, Wanted
 from agent.decide.desired import as_upstream, by_upstream
 from agent.decide.effective import effective, is_unheard, prospective, runs_with
@@ -65,6 +65,7 @@ from agent.values.verdict import Outcome, Verdict
 STILL_AT_LAST_S: Final = 3.0  # a network that never stands still is taken as it is
 
 _FOUND_S: Final = 0.3  # a Docker that is up, or down, is found in less
+_FOLLOWS_S: Final = 0.5
 
 _DNS_AGAIN_S: Final = 0.02  # only a file tells of DNS, and a change of it is reported 0.1 s later
 _DNS_COMES_S: Final = 1.0  # … behind its address and its route, if it does
@@ -90,23 +91,14 @@ async def look(  # noqa: PLR0913 - the last two are named at every call
     at all.
     """
     snapshot = snapshot or await world.host.see()
-    recognised = recognise(policy.networks, snapshot)
-    if is_served:  # before all that may be slow
-        at_first = _Here(policy=policy, world=world, choosing=choosing, snapshot=snapshot, recognised=recognised)
-        await _tell_before_pacs_are_asked(at_first)
-    waits = not choosing.is_patient(snapshot)
-    policy, recognised = await unfolded(
-        policy, recognised, snapshot, pacs=world.pacs, pinned=choosing.pinned, waits=waits
-    )
-    choosing.know(policy)
-    here = _Here(policy=policy, world=world, choosing=choosing, snapshot=snapshot, recognised=recognised)
+    here = await _arrive(policy, world, choosing, snapshot, is_served=is_served)
     found = await _find_docker(here, is_served=is_served)
     if snapshot.is_offline:
         return await _offline(here, found, is_served=is_served)
     chosen, found = await _choose(here, found, is_served=is_served)
     if chosen.choice.upstream is None:
         return await _undecided(here, found, chosen)
-    return await _planned(here, found, chosen, policy.upstreams[chosen.choice.upstream], is_hasty=is_hasty)
+    return await _planned(here, found, chosen, here.policy.upstreams[chosen.choice.upstream], is_hasty=is_hasty)
 
 
 class _Here(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,6 +129,20 @@ class _Found(msgspec.Struct, frozen=True, kw_only=True):
         return _in_docker(self.reality, self.meant, self.relayed)
 
 
+async def _arrive(policy: Policy, world: World, choosing: Choosing, snapshot: Snapshot, *, is_served: bool) -> _Here:
+    """Which network this is, and what PACs name here."""
+    recognised = recognise(policy.networks, snapshot)
+    if is_served:  # before all that may be slow
+        at_first = _Here(policy=policy, world=world, choosing=choosing, snapshot=snapshot, recognised=recognised)
+        await _tell_before_pacs_are_asked(at_first)
+    waits = not choosing.is_patient(snapshot)
+    policy, recognised = await unfolded(
+        policy, recognised, snapshot, pacs=world.pacs, pinned=choosing.pinned, waits=waits
+    )
+    choosing.know(policy)
+    return _Here(policy=policy, world=world, choosing=choosing, snapshot=snapshot, recognised=recognised)
+
+
 async def _find_docker(here: _Here, *, is_served: bool) -> _Found:
     async with alongside(_docker_and_relay(here)) as finding:
         if is_served and not here.snapshot.is_offline:
@@ -163,19 +169,50 @@ async def _lead_meanwhile(here: _Here, finding: asyncio.Task[_Found]) -> None:
 
     Nothing of Docker's follows from that. Once it is found, it is chosen again, by the verdicts that are known by then.
     """
-    choosing, relay = here.choosing, here.world.relay
     await asyncio.wait({finding}, timeout=_FOUND_S)
-    while not (finding.done() or choosing.is_pause_laid_down) and relay.is_up:
-        verdicts, choice = await choosing.choose(here.network, here.snapshot, relay.upstream)
-        chosen = _with_the_refused(here, Chosen(here.network, verdicts, choice))
-        await _served(relay.tell(chosen), Relayed())
-        await asyncio.wait({finding}, timeout=choosing.next_choice_s)
+    while not finding.done() and _is_to_be_led(here.world, here.choosing):
+        await _lead(here)
+        await asyncio.wait({finding}, timeout=here.choosing.next_choice_s)
+
+
+async def follow(policy: Policy, world: World, choosing: Choosing, last: Snapshot | None = None) -> None:
+    """Have the relay go along with each move while Docker is restarted, which may take minutes. Never ends.
+
+    `last`: the network that it was told of. All else is for the next pass.
+    """
+    while True:
+        await asyncio.sleep(_FOLLOWS_S)
+        try:
+            if not _is_to_be_led(world, choosing):
+                continue
+            now = await world.host.see()
+            if last is None or last.fingerprint() != now.fingerprint():
+                here = await _arrive(policy, world, choosing, now, is_served=True)
+                last = now if now.is_offline or (await _lead(here)).ending is not Ending.WAITING else None
+        except AgentError:  # the next pass meets it, too, and says so
+            continue
+        except Exception as error:  # noqa: BLE001 - the boundary of a target: Docker's half goes on
+            unexpected("the relay", error)
+            return
+
+
+def _is_to_be_led(world: World, choosing: Choosing) -> bool:
+    return world.relay.is_up and not choosing.is_pause_laid_down
+
+
+async def _lead(here: _Here) -> Choice:
+    """Choose for the relay alone."""
+    relay = here.world.relay
+    verdicts, choice = await here.choosing.choose(here.network, here.snapshot, relay.upstream)
+    await _served(relay.tell(_with_the_refused(here, Chosen(here.network, verdicts, choice))), Relayed())
+    return choice
 
 
 async def _offline(here: _Here, found: _Found, *, is_served: bool) -> Offline:
     relayed = found.relayed
     if is_served:
-        is_paused, may_start = here.choosing.is_paused, not here.choosing.is_starting
+        choosing, is_paused = here.choosing, here.choosing.is_pause_laid_down
+        may_start = not (choosing.is_starting or choosing.is_paused)
         relayed = await _served(here.world.relay.serve_offline(is_paused=is_paused, may_start=may_start), relayed)
     return Offline(
         snapshot=here.snapshot,
@@ -571,7 +608,8 @@ async def reconcile(  # noqa: PLR0913 - named at every call
                 return Pass(seen)
             maker.begin(seen, record)
             try:
-                return await _carry_out(seen, world, record, maker=maker, stops_within_s=stops_within_s)
+                async with alongside(follow(policy, world, choosing, seen.snapshot)):
+                    return await _carry_out(seen, world, record, maker=maker, stops_within_s=stops_within_s)
             except Changed:
                 if not tries_left:
                     raise

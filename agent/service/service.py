@@ -26,7 +26,7 @@ from agent.docker.unit import SLOW_S
 from agent.one_pass.memory import Memory
 from agent.one_pass.places import Places
 from agent.one_pass.ports import World
-from agent.one_pass.reconcile import Interrupted, what_cuts_it_off, what_keeps_it_down
+from agent.one_pass.reconcile import Interrupted, follow, what_cuts_it_off, what_keeps_it_down
 from agent.one_pass.seen import AnySeen, Offline, Pass, Planned, Seen
 from agent.service.answers import AfterPass, OpenRequests, refusal_by_another_policy
 from agent.service.choice_file import ChoiceFile
@@ -42,6 +42,7 @@ from agent.service.ports import Wakes
 from agent.service.requests import Answer, Command, Request, requested
 from agent.service.starts import Starts
 from agent.service.unfinished import Unfinished
+from agent.system.alongside import alongside
 from agent.system.clock import exact, now_text
 from agent.system.heap import give_back
 from agent.system.notify import Notify
@@ -142,7 +143,8 @@ class Service:
                 await self._look(frozenset())
             self._notify.ready()
             self._memory.is_starting = False
-            await self._unfinished.recover(self._policy.world, may_restart=True)
+            async with alongside(self._follow()):
+                await self._unfinished.recover(self._policy.world, may_restart=True)
             at = await self._look(frozenset())
             while True:
                 give_back()  # what a start or a pass has freed lies below what stays, or is not freed yet
@@ -274,7 +276,8 @@ class Service:
             self._is_reload_due = False
             self._notify.ready_again()
         if not self._memory.is_starting:
-            await self._passes.finish(self._policy.world, self._reality)
+            async with alongside(self._follow()):
+                await self._passes.finish(self._policy.world, self._reality)
         try:
             at = await self._pass(record)
         except Interrupted:  # a new request is pending: the next pass answers these, too
@@ -287,6 +290,11 @@ class Service:
         moves_at = self._memory.now() if self._policy.served.may_move else None
         unfinished_at = self._unfinished.next_at(self._policy.world, self._reality)
         return _earliest(at, unfinished_at, self._unwatched_at(), moves_at)
+
+    async def _follow(self) -> None:
+        """What is finished or undone may be a restart of Docker."""
+        if (in_use := self._policy.current) is not None:
+            await follow(in_use.policy, in_use.world, self._memory)
 
     def _record_of_this_pass(self, why: frozenset[Reason], requests: Sequence[Request]) -> Record:
         """A pass that answers a wish has the id of the one in which it was obeyed, and is that person's."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.audit.record import Record
 from agent.docker.engine import TIMEOUT_S
 from agent.docker.ports import AtLast, nothing
 from agent.one_pass.pac import NoPacs
@@ -42,6 +43,7 @@ class AfterBoot(Relayed):
     # For what a look at Docker takes, and a restart, where a test wants it.
     waited: Callable[[], bool] = staticmethod(lambda: True)
     restarted_after: Callable[[], bool] = staticmethod(lambda: True)
+    recovered_after: Callable[[], bool] = staticmethod(lambda: True)
 
     def dockerd_of(self, root: Path) -> Dockerd:
         laptop = self
@@ -54,6 +56,10 @@ class AfterBoot(Relayed):
             async def restart(self, at_last: AtLast = nothing) -> UnitState:
                 await until_awaited(20, laptop.restarted_after, "the relay is told")
                 return await super().restart(at_last)
+
+            async def recover(self, record: Record, *, may_restart: bool) -> bool:
+                await until_awaited(20, laptop.recovered_after, "the relay is told")
+                return await super().recover(record, may_restart=may_restart)
 
         return Slow(root, self.paths.state)
 
@@ -214,6 +220,28 @@ async def test_each_move_is_followed_while_docker_is_waited_for(laptop: AfterBoo
             await until_awaited(TIMEOUT_S, lambda way=way: names(laptop.orders) == way, "the way of this place")  # type: ignore[misc]
         is_found = True
         await passing
+
+
+@pytest.mark.parametrize("whose", ["own", "unfinished"])
+async def test_a_restart_of_docker_keeps_no_switch_waiting(laptop: AfterBoot, whose: str) -> None:
+    """One of the agent's own, or one that finishes what was begun before."""
+    laptop.policy(POLICY)
+    async with laptop.running() as hand:
+        led: list[bool] = []
+
+        def is_led() -> bool:
+            laptop.place.snapshot = HOME  # it moves in the middle of it
+            led.append(names(laptop.orders) == ["direct"])
+            return led[-1]
+
+        laptop.over()
+        if whose == "own":
+            laptop.restarted_after = is_led
+            laptop.policy(POLICY.replace("enable = true", "enable = true\nport = 3140"))
+        else:
+            laptop.recovered_after = is_led
+        await hand.wake(Reason.FILES)
+        assert led[-1:] == [True]
 
 
 async def test_in_a_pause_nothing_is_chosen_for_it_while_docker_is_waited_for(laptop: AfterBoot) -> None:
