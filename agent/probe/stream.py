@@ -34,6 +34,7 @@ _RECORD: Final = 5  # bytes before each record
 _AT_ONCE: Final = struct.pack("ii", 1, 0)  # struct linger: close with a reset
 
 T = TypeVar("T")
+Turn = Callable[[], Awaitable[None]]  # returns when it is one's turn
 
 
 class StreamFailed(Exception):
@@ -55,6 +56,7 @@ class Via(msgspec.Struct, frozen=True):
     ground: Ground = HERE
     guard: Guard | None = None  # whose the proxy must be
     sending: Sending = UNNOTED  # of the password, if there is one
+    turn: Turn | None = None  # before TLS with the proxy goes on, which takes up to 3 ms: hundreds may do so at once
 
 
 async def open_stream(
@@ -96,7 +98,7 @@ async def open_proxy(via: Via, *, watch: Stopwatch | None = None) -> Stream:
     with failures_of(watch):
         try:
             watch.enter(Step.PROXY, f"TLS with the proxy {authority(proxy.host, proxy.port)}")
-            await stream.secure_proxy(_given(via.proxy_tls), proxy.host)
+            await stream.secure_proxy(_given(via.proxy_tls), proxy.host, via.turn)
         except BaseException:
             await stream.aclose()
             raise
@@ -141,17 +143,17 @@ class Stream:
         """Run the handshake with the proxy. What it sent after its answer is read next."""
         self._top.give_back(await self.converse(dialogue))
 
-    async def secure_proxy(self, context: ssl.SSLContext, host: str) -> None:
+    async def secure_proxy(self, context: ssl.SSLContext, host: str, turn: Turn | None = None) -> None:
         """Start TLS to the proxy."""
         if self._pipe.received:  # else plain text would be taken for the proxy's answer
             raise DialogueFailed(Outcome.ERROR, "it spoke before TLS had begun")
-        await self.secure_end(context, host)
+        await self.secure_end(context, host, turn)
 
-    async def secure_end(self, context: ssl.SSLContext, host: str) -> None:
-        """Start TLS to the end of what is open by now."""
+    async def secure_end(self, context: ssl.SSLContext, host: str, turn: Turn | None = None) -> None:
+        """Start TLS to the end of what is open by now. `turn`: before each step that something has come for."""
         with _nameable():
             tls = _Tls(self._top, context, host)
-        await tls.shake()
+        await tls.shake(turn)
         self._top = tls
 
     @property
@@ -255,13 +257,13 @@ class _Tls:
         self._has_ended = False  # by a TLS good-bye
         self.session = context.wrap_bio(self._incoming, self._outgoing, server_hostname=in_bytes(host))
 
-    async def shake(self) -> None:
+    async def shake(self, turn: Turn | None = None) -> None:
         """What we say last of it goes out with what is written next.
 
         Alone, it would keep that waiting: a proxy that gathers small pieces (Nagle) holds the next one back until the
         other end has confirmed the first, for which it may take 40 ms.
         """
-        await self._drive(self.session.do_handshake)
+        await self._drive(self.session.do_handshake, turn)
 
     async def take(self, most: int = _DECRYPTED) -> bytes:
         if self._early:
@@ -328,7 +330,7 @@ class _Tls:
     def held(self) -> int:
         return self._incoming.pending + self._outgoing.pending + len(self._early) + self._below.held
 
-    async def _drive(self, step: Callable[[], T]) -> T:
+    async def _drive(self, step: Callable[[], T], turn: Turn | None = None) -> T:
         while True:
             try:
                 return step()
@@ -338,6 +340,8 @@ class _Tls:
                 await self._say()  # such as an alert after a bad certificate
                 raise
             received = await self._below.take(_DECRYPTED)
+            if turn is not None:
+                await turn()
             if received:
                 self._receive(received)
             else:

@@ -211,6 +211,7 @@ class Opening:
         self._whose = whose
         self._near = near
         self._heads = Turns(1)
+        self._handshakes = Turns(1)
         self._judging = Turns(2)
         self._trust: tuple[str, Trust] | None = None
 
@@ -342,7 +343,7 @@ class Opening:
         if proxy.scheme is Scheme.HTTPS:
             trust = self._trusted(ways.orders.ca_file)
             with _told_of_files(trust):
-                via = Via(proxy, trust.context(), ground=ground, guard=guard)
+                via = Via(proxy, trust.context(), ground=ground, guard=guard, turn=lambda: self._handshake(asked))
                 opened = Opened(way, await open_proxy(via, watch=watch), is_to_proxy=is_to_proxy)
         else:
             with failures_of(watch):
@@ -362,6 +363,10 @@ class Opening:
     async def _large_head(self, asked: Asked) -> None:
         """Its turn to be read. A few hundred may come at the same moment."""
         await self._heads.next(lambda: self._counts_for(asked), is_first=False)
+
+    async def _handshake(self, asked: Asked) -> None:
+        """Its turn to check the proxy's certificate, and what comes with that: 1 to 3 ms, in which nobody is served."""
+        await self._handshakes.next(lambda: self._counts_for(asked), is_first=False)
 
     def _counts_for(self, asked: Asked) -> str:
         is_container = asked.source is Source.CONTAINERS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import itertools
 import os
@@ -267,6 +268,57 @@ async def test_nor_does_dockerd_wait_for_all_that_a_container_has_asked_for() ->
         assert sum(task.done() for task in opening) <= 2 * FEW_WAIT + 8
         for each in await asyncio.gather(*opening):
             await each.aclose()
+
+
+class AnswersHello(Server):
+    """A proxy whose TLS goes on for all at the same moment."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._by = server_tls("localhost")
+        self._answers = asyncio.Event()
+        self.greeted = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        came, goes = ssl.MemoryBIO(), ssl.MemoryBIO()
+        session = self._by.wrap_bio(came, goes, server_side=True)
+        while not goes.pending:
+            came.write(await reader.read(65536))
+            with contextlib.suppress(ssl.SSLWantReadError):
+                session.do_handshake()
+        self.greeted += 1
+        await asyncio.wait_for(self._answers.wait(), PATIENCE_S)
+        writer.write(goes.read())
+        await reader.read()
+
+    async def answer_when_greeted(self, times: int) -> None:
+        await until_awaited(PATIENCE_S, lambda: self.greeted == times, f"that {times} have begun TLS")
+        self._answers.set()
+
+
+async def test_tls_with_a_proxy_goes_on_for_one_after_the_other_and_dockerd_does_not_wait_for_all(
+    tmp_path: Path,
+) -> None:
+    """To check a certificate takes up to 3 ms, and a container may have hundreds checked at the same moment."""
+    CORP.cert_pem.write_to_path(str(tmp_path / "corp.pem"))
+    setting = Setting({"localhost": "127.0.0.1"})
+    async with AnswersHello() as proxy, asyncio.timeout(PATIENCE_S):
+        upstream = by("corp", proxy.url(Scheme.HTTPS, "localhost"))
+        ways = Ways(Orders(1, (upstream,), ca_file=str(tmp_path / "corp.pem")))
+        dockerd = msgspec.structs.replace(docker("192.0.2.1", 80, is_tunnel=False), is_roots=lambda: True)
+        opening: list[asyncio.Task[Opened]] = []
+        for asked in [container("192.0.2.1", 80, is_tunnel=False)] * 80 + [dockerd]:
+            opening.append(asyncio.create_task(setting.opening.open(asked, ways)))
+            await until_awaited(PATIENCE_S, lambda: proxy.greeted == len(opening), "that it has begun TLS")
+        await proxy.answer_when_greeted(81)
+        done = [0]
+        while not opening[-1].done():
+            await asyncio.sleep(0)
+            done.append(sum(task.done() for task in opening))
+        for each in await asyncio.gather(*opening):
+            await each.aclose()
+    assert max(after - before for before, after in itertools.pairwise(done)) == 1
+    assert done[-1] <= 2 * FEW_WAIT + 8
 
 
 async def test_the_next_is_tried_once_and_that_the_first_failed_is_told() -> None:
