@@ -1,7 +1,8 @@
 """A host and a port become a connected socket.
 
 Each name is looked up in its own thread: a resolver that hangs blocks neither the caller's deadline, nor another
-look-up, nor the end of the process. Not known here: what is sent on the socket.
+look-up, nor the end of the process; and none waits for the kernel's lock on interfaces. Not known here: what is sent on
+the socket.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from agent.probe.exchange import authority
 from agent.probe.guard import Guard
 from agent.probe.race import Entrant, race
 from agent.probe.stopwatch import Step, Stopwatch
+from agent.probe.without_netlink import refuse_netlink
 from agent.values.listening import loopback_addresses
 
 STAGGER_S: Final = 0.25  # RFC 8305: before the next address of a name is tried as well
@@ -65,6 +67,7 @@ def threaded(look_up: Callable[[str, int], Sequence[Address]]) -> Resolve:
         found: asyncio.Future[Sequence[Address]] = loop.create_future()
 
         def run() -> None:
+            refuse_netlink()
             try:
                 _hand_over(loop, found, look_up(host, port))
             except Exception as error:  # noqa: BLE001 - raised again where it is waited for

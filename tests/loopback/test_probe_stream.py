@@ -248,6 +248,19 @@ async def test_the_systems_resolver_knows_localhost() -> None:
     assert addresses
 
 
+async def test_a_look_up_asks_the_kernel_nothing_that_waits_for_its_lock_on_interfaces() -> None:
+    """glibc would, to sort the addresses of a name that has several."""
+
+    def look_up(host: str, port: int) -> Sequence[Address]:
+        socket.socket(socket.AF_UNIX).close()
+        with pytest.raises(OSError, match="not supported"):
+            socket.socket(socket.AF_NETLINK, socket.SOCK_RAW)
+        return [(family, address) for family, *_, address in socket.getaddrinfo("127.0.0.1", port)]
+
+    assert await threaded(look_up)("two.test", 443)
+    socket.socket(socket.AF_NETLINK, socket.SOCK_RAW).close()  # nobody else is refused
+
+
 @pytest.mark.parametrize("name", ["a..test", "x" * 64 + ".test"])
 async def test_what_cannot_be_a_name_is_dns(name: str) -> None:
     with pytest.raises(StreamFailed) as caught:
