@@ -17,12 +17,13 @@ from agent.audit.record import Record
 from agent.decide.rate import Asked
 from agent.one_pass.memory import Memory
 from agent.one_pass.ports import Choosing, Maker, World
-from agent.one_pass.reconcile import reconcile
+from agent.one_pass.reconcile import follow, reconcile
 from agent.one_pass.seen import Pass
 from agent.service.failures import Failures, ServicePart
 from agent.service.policy_in_use import InUse
 from agent.service.requests import Answer, Request, asked_by, obey
 from agent.service.unfinished import Unfinished
+from agent.system.alongside import alongside
 from agent.values.dockerd import Reality
 from agent.values.errors import AgentError
 from agent.values.policy import Policy
@@ -96,9 +97,11 @@ class Passes:
         await self._unfinished.follow(in_use.world, done)
         if done.outcome is not None and done.outcome.goes_down:
             return done
-        # Last: nothing waits for a note. An idle pass asks nothing.
+        # Last: nothing waits for a note, and the relay not for a Docker that hangs by now. An idle pass asks nothing.
         anew = self._memory.asked is not Asked.AGENT or bool(done.clients)
-        return msgspec.structs.replace(done, carried=tuple(await in_use.world.daemon.carried(anew=anew) or ()))
+        async with alongside(follow(in_use.policy, in_use.world, choosing, done.seen.snapshot)):
+            carried = await in_use.world.daemon.carried(anew=anew)
+        return msgspec.structs.replace(done, carried=tuple(carried or ()))
 
     def _end_what_is_over(self, policy: Policy, record: Record) -> None:
         try:

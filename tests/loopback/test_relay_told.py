@@ -17,6 +17,7 @@ from agent.one_pass.patiently import only_looking
 from agent.one_pass.reconcile import STILL_AT_LAST_S, look
 from agent.one_pass.relay import AsIfItWorked
 from agent.service.requests import Command
+from agent.targets.container import Carried
 from agent.values.dockerd import Reality, UnitState
 from agent.values.listening import Backlog
 from agent.values.policy import Network, Policy
@@ -44,6 +45,7 @@ class AfterBoot(Relayed):
     waited: Callable[[], bool] = staticmethod(lambda: True)
     restarted_after: Callable[[], bool] = staticmethod(lambda: True)
     recovered_after: Callable[[], bool] = staticmethod(lambda: True)
+    listed_after: Callable[[], bool] = staticmethod(lambda: True)
 
     def dockerd_of(self, root: Path) -> Dockerd:
         laptop = self
@@ -60,6 +62,10 @@ class AfterBoot(Relayed):
             async def recover(self, record: Record, *, may_restart: bool) -> bool:
                 await until_awaited(20, laptop.recovered_after, "the relay is told")
                 return await super().recover(record, may_restart=may_restart)
+
+            async def carried(self, *, anew: bool = False) -> tuple[Carried, ...] | None:
+                await until_awaited(TIMEOUT_S, laptop.listed_after, "the relay is told")
+                return await super().carried(anew=anew)
 
         return Slow(root, self.paths.state)
 
@@ -222,9 +228,9 @@ async def test_each_move_is_followed_while_docker_is_waited_for(laptop: AfterBoo
         await passing
 
 
-@pytest.mark.parametrize("whose", ["own", "unfinished"])
-async def test_a_restart_of_docker_keeps_no_switch_waiting(laptop: AfterBoot, whose: str) -> None:
-    """One of the agent's own, or one that finishes what was begun before."""
+@pytest.mark.parametrize("what", ["restart", "unfinished", "containers"])
+async def test_whatever_a_pass_does_with_docker_keeps_no_switch_waiting(laptop: AfterBoot, what: str) -> None:
+    """A restart, one that finishes what was begun before, a question about containers."""
     laptop.policy(POLICY)
     async with laptop.running() as hand:
         led: list[bool] = []
@@ -235,11 +241,14 @@ async def test_a_restart_of_docker_keeps_no_switch_waiting(laptop: AfterBoot, wh
             return led[-1]
 
         laptop.over()
-        if whose == "own":
-            laptop.restarted_after = is_led
-            laptop.policy(POLICY.replace("enable = true", "enable = true\nport = 3140"))
-        else:
-            laptop.recovered_after = is_led
+        match what:
+            case "restart":
+                laptop.restarted_after = is_led
+                laptop.policy(POLICY.replace("enable = true", "enable = true\nport = 3140"))
+            case "unfinished":
+                laptop.recovered_after = is_led
+            case "containers":
+                laptop.listed_after = is_led
         await hand.wake(Reason.FILES)
         assert led[-1:] == [True]
 
