@@ -7,6 +7,8 @@ One pass reads wake → see → probe → choose → plan → apply → record; 
     one_pass   see → choose → plan → apply, and what the agent remembers of it
     docker     dockerd looked at and changed
     clients    people's config.json, as the people whose it is
+    relay      the second process: one constant address, and the upstream switched behind it
+    pac        a third process, without any rights: it evaluates a script of the network
     decide     values in, a value with its reason out                                       pure
     audit      what is written down
     targets    how each place spells the settings: text in, text out                        pure
@@ -15,8 +17,8 @@ One pass reads wake → see → probe → choose → plan → apply → record; 
     system     what the operating system gives: files, clocks, processes, locks
     values     what all of them talk about                                                  pure
 
-Imports point down; docker and clients, decide and audit, and see, probe and system do not know each other. What is pure
-knows no clock, file, network or process. tests/pure/test_house.py keeps it so.
+Imports point down; docker, clients, relay and pac, decide and audit, and see, probe and system do not know each other.
+What is pure knows no clock, file, network or process. tests/pure/test_house.py keeps it so.
 """
 
 __version__ = "0.1.0"

@@ -10,7 +10,11 @@
     exchange         one HTTP request and the head of its answer                                pure
     redirect         where a redirect leads                                                     pure
     dial             a name becomes a connected socket
+    without_netlink  a look-up that asks the kernel nothing of its interfaces
+    reading          bytes of a socket, after everybody else has had a turn
     guard            whose listener a proxy on loopback must be
+    login            a password that several proxies may have is tried at one of them first
+    on_their_way     passwords that were sent, of which it is not known yet whether they are taken
     listens          whether anybody listens at a local address
     race             who starts when, and when it is decided
     tls              whom a registry's certificate must be signed by

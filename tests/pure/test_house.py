@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Set
@@ -12,7 +13,7 @@ from typing import Final
 import pytest
 
 from tests.house import DOCUMENT, ORDER, PURE, with_picture
-from tests.sources import AGENT, ROOT, SOURCES, imported, methods_called, named, nodes
+from tests.sources import AGENT, ROOT, SOURCES, imported, methods_called, named, nodes, parsed
 
 IMPORT_NOTHING: Final = ("service", "one_pass", "audit", "clients", "system", "values")  # or `status` takes its time
 
@@ -23,6 +24,8 @@ HARMLESS: Final = {
     "__future__", "base64", "bisect", "collections", "datetime", "difflib", "enum", "fnmatch", "functools", "hashlib", "ipaddress",
     "itertools", "json", "math", "msgspec", "operator", "pathlib", "re", "shlex", "string", "tomllib", "typing", "unicodedata", "urllib",
 }  # fmt: skip
+LISTED: Final = re.compile(r"^ {4}([a-z_]+)/? {2,}\S", re.MULTILINE)
+PARTLY: Final = {AGENT / "relay"}  # its list is of what a reader looks for first
 MOST_BY_POSITION: Final = 4  # arguments: from the fifth on nobody remembers which is which
 # pathlib is for `values/paths.py`, which only joins names; none of the methods that look at a disk may be called.
 LOOKS_AT_A_DISK: Final = {
@@ -62,6 +65,21 @@ def test_imports_point_down() -> None:
                 wrong.append(f"{named(file)} imports {name}")
 
     assert not wrong
+
+
+def test_a_folder_that_lists_what_is_in_it_lists_all_of_that_and_nothing_else() -> None:
+    wrong = []
+    for file in (one for one in SOURCES if one.name == "__init__.py"):
+        text = ast.get_docstring(parsed(file), clean=False) or ""
+        listed = set(LISTED.findall(text))
+        there = {path.stem for path in file.parent.iterdir() if path.suffix == ".py" or any(path.glob("*.py"))}
+        if listed:
+            wrong += [f"{named(file)}: {name} is not there" for name in sorted(listed - there)]
+        if listed and file.parent not in PARTLY:
+            beside = {"__init__", *re.findall(r"`([a-z_]+)/?`", text)}
+            wrong += [f"{named(file)}: {name} is missing" for name in sorted(there - listed - beside)]
+
+    assert not wrong, "a line for each, in the docstring"
 
 
 @pytest.mark.parametrize("package", IMPORT_NOTHING)

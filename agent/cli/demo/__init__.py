@@ -1,5 +1,6 @@
 """A laptop that roams, on loopback and in a temporary directory, for a look before installing.
 
+    command      `demo` itself
     roam         the journey: each place in turn, a pull, a pass, a pull
     places       where it goes: what the laptop sees there, and where names lead               simulated
     names        the name look-up: one file that the prober and the engine both use            simulated

@@ -5,6 +5,7 @@
     homes        files of users, by `inotify` on descriptors
     process      dockerd
     proxy        a proxy on this host
+    relay        what the relay says: whom it let wait, what it cannot open
     resume       the end of a suspend (`timerfd`)
     timer        a point in time (`timerfd`)
     unwatched    what cannot be watched
