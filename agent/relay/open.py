@@ -92,6 +92,10 @@ class _Forbidden(Exception):
     """Not an OSError: no other address is tried."""
 
 
+class _TakenBack(Exception):
+    """The password of this way was, by orders that came while it was being opened."""
+
+
 class Opened:
     """Bytes to and from the end, or to a proxy that is to be asked for a whole URL. Close it, or take its socket."""
 
@@ -219,10 +223,18 @@ class Opening:
         """Raises NotOpened."""
         await self._check_spelled(asked)
         possible = await self._possible(asked, ways)
+        until = asyncio.get_running_loop().time() + WITHIN_S
+        while True:
+            try:
+                return await self._open(asked, possible, ways, until)
+            except _TakenBack:  # this host may be elsewhere by now
+                ways = ways.latest
+                possible = await self._possible(asked, ways)
+
+    async def _open(self, asked: Asked, possible: Sequence[Way], ways: Ways, until: float) -> Opened:
         if not possible:
             raise NotOpened(refusals.not_ready("no upstream is chosen here"))
-        loop = asyncio.get_running_loop()
-        until, failed = loop.time() + WITHIN_S, list[tuple[Way, StreamFailed]]()
+        loop, failed = asyncio.get_running_loop(), list[tuple[Way, StreamFailed]]()
         for way, following in zip(possible, (*possible[1:], None), strict=True):
             left_s = until - loop.time()
             try:
@@ -349,6 +361,10 @@ class Opening:
             with failures_of(watch):
                 connected = await dial(proxy.host, proxy.port, ground, watch, guard=guard)
             opened = Opened(way, _prompt(connected), is_to_proxy=is_to_proxy)
+        # A look-up, a PAC or a connect may have taken seconds, and whoever answers now may be anybody.
+        if not ways.may_still_send(proxy):
+            await opened.aclose()
+            raise _TakenBack
         if is_to_proxy:
             return opened
         with failures_of(watch):

@@ -46,9 +46,24 @@ class Ways:
     def __init__(self, orders: Orders, before: Ways | None = None) -> None:
         """`before`: by the orders before these."""
         self.orders = orders
+        self._newest: list[Ways] = before._newest if before is not None else []  # the one, which all before it know
+        self._newest[:] = [self]
         self._known: dict[tuple[str, int, bool], tuple[Way, ...]] = {}
         self._refused: set[ProxyUrl] = before._refused if before is not None else set()
         self._refused_to: set[tuple[ProxyUrl, str]] = before._refused_to if before is not None else set()
+
+    @property
+    def latest(self) -> Ways:
+        """Of the orders that are in force by now."""
+        return self._newest[0]
+
+    def may_still_send(self, proxy: ProxyUrl) -> bool:
+        """Whether the orders that are in force by now have this proxy with the same password, if it has one."""
+        if proxy.credentials is None or self.latest is self:
+            return True
+        orders = self.latest.orders
+        told = (*orders.upstreams, *(orders.pac.known if orders.pac is not None else ()))
+        return any(proxy in (one.http, one.https) for one in told)
 
     def to(self, host: str, port: int, *, is_tunnel: bool) -> tuple[Way, ...]:
         """At most two, never the same twice."""

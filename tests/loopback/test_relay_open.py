@@ -166,6 +166,53 @@ async def test_that_the_relay_may_not_read_the_file_of_the_proxys_ca_is_said(tmp
     assert told.value.refusal.reason.endswith(f"certificate; {tmp_path}: Is a directory; it is ignored")
 
 
+class Moves(Setting):
+    """Other orders come while the proxy's name is looked up."""
+
+    def __init__(self, before: Orders, after: Orders) -> None:
+        super().__init__({"localhost": "127.0.0.1"})
+        self.ways, self._after = Ways(before), after
+
+    def _look_up(self, host: str, port: int) -> Sequence[Address]:
+        if self.ways.latest is self.ways:
+            Ways(self._after, self.ways)
+        return super()._look_up(host, port)
+
+
+@pytest.mark.parametrize("scheme", list(Scheme))
+async def test_a_password_that_was_taken_back_meanwhile_is_not_sent(tmp_path: Path, scheme: Scheme) -> None:
+    """A look-up takes seconds, and in the network where it ends anybody may answer for that name."""
+    CORP.cert_pem.write_to_path(str(tmp_path / "corp.pem"))
+    proxy: HttpProxy | SocksProxy = (
+        SocksProxy(login=LOGIN) if scheme.is_socks
+        else HttpProxy(login=LOGIN, tls=server_tls("localhost") if scheme is Scheme.HTTPS else None)
+    )  # fmt: skip
+    async with proxy, asyncio.timeout(PATIENCE_S):
+        url, ca_file = proxy.url(scheme, "localhost"), str(tmp_path / "corp.pem")
+        setting = Moves(
+            Orders(1, (by("corp", _with(url)),), ca_file=ca_file), Orders(2, (by("corp", url),), ca_file=ca_file)
+        )
+        with pytest.raises(NotOpened):
+            await setting.opening.open(docker("end.test", 443), setting.ways)
+        assert proxy.asked == []
+        if not scheme.is_socks:
+            opened = await setting.opening.open(docker("end.test", 80, is_tunnel=False), setting.ways)
+            assert opened.way.proxy == url  # the request is sent as that says
+            await opened.aclose()
+
+
+async def test_what_is_told_meanwhile_with_a_password_goes_by_the_last_one() -> None:
+    async with echo() as end, HttpProxy({"end.test:443": end}, login=LOGIN) as proxy, asyncio.timeout(PATIENCE_S):
+        url = proxy.url(host="localhost")
+        old = msgspec.structs.replace(_with(url), credentials=Credentials("alice", Secret("the one before")))
+        for before, times in ((old, 2), (_with(url), 1)):
+            setting = Moves(Orders(1, (by("corp", before),)), Orders(2, (by("corp", _with(url)), DIRECT)))
+            opened = await setting.opening.open(docker("end.test", 443), setting.ways)
+            assert await echoed(opened) == b"hello"
+            assert setting.looked_up == ["localhost"] * times
+        assert proxy.refused_logins == 0
+
+
 async def test_for_a_request_the_proxy_itself_is_opened_and_by_socks_the_server() -> None:
     setting = Setting()
     async with Says(b"answer", stays=True) as server, SocksProxy({"end.test:80": server}) as socks:
