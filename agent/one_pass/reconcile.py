@@ -515,15 +515,24 @@ class _Weighing(msgspec.Struct, frozen=True):
     async def _urgency(self, running: Settings) -> Urgency:
         if self.relayed.is_dead_for(running):
             return urgency(running, self.desired, "the relay", Verdict(Outcome.ERROR))
-        upstream = self.here.policy.upstreams.get(_meaning(running, self.meant, self.relayed) or "")
-        is_other_secret = is_another_secret(running, self.desired) and can_be_asked(running)
-        is_asked = upstream is not None and may_be_asked(upstream, self.here.network)
-        if upstream is None and is_other_secret:  # the proxy itself was chosen here
-            upstream, is_asked = as_upstream(running, "the old password"), True
+        upstream, is_asked = self._in_force(running)
         verdict = (
             await self.here.choosing.works(upstream, self.here.snapshot) if upstream is not None and is_asked else None
         )
         return urgency(running, self.desired, upstream.name if upstream else "", verdict)
+
+    def _in_force(self, running: Settings) -> tuple[Upstream | None, bool]:
+        """What dockerd goes through, if that has a name, and whether it may be asked here."""
+        upstreams, network = self.here.policy.upstreams, self.here.network
+        named = upstreams.get(_meaning(running, self.meant, self.relayed) or "")
+        if named is not None:
+            return named, may_be_asked(named, network)
+        if is_another_secret(running, self.desired) and can_be_asked(running):  # the proxy itself was chosen here
+            return as_upstream(running, "the old password"), True
+        alike = upstreams.get(_but_for_no_proxy(running, self.meant) or "")
+        if alike is None or not can_be_asked(running):
+            return None, False
+        return msgspec.structs.replace(alike, no_proxy=running.no_proxy), may_be_asked(alike, network)
 
 
 async def _or_put_off(planned: Plan, reality: Reality, daemon: Daemon, choosing: Choosing) -> Plan:
@@ -576,6 +585,12 @@ def _meaning(settings: Settings, meant: Mapping[str, Settings], relayed: Relayed
     if relayed.port_in(settings) is not None:
         return None if relayed.is_broken else relayed.upstream
     return next((name for name, meaning in meant.items() if agrees(settings, meaning)), None)
+
+
+def _but_for_no_proxy(settings: Settings, meant: Mapping[str, Settings]) -> str | None:
+    """The upstream whose proxies these are, whatever they leave out: as somebody wrote them who knew no policy."""
+    excepted = {name: msgspec.structs.replace(meaning, no_proxy=settings.no_proxy) for name, meaning in meant.items()}
+    return next((name for name, meaning in excepted.items() if agrees(settings, meaning)), None)
 
 
 async def reconcile(  # noqa: PLR0913 - named at every call

@@ -11,7 +11,7 @@ from agent.docker.journal import Journal
 from agent.one_pass.seen import Planned
 from agent.values.policy import Policy
 from agent.values.secret import Secret
-from agent.values.settings import DIRECT
+from agent.values.settings import DIRECT, Texts
 from agent.values.verdict import Outcome
 from tests.policies import policy_of
 
@@ -109,6 +109,26 @@ async def test_what_is_no_upstream_of_the_policy_is_not_waited_for(dockerd: Dock
 
     assert dockerd.runs_with == DIRECT
     assert dockerd.killed == 0
+
+
+@pytest.mark.parametrize(("office", "is_restarted"), [("ok", False), ("timeout", True)])
+async def test_an_upstream_is_known_whatever_is_excluded_from_it(
+    dockerd: Dockerd, office: str, is_restarted: bool
+) -> None:
+    """As somebody had written it by hand before there was a policy, with what he excludes."""
+    dockerd.environment = Texts("http://office:3128", "http://office:3128", ".corp.example,localhost")
+    await dockerd.restart()
+    dockerd.containers = 3
+    place = Place(HOME, dockerd, office=office, direct="ok")
+
+    done = await place.passed()
+
+    assert (dockerd.runs_with == DIRECT) is is_restarted
+    assert place.asked == ["direct", "office"]
+    assert isinstance(done.seen, Planned)
+    assert done.seen.plan.restart is not None
+    still = "office does not work here (timeout)" if is_restarted else "3 containers run, and office still works here"
+    assert done.seen.plan.restart.because.startswith(still)
 
 
 async def test_a_password_is_not_shown_where_the_network_does_not_use_it(dockerd: Dockerd) -> None:
