@@ -19,7 +19,6 @@ from typing import Final
 
 from agent.audit.log import AuditLog
 from agent.audit.record import Record
-from agent.audit.unexpected import unexpected
 from agent.clients.accounts import NAME_SERVICE
 from agent.decide.restart import When
 from agent.docker.unit import SLOW_S
@@ -41,6 +40,7 @@ from agent.service.policy_in_use import PolicyInUse
 from agent.service.ports import Wakes
 from agent.service.requests import Answer, Command, Request, requested
 from agent.service.starts import Starts
+from agent.service.tell_the_relay import tell_the_relay
 from agent.service.unfinished import Unfinished
 from agent.system.alongside import alongside
 from agent.system.clock import exact, now_text
@@ -62,8 +62,6 @@ READY_WITHIN_S: Final = 5.0  # then Docker may start, whatever the network does
 _STOPS_WITHIN_S: Final = 2.0
 SHOWN_AS_SLOW_AFTER_S: Final = 20.0  # a dockerd with many containers takes several seconds
 _STARTING_S: Final = 5.0  # no event reports that a Docker started by others is up, or answers again
-_WORD_AGAIN_S: Final = 0.5
-_WORDS_APART_S: Final = 0.1
 _REREAD: Final = frozenset({Reason.FILES, Reason.REQUEST})  # wake-ups after which the policy is read again
 
 
@@ -131,7 +129,7 @@ class Service:
         ready = asyncio.create_task(self._be_ready_at_the_latest())
         alive = asyncio.create_task(self._feed_the_watchdog())
         heeding = asyncio.create_task(self._heed_the_policy())
-        telling = asyncio.create_task(self._tell_the_relay())
+        telling = asyncio.create_task(tell_the_relay(self._policy, self._wakes))
         ended = TOLD_TO_STOP
         try:
             # The unit is Before=docker.service: before READY only files are written, or each would wait for the other.
@@ -209,32 +207,6 @@ class Service:
                     self._show(*self._shown, is_working=self._is_shown_working)
             except Exception as error:  # noqa: BLE001 - the boundary of a target; the next pass meets it, too
                 self._failures.note(ServicePart.POLICY, error)
-
-    async def _tell_the_relay(self) -> None:
-        """Who comes by a network that it knows nothing of waits for seconds, and is let in then.
-
-        A pass may take longer: a PAC, a probe, Docker's restart.
-        """
-        while True:
-            is_awaited = True
-            while is_awaited:  # Docker does not answer yet, or does not list the network
-                is_awaited = await self._is_word_awaited()
-                # A restart of Docker is many messages.
-                await asyncio.sleep(_WORD_AGAIN_S if is_awaited else _WORDS_APART_S)
-            await self._wakes.bridges_told()
-
-    async def _is_word_awaited(self) -> bool:
-        if self._policy.current is None:
-            return False
-        relay = self._policy.current.world.relay
-        try:
-            self._wakes.heed_relay(relay.folder, relay.state)  # at boot it may come in the middle of a pass
-            return await relay.tell_who_waits()
-        except AgentError:  # such as a full disk: the next pass meets it, too, and says so
-            return False
-        except Exception as error:  # noqa: BLE001 - the boundary of a target
-            unexpected("the relay", error)
-            return False
 
     async def _wait(self, at: float | None) -> frozenset[Reason]:
         try:
