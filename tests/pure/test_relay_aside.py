@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 
 from agent.relay.aside import Aside
-from agent.relay.who import KEPT_S, NO_KEPT_S, OUTLIVED_S, WHOSE_KEPT_S, NotYetKnown, Untold, Who
+from agent.relay.who import KEPT_S, NO_KEPT_S, OUTLIVED_S, WHOSE_KEPT_S, End, NotYetKnown, Untold, Who
 from agent.see.netlink import NetlinkFailed, Reached
 from agent.see.netlink_messages import Link
 from agent.values.relay import Source, bridge_of
@@ -58,7 +58,7 @@ def patient(held: Held, clock: Callable[[], float] = time.monotonic) -> Aside:
 
 
 def soon_gives_up(kernel: Aside) -> None:
-    kernel._within_s = kernel._left_s = 0.02
+    kernel.links.within_s = kernel.links.left_s = 0.02
 
 
 def test_it_is_waited_for_once_and_asked_again_when_it_has_answered(held: Held) -> None:
@@ -190,7 +190,7 @@ def test_many_questions_that_take_a_little_are_waited_for_no_longer_than_one(hel
         goes_on.clear()
         answered = [_answers(kernel, index) for index in itertools.islice(indexes, 100)]
         goes_on.set()
-        until(PATIENCE_S, kernel._pending["link"].answer.done, "the answer that nobody waited for")
+        until(PATIENCE_S, kernel.links.pending["link"].answer.done, "the answer that nobody waited for")
         return answered == [True] * count + [False] * (100 - count)
 
     assert are_waited_for(4)
@@ -221,7 +221,7 @@ def test_a_late_answer_is_there_for_who_asks_again_and_not_for_ever(held: Held) 
     held.answers.clear()
     with pytest.raises(NotYetKnown):
         kernel.link_at(BRIDGE)
-    kernel._left_s = 0.0  # nor may it wait any more
+    kernel.links.left_s = 0.0  # nor may it wait any more
 
     held.answers.set()
     until(PATIENCE_S, lambda: held.answered == 1, "that it has answered")
@@ -230,7 +230,7 @@ def test_a_late_answer_is_there_for_who_asks_again_and_not_for_ever(held: Held) 
     assert held.answered == 1
 
     now[0] += 60.0
-    kernel._within_s = kernel._left_s = PATIENCE_S
+    kernel.links.within_s = kernel.links.left_s = PATIENCE_S
     assert kernel.link_at(BRIDGE) is not None
     assert held.answered == 2  # what was so a minute ago is asked again
 
@@ -238,11 +238,13 @@ def test_a_late_answer_is_there_for_who_asks_again_and_not_for_ever(held: Held) 
 def test_what_takes_several_questions_is_known_in_the_end_though_each_is_late(held: Held) -> None:
     now = [0.0]
     kernel = patient(held, clock=lambda: now[0])
-    kernel._within_s = kernel._left_s = 0.0
+    kernel.links.within_s = kernel.links.left_s = 0.0
     for _ in range(3):  # what it is, its ports, the default routes
         with pytest.raises(NotYetKnown):
             Who(kernel).source("172.18.0.2", BRIDGES)
-        until(PATIENCE_S, lambda: all(one.answer.done() for one in kernel._pending.values()), "that it has answered")
+        until(
+            PATIENCE_S, lambda: all(one.answer.done() for one in kernel.links.pending.values()), "that it has answered"
+        )
 
     assert Who(kernel).source("172.18.0.2", BRIDGES) is Source.CONTAINERS
 
@@ -264,3 +266,43 @@ def test_whoever_asks_much_of_one_kind_does_not_keep_others_from_asking(held: He
     until(PATIENCE_S, lambda: _answers(kernel), "its answer")
     assert held.answered == 1
     assert held.asked_whose == ["172.17.0.2"]
+
+
+def test_before_linux_6_9_questions_about_connections_keep_nobody_waiting_either() -> None:
+    """There, they all wait for each other, and anybody's may take seconds."""
+    may_answer = threading.Event()
+
+    class Slow(Host):
+        def owner_of(self, near: End, far: End, /) -> int | None:
+            assert may_answer.wait(PATIENCE_S)
+            return super().owner_of(near, far)
+
+    slow, ends = Slow(), (("127.0.0.1", 40000), ("127.0.0.1", 3130))
+    slow.owner = 0
+    kernel = Aside(slow, PATIENCE_S, release="6.1.0-18-amd64")
+    assert kernel.connections is not None
+    kernel.connections.within_s = kernel.connections.left_s = 0.02
+    who = Who(kernel)
+    for _ in range(10_000):
+        assert who.are_roots([ends]) == [False]
+    assert not who.is_roots(*ends)
+    assert who.source("172.17.0.2", BRIDGES) is Source.CONTAINERS  # which has nothing to do with that
+
+    may_answer.set()
+    until(PATIENCE_S, lambda: who.are_roots([ends]) == [True], "that it is asked again")
+    until(PATIENCE_S, lambda: who.is_roots(*ends), "that it is asked again")
+
+
+@pytest.mark.parametrize(
+    ("release", "is_asked_for_aside"),
+    [
+        ("6.18.44-fc", False),
+        ("6.9.0", False),
+        ("10.0", False),
+        ("6.8.0-31-generic", True),
+        ("5.15.0", True),
+        ("x", True),
+    ],
+)
+def test_from_then_on_they_are_asked_for_at_once(release: str, *, is_asked_for_aside: bool) -> None:
+    assert (Aside(Host(), release=release).connections is not None) is is_asked_for_aside
