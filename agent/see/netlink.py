@@ -62,12 +62,7 @@ def links() -> list[Link]:
 
 def link_at(index: int) -> Link | None:
     """One interface, by its index; None if it is gone. All are asked for much longer if there are hundreds."""
-    try:
-        told = ask(wire.link_request(index))
-    except NetlinkFailed as failure:
-        if failure.errno == errno.ENODEV:
-            return None
-        raise
+    told = _ask_for_one(wire.link_request(index), absent=errno.ENODEV)
     return next((link for message in told if (link := wire.link(message))), None)
 
 
@@ -173,12 +168,7 @@ def _first(found: Iterable[_T | None]) -> _T | None:
 
 def radios() -> list[Radio]:
     """All Wi-Fi interfaces that are in a network; none if the kernel has no Wi-Fi."""
-    try:
-        told = ask(wire.family_request("nl80211"))
-    except NetlinkFailed as failure:
-        if failure.errno == errno.ENOENT:  # no cfg80211 (FACTS 28)
-            return []
-        raise
+    told = _ask_for_one(wire.family_request("nl80211"), absent=errno.ENOENT)  # no cfg80211 (FACTS 28)
     nl80211 = next((number for message in told if (number := wire.family(message))), None)
     if nl80211 is None:
         return []
@@ -198,12 +188,7 @@ def listeners(port: int, addresses: Iterable[str]) -> list[Listener]:
 
 def owner_of(near: tuple[str, int], far: tuple[str, int]) -> int | None:
     """The user whose socket of this host is connected from `near`, its own end, to `far`; None if there is none."""
-    try:
-        told = ask(socket_messages.connection_request(near, far))
-    except NetlinkFailed as failure:
-        if failure.errno == errno.ENOENT:
-            return None
-        raise
+    told = _ask_for_one(socket_messages.connection_request(near, far), absent=errno.ENOENT)
     return next((uid for message in told if (uid := socket_messages.uid_behind(message, far[1])) is not None), None)
 
 
@@ -223,12 +208,7 @@ def owners_of(connections: Sequence[tuple[tuple[str, int], tuple[str, int]]]) ->
 
 def backlog_of(address: str, port: int) -> Backlog | None:
     """Of the socket that listens there; None if there is none."""
-    try:
-        told = ask(socket_messages.backlog_request(address, port))
-    except NetlinkFailed as failure:
-        if failure.errno == errno.ENOENT:
-            return None
-        raise
+    told = _ask_for_one(socket_messages.backlog_request(address, port), absent=errno.ENOENT)
     return next((one for message in told if (one := socket_messages.backlog(message))), None)
 
 
@@ -247,13 +227,18 @@ def _takers(address: str, port: int) -> Iterator[Listener]:
 
 
 def _taker(address: str, port: int, interface: int = 0) -> Listener | None:
-    try:
-        told = ask(socket_messages.listener_request(address, port, interface))
-    except NetlinkFailed as failure:
-        if failure.errno == errno.ENOENT:
-            return None
-        raise
+    told = _ask_for_one(socket_messages.listener_request(address, port, interface), absent=errno.ENOENT)
     return next((one for message in told if (one := socket_messages.listener(message))), None)
+
+
+def _ask_for_one(request: KernelRequest, *, absent: int) -> list[Message]:
+    """`absent`: the errno by which the kernel says that there is none; then it has told nothing."""
+    try:
+        return ask(request)
+    except NetlinkFailed as failure:
+        if failure.errno == absent:
+            return []
+        raise
 
 
 def ask(request: KernelRequest) -> list[Message]:
