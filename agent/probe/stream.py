@@ -255,6 +255,7 @@ class _Tls:
         self._records = _Records()
         self._early = b""  # decrypted, and not read
         self._has_ended = False  # by a TLS good-bye
+        self._broken: ssl.SSLError | None = None  # found behind data, and said with the next read
         self.session = context.wrap_bio(self._incoming, self._outgoing, server_hostname=in_bytes(host))
 
     async def shake(self, turn: Turn | None = None) -> None:
@@ -281,12 +282,18 @@ class _Tls:
     def _decrypted(self, most: int) -> bytes:
         """Of all records that are there: one by one, each would cost the reader a turn."""
         found = self._record(most)
-        with contextlib.suppress(ssl.SSLError):  # the next read has it again
+        try:
             while found and len(found) < most and (more := self._record(most - len(found))):
                 found += more
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLError as error:  # OpenSSL says it once, and then that it has ended
+            self._broken = error
         return found
 
     def _record(self, most: int) -> bytes:
+        if self._broken is not None:
+            raise self._broken
         found = self.session.read(most)
         self._has_ended = not found
         return found
@@ -324,7 +331,7 @@ class _Tls:
             self.give_back(self.take_now())
         except ssl.SSLError:
             return False
-        return not self._early and not self._has_ended and self._below.is_quiet
+        return not (self._early or self._has_ended or self._broken) and self._below.is_quiet
 
     @property
     def held(self) -> int:

@@ -388,6 +388,32 @@ def test_where_records_end_is_known_however_they_come(size: int) -> None:
     assert not seen.is_within
 
 
+class Breaks(Server):
+    """Says a word when asked, and something in the same moment that is no TLS."""
+
+    def __init__(self) -> None:
+        super().__init__(server_tls(HOST))
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(65536):
+            writer.write(b"half a file")
+            writer.transport._ssl_protocol._transport.write(b"HTTP/1.1 502 -")  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("is_looked_at", [False, True])
+async def test_what_breaks_tls_right_behind_data_is_no_end_of_these(tmp_path: Path, *, is_looked_at: bool) -> None:
+    async with Breaks() as proxy:
+        stream = await open_proxy(Via(proxy.url(Scheme.HTTPS), trust(tmp_path).context()))
+        async with stream:
+            await stream.write(b"a request")
+            if is_looked_at:
+                await until_awaited(PATIENCE_S, lambda: not stream.is_quiet, "news")
+            assert await stream.read() == b"half a file"
+            assert not stream.is_quiet
+            with pytest.raises(ssl.SSLError):
+                await stream.read()
+
+
 class Floods(Server):
     """Says as much as it can, and hears nothing."""
 
