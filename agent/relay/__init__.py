@@ -27,6 +27,7 @@ only what is below it: `audit/`, `probe/`, `see/`, `system/` and `values/`.
     draining         what ends an open connection: its address is gone, it is idle, nobody is there any more
     weight           which of them hold too much memory of the kernel's
     limits           how many connections there may be, and of whom                                            pure
+    used_ports       how many are opened to one place for containers                                           pure
     tally            what it has done so far
     noted            what is said of it in the journal, once a minute
     state_file       when it says so

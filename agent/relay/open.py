@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
+import functools
 import ipaddress
 import socket
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
@@ -34,6 +35,7 @@ from agent.relay.names import Names
 from agent.relay.own_pages import own_page
 from agent.relay.refusals import Refusal
 from agent.relay.turns import LARGE_HEAD, Turns
+from agent.relay.used_ports import UsedPorts
 from agent.relay.ways import Way, Ways
 from agent.relay.where import Near, forbidden, is_localhost, literal
 from agent.relay.who import NotYetKnown
@@ -94,6 +96,10 @@ class _Forbidden(Exception):
 
 class _TakenBack(Exception):
     """The password of this way was, by orders that came while it was being opened."""
+
+
+class _TooMany(Exception):
+    """Nor is it then."""
 
 
 class Opened:
@@ -213,6 +219,7 @@ class Opening:
         self._own_ports = own_ports  # that the relay itself listens at
         self._names = Names(resolve, whose)
         self._whose = whose
+        self._used_ports = UsedPorts(whose)
         self._near = near
         self._heads = Turns(1)
         self._handshakes = Turns(1)
@@ -320,13 +327,15 @@ class Opening:
             raise
         except _Forbidden as error:
             raise NotOpened(refusals.forbidden(str(error)), way.upstream) from error
+        except _TooMany as error:
+            raise NotOpened(refusals.too_often(str(error)), way.upstream) from error
 
     async def _directly(self, asked: Asked, way: Way, watch: Stopwatch) -> Opened:
         async def resolve(host: str, port: int) -> Sequence[Address]:
             return await self._allowed(asked, await self._looked_up(asked, host, port))
 
         with failures_of(watch):
-            ground = Ground(resolve, self._connect)
+            ground = Ground(resolve, functools.partial(self._connect, asked))
             return Opened(way, _prompt(await dial(asked.host, asked.port, ground, watch)))
 
     async def _looked_up(self, asked: Asked, host: str, port: int) -> Sequence[Address]:
@@ -345,7 +354,7 @@ class Opening:
                 raise StreamFailed(Outcome.REFUSED, _ITSELF, Step.CONNECT, watch.timings())
             await self._check_unknown(asked, way, str(address[0]))
             await self._check_name(asked, str(address[0]))
-            return await self._connect(family, address)
+            return await self._connect(asked, family, address)
 
         ground = Ground(resolve, connect)
         guard = Guard(way.owner, _Owner(way.owner, way.owner_uid)) if way.owner else None
@@ -512,9 +521,12 @@ class Opening:
         except netlink.NetlinkFailed:
             return True
 
-    async def _connect(self, family: int, address: tuple[Any, ...]) -> socket.socket:
+    async def _connect(self, asked: Asked, family: int, address: tuple[Any, ...]) -> socket.socket:
         if self._is_itself(address):
             raise _Forbidden(_ITSELF)
+        is_container, place = asked.source is Source.CONTAINERS, (str(address[0]), int(address[1]))
+        if is_container and (why := self._used_ports.why_not(place, asked.peer)):
+            raise _TooMany(why)
         return await from_here(family, address)
 
     def _is_itself(self, address: tuple[Any, ...]) -> bool:

@@ -72,6 +72,11 @@ def too_many(what: str) -> Refusal:
     return Refusal(503, what, remedy, says=LIMITS)
 
 
+def too_often(what: str) -> Refusal:
+    """The same, of what only time helps against."""
+    return Refusal(503, what, "The rest are reserved for this host. Try again in a minute.", says=LIMITS)
+
+
 def stopping() -> Refusal:
     """It is no failure that the next one is not there yet."""
     return Refusal(503, "the relay is being stopped or restarted", f"See: {_STATUS}", says=LIMITS)

@@ -20,6 +20,7 @@ import pytest
 
 from agent.probe.dial import Address, threaded
 from agent.probe.stream import StreamFailed
+from agent.relay import used_ports
 from agent.relay.by_source import FEW as FEW_WAIT
 from agent.relay.limits import Whose
 from agent.relay.names import FEW, MOST, MOST_OF_ONE, Names
@@ -29,7 +30,7 @@ from agent.relay.where import Near
 from agent.relay.who import NotYetKnown
 from agent.see.interfaces import addresses
 from agent.see.netlink import NetlinkFailed
-from agent.values.relay import Orders, RelayUpstream, Source
+from agent.values.relay import LIMITS, Orders, RelayUpstream, Source
 from agent.values.secret import Secret
 from agent.values.settings import Credentials, ProxyUrl, Scheme
 from agent.values.verdict import Outcome
@@ -366,6 +367,24 @@ async def test_tls_with_a_proxy_goes_on_for_one_after_the_other_and_dockerd_does
             await each.aclose()
     assert max(after - before for before, after in itertools.pairwise(done)) == 1
     assert done[-1] <= 2 * FEW_WAIT + 8
+
+
+async def test_containers_leave_this_host_ports_to_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The port of a connection that the relay has ended stays taken for a minute, and dockerd uses the same proxy."""
+    monkeypatch.setattr(used_ports, "MOST", 3)
+    monkeypatch.setattr(used_ports, "FEW", 0)
+    setting = Setting()
+    async with Says(b"HTTP/1.1 200 OK\r\n\r\n", stays=True) as proxy:
+        for _ in range(2):
+            await (await setting.open(container("192.0.2.1", 443), by("corp", proxy.url()))).aclose()
+        with pytest.raises(NotOpened) as told:
+            await setting.open(container("192.0.2.1", 443), by("corp", proxy.url()), DIRECT)
+        assert told.value.refusal.status == 503
+        assert told.value.refusal.says == LIMITS
+        assert "2 connections to 127.0.0.1 port" in told.value.refusal.reason
+        assert setting.failures.noted == []
+
+        await (await setting.open(docker("192.0.2.1", 443), by("corp", proxy.url()))).aclose()
 
 
 async def test_the_next_is_tried_once_and_that_the_first_failed_is_told() -> None:
