@@ -326,7 +326,7 @@ class Chosen(msgspec.Struct, frozen=True):
 
 
 class Silence(msgspec.Struct, frozen=True):
-    """Docker has its address, and the relay does not listen there."""
+    """Docker has its address, and the relay does not listen there, or nobody is behind its sockets."""
 
     ports: tuple[int, ...] = ()
     because: str = ""  # why it could not be brought up again
@@ -344,7 +344,8 @@ class Silence(msgspec.Struct, frozen=True):
 
     @property
     def _words(self) -> str:
-        return f"the relay does not listen at {', '.join(f'{LOOPBACK}:{port}' for port in self.ports)}"
+        does_not = "come up" if self.because else "listen"
+        return f"the relay does not {does_not} at {', '.join(f'{LOOPBACK}:{port}' for port in self.ports)}"
 
 
 class Relayed(msgspec.Struct, frozen=True):

@@ -146,7 +146,7 @@ class RelayMemory:
         self.unsaved = ""  # why it was given up, as long as that is not kept
         self.led: _Led | None = None  # by its last orders
         self.revived: float | None = None  # CLOCK_BOOTTIME: when it was brought up last because it was silent
-        self.not_revived = ""  # why it could not be brought up the last time
+        self.not_revived = ""  # why that failed
 
 
 class NoRelay:
@@ -356,12 +356,12 @@ class LocalRelay:
             names = tuple(one.name for one in told.upstreams) if told.pac is None else ()
             if names != self._way_on_disk().upstreams:
                 self._keep_way(Way(self._memory.network if names else "", names))
-        self._look_for_silence(is_paused=True)
+        self._silence = Silence(self._silent(), is_paused=True)
         return await self.tell_of_bridges()
 
     async def serve_offline(self, *, is_paused: bool, may_start: bool) -> Relayed:
         if is_paused:
-            self._look_for_silence(is_paused=True)
+            self._silence = Silence(self._silent(), is_paused=True)
         elif may_start:
             await self._revive()
         return await self.tell_of_bridges()
@@ -506,7 +506,8 @@ class LocalRelay:
             upstream = self._unfolded().upstreams[names[0]]
             await self._keep(upstream, chosen.verdicts.get(names[0]), functools.partial(works, names[0]))
             self._is_kept = True
-            self._look_for_silence()
+            silent = self._silent()
+            self._silence = Silence(silent, self._memory.relaying.because if silent else "")
         elif may_start:
             await self._revive()
         is_next = not may_start and self._memory.relaying.stage is Stage.GIVEN
@@ -710,9 +711,8 @@ class LocalRelay:
             except TargetFailed as error:  # it goes on where it was, and says nothing of whether it works
                 fault = error
             except AgentError as error:
-                problem, memory.not_revived = str(error), error.what
+                problem = str(error)
             else:
-                memory.not_revived = ""
                 silent = self._units.silent_at(wanted)
                 problem = problem or (f"it does not listen at {', '.join(silent)}" if silent else "")
         if fault is not None and self._is_elsewhere():
@@ -738,11 +738,14 @@ class LocalRelay:
         restart may have to wait for days.
         """
         memory, now = self._memory, self._clock.boottime_s()
-        silent = self._silent()
-        if silent and (memory.revived is None or now >= memory.revived + SOFT_AGAIN_S):
+        if memory.state is not None:  # by itself
+            memory.not_revived = ""
+        is_down = memory.not_revived or self._silent()
+        if is_down and (memory.revived is None or now >= memory.revived + SOFT_AGAIN_S):
             memory.revived = now
             await to_the_end(self._bring_up_again(), None)
-        self._look_for_silence()
+        # Its sockets may be open, and nobody behind them.
+        self._silence = Silence(self._had_at if memory.not_revived else self._silent(), memory.not_revived)
 
     async def _bring_up_again(self) -> None:
         """What comes of it is known also where a move cuts the look short."""
@@ -751,10 +754,6 @@ class LocalRelay:
             await self._units.bring_up(self._listened(), self._give, anew=Anew.ALL)
         except AgentError as error:
             self._memory.not_revived = error.what
-
-    def _look_for_silence(self, *, is_paused: bool = False) -> None:
-        silent = self._silent()
-        self._silence = Silence(silent, self._memory.not_revived if silent else "", is_paused=is_paused)
 
     def _silent(self) -> tuple[int, ...]:
         """The ports at which Docker has it, or may have, and where it does not listen."""

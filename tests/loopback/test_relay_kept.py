@@ -100,6 +100,7 @@ class Ups:
         if self.taken in where:
             raise TargetFailed("docker-proxy-relay.socket", f"something else listens at {self.taken}")
         if self.fails:
+            self.silent -= self.heard_anew if anew is Anew.ALL else set()
             raise AgentError("docker-proxy-relay.socket", self.fails)
         self.is_stopped.set()
         async with asyncio.timeout(20):
@@ -1153,7 +1154,7 @@ async def test_that_it_cannot_be_brought_up_there_is_said_and_tried_again(
 
         await dies(laptop, hand, helps=False)
 
-        said, silence = said_of_the_relay(laptop)[-1], "the relay does not listen at 127.0.0.1:3130"
+        said, silence = said_of_the_relay(laptop)[-1], "the relay does not come up at 127.0.0.1:3130"
         assert said == f"Docker has the relay's address, but {silence}: failed (resources)"
         assert laptop.place.relay.next_at is not None
         if comes in (switched_off, behind_a_portal):  # offline is no outage, and one that is given up is one already
@@ -1165,11 +1166,20 @@ async def test_that_it_cannot_be_brought_up_there_is_said_and_tried_again(
         laptop.clock.ahead_s += 15
         await hand.wake(Reason.TIMER)
         assert len(laptop.units.ups) == 1
-        assert not any("does not listen" in one for one in said_of_the_relay(laptop))
+        assert not any("does not" in one for one in said_of_the_relay(laptop) if "Docker has" in one)
 
 
-@pytest.mark.parametrize("helps", [True, False])
-async def test_a_restart_that_takes_a_dead_relay_from_docker_is_urgent(laptop: Relayed, *, helps: bool) -> None:
+@pytest.mark.parametrize(
+    ("helps", "fails"),
+    [
+        pytest.param(True, "", id="it-comes-up"),
+        pytest.param(False, "", id="it-does-not-listen"),
+        pytest.param(True, "failed (exit-code)", id="its-sockets-are-open-and-nobody-is-behind-them"),
+    ],
+)
+async def test_a_restart_that_takes_a_dead_relay_from_docker_is_urgent(
+    laptop: Relayed, *, helps: bool, fails: str
+) -> None:
     """Its upstream works, and nobody comes there any more."""
     laptop.policy(WITH_RELAY)
     async with laptop.running() as hand:
@@ -1179,10 +1189,28 @@ async def test_a_restart_that_takes_a_dead_relay_from_docker_is_urgent(laptop: R
         assert "the relay" not in str(laptop.status()["docker"]["deferred"])
         assert laptop.dockerd.runs_with == RELAY
 
+        laptop.units.fails = fails
         await dies(laptop, hand, helps=helps)
 
-        assert laptop.dockerd.runs_with == (RELAY if helps else OFFICE)
+        assert laptop.dockerd.runs_with == (RELAY if helps and not fails else OFFICE)
         assert (laptop.dockerd.containers, laptop.dockerd.killed) == (1, 0)
+
+
+async def test_a_relay_that_comes_up_by_itself_is_not_taken_for_dead(laptop: Relayed) -> None:
+    laptop.policy(HELD)
+    async with laptop.running() as hand:
+        laptop.dockerd.containers = 1
+        await switched_off(laptop, hand)
+        laptop.units.fails = "failed (exit-code)"
+        await dies(laptop, hand, helps=True)
+        assert len(said_of_the_relay(laptop)) == 1
+        laptop.clock.ahead_s += 15
+
+        says(laptop, RelayState(laptop.orders.generation))
+        await hand.wake(Reason.RELAY)
+
+        assert said_of_the_relay(laptop) == []
+        assert laptop.units.ups == []
 
 
 async def test_a_relay_that_is_switched_off_is_heard_for_as_long_as_docker_has_it(laptop: Relayed) -> None:
