@@ -51,8 +51,9 @@ from agent.values.policy import DIRECT, Exclusion, Listen, Network, NoProxy, Pol
 from agent.values.relay import LogMode, Orders, RelayPac, RelayState, RelayUpstream, Source
 from agent.values.secret import Secret
 from agent.values.settings import DIRECT as DOCKER_DIRECT
-from agent.values.settings import Credentials, ProxyUrl, Settings, proxy
+from agent.values.settings import Credentials, Settings, proxy
 from agent.values.verdict import Outcome, Verdict
+from tests.upstreams import url
 
 ON = Relay(enable=True)
 OK = Verdict(Outcome.OK)
@@ -374,12 +375,6 @@ def chosen(name: str, *, is_pinned: bool = False) -> Choice:
 )
 def test_the_ways_out(choice: Choice, verdicts: dict[str, Verdict], names: tuple[str, ...]) -> None:
     assert ways_out(OFFICE, choice, verdicts) == names
-
-
-def url(text: str) -> ProxyUrl:
-    found = proxy(text)
-    assert isinstance(found, ProxyUrl)
-    return found
 
 
 def test_what_it_is_told() -> None:
