@@ -71,3 +71,22 @@ def test_nobody_reads_a_strangers_socket_but_by_the_one_function_that_gives_way(
             wrong += [f"{named(file)}: {name}" for name in sorted(called)]
 
     assert not wrong
+
+
+# A thread without netlink, and two processes of their own; the demo has names of its own.
+LOOK_UP = {"probe/dial.py", "docker/inside_helper.py", "cli/doctor/seat_helper.py"}
+
+
+def test_nobody_looks_a_name_up_but_where_the_c_library_has_no_netlink() -> None:
+    """One thread that waits there for the kernel's lock keeps all others of its process waiting (FACTS 260)."""
+    wrong = []
+    for file in SOURCES:
+        called = {
+            call.func.attr
+            for call in methods_called(file)
+            if isinstance(call.func, ast.Attribute) and not any(keyword.arg == "sock" for keyword in call.keywords)
+        } & {"getaddrinfo", "gethostbyname", "getfqdn", "open_connection", "create_connection"}
+        if called and named(file) not in LOOK_UP and not named(file).startswith("cli/demo/"):
+            wrong.append(f"{named(file)}: {', '.join(sorted(called))}")
+
+    assert not wrong

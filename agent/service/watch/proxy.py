@@ -12,6 +12,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from typing import Final
 
+from agent.probe.dial import HERE, dial
+from agent.probe.stopwatch import Stopwatch
 from agent.service.watch.wakeups import Wake
 from agent.values.listening import LocalProxy
 from agent.values.reason import Reason
@@ -76,4 +78,4 @@ class ProxyWatch:
         if proxy.owner and not await self._is_meant(proxy):
             raise ConnectionRefusedError(f"no listener of {proxy.owner} alone")
         async with asyncio.timeout(_CONNECTS_WITHIN_S):
-            return await asyncio.open_connection(proxy.host, proxy.port)
+            return await asyncio.open_connection(sock=await dial(proxy.host, proxy.port, HERE, Stopwatch()))
