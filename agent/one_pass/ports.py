@@ -202,8 +202,11 @@ class Relays(Protocol):
         """
         ...
 
-    async def withhold_passwords(self, network: Network, refused: Verdicts) -> Relayed:
-        """What it was told stands, but for the passwords of what this network does not use, and those refused."""
+    async def withhold_passwords(self, network: Network, refused: Verdicts, *, is_offline: bool = False) -> Relayed:
+        """What it was told stands, but for the passwords of what this network does not use, and those refused.
+
+        `is_offline`: there is no network. In the next one it has those back that are used there.
+        """
         ...
 
     async def give_back_passwords(self, network: Network, refused: Verdicts) -> Relayed:

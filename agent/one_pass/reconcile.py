@@ -334,11 +334,14 @@ async def _tell_before_pacs_are_asked(here: _Here) -> None:
 async def _tell_at_once(here: _Here, relayed: Relayed) -> Relayed:
     choosing, relay, network = here.choosing, here.world.relay, here.network
     refused, is_paused = choosing.refused(here.snapshot), choosing.is_pause_laid_down
-    # Offline nobody could get to know one. With a pause or a pin, a person has said what to use everywhere.
-    if not here.snapshot.is_offline:
-        used_here = msgspec.structs.replace(network, use=(*network.use, *_pinned(here)))
-        settle = relay.give_back_passwords if is_paused else relay.withhold_passwords
-        relayed = await _served(settle(used_here, refused), relayed)
+    is_offline = here.snapshot.is_offline
+    # Offline nothing is used: on arrival a password would be sent before anybody has looked where that is. With a pause
+    # or a pin, a person has said what to use everywhere.
+    used_here = msgspec.structs.replace(network, use=(*(() if is_offline else network.use), *_pinned(here)))
+    if not is_paused:
+        relayed = await _served(relay.withhold_passwords(used_here, refused, is_offline=is_offline), relayed)
+    elif not is_offline:
+        relayed = await _served(relay.give_back_passwords(used_here, refused), relayed)
     return await _served(relay.tell_at_once(network, refused, is_paused=is_paused), relayed)
 
 

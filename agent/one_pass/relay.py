@@ -141,6 +141,7 @@ class RelayMemory:
         self.had: frozenset[str] = frozenset()  # where containers were given it
         self.had_on_disk: frozenset[str] | None = None  # None: not read yet
         self.network = ""  # where the orders were chosen
+        self.is_offline = False  # by the last look, and it has no passwords
         self.way: Way | None = None  # that a pause keeps, as it is on disk; None: not known yet
         self.internal: tuple[str, ...] | None = None  # bridges of internal networks, as on disk; None: not known yet
         self.unsaved = ""  # why it was given up, as long as that is not kept
@@ -176,7 +177,13 @@ class NoRelay:
     async def tell_at_once(self, _: Network, __: Mapping[str, Verdict], *, is_paused: bool) -> Relayed:  # noqa: ARG002 - a Protocol's
         return Relayed()
 
-    async def withhold_passwords(self, _: Network, __: Mapping[str, Verdict]) -> Relayed:
+    async def withhold_passwords(
+        self,
+        _: Network,
+        __: Mapping[str, Verdict],
+        *,
+        is_offline: bool = False,  # noqa: ARG002 - a Protocol's
+    ) -> Relayed:
         return Relayed()
 
     async def give_back_passwords(self, _: Network, __: Mapping[str, Verdict]) -> Relayed:
@@ -378,17 +385,25 @@ class LocalRelay:
                 self._tell_of_no_upstream(network)
         return self._as_it_stands()
 
-    async def withhold_passwords(self, network: Network, refused: Mapping[str, Verdict]) -> Relayed:
+    async def withhold_passwords(
+        self, network: Network, refused: Mapping[str, Verdict], *, is_offline: bool = False
+    ) -> Relayed:
         """Before anything is asked: what this network does not use may be anybody here, and choosing may take long."""
+        if self._memory.is_offline and not is_offline:  # this may be where it was before
+            self._give_back_passwords(network, refused)
+        self._memory.is_offline = is_offline
         self._withhold_passwords(network, refused)
         return self._as_it_stands()
 
     async def give_back_passwords(self, network: Network, refused: Mapping[str, Verdict]) -> Relayed:
         """In a pause, which may have begun where they were withheld, nothing else would give them back."""
+        self._give_back_passwords(network, refused)
+        return self._as_it_stands()
+
+    def _give_back_passwords(self, network: Network, refused: Mapping[str, Verdict]) -> None:
         if (told := self._orders()) is not None:
             upstreams = self._unfolded().upstreams
             self._put(told, with_passwords(told, network, upstreams, refused_ways(upstreams, refused)))
-        return self._as_it_stands()
 
     def _take_the_refused(self, verdicts: Mapping[str, Verdict]) -> None:
         """A pause leaves it what it has, but each connection would send it again, and after a few an account is locked.

@@ -57,6 +57,8 @@ _MOST_JUDGED: Final = 64  # if a proxy is to choose among them
 _AT_ONCE: Final = 4  # then others have their turn
 _ASKS_AGAIN_S: Final = 0.25  # where the kernel has not answered yet
 _ASKED_AGAIN: Final = 16
+LOOKS_S: Final = 1.0  # the agent needs 0.3 s, and more where a gateway does not answer
+_LOOKS: Final = 50  # of ours, meanwhile, at the orders
 _ITSELF: Final = "that is the relay itself"
 
 # Failures of the upstream, not of the destination: another upstream may do better. A proxy that denies has answered:
@@ -94,8 +96,8 @@ class _Forbidden(Exception):
     """Not an OSError: no other address is tried."""
 
 
-class _TakenBack(Exception):
-    """The password of this way was, by orders that came while it was being opened."""
+class _ByOthers(Exception):
+    """Orders came while the way was being opened, and have another password for it, or none."""
 
 
 class _TooMany(Exception):
@@ -225,6 +227,7 @@ class Opening:
         self._handshakes = Turns(1)
         self._judging = Turns(2)
         self._trust: tuple[str, Trust] | None = None
+        self._moved_at = -LOOKS_S  # of the loop's clock
 
     async def open(self, asked: Asked, ways: Ways) -> Opened:
         """Raises NotOpened."""
@@ -234,7 +237,7 @@ class Opening:
         while True:
             try:
                 return await self._open(asked, possible, ways, until)
-            except _TakenBack:  # this host may be elsewhere by now
+            except _ByOthers:  # this host may be elsewhere by now
                 ways = ways.latest
                 possible = await self._possible(asked, ways)
 
@@ -281,6 +284,7 @@ class Opening:
 
     def note_moved(self) -> None:
         """This host has got or lost an address: it may be elsewhere."""
+        self._moved_at = asyncio.get_running_loop().time()
         self._names.forget()
         if self._by_pac is not None:
             self._by_pac.forget()
@@ -371,9 +375,11 @@ class Opening:
                 connected = await dial(proxy.host, proxy.port, ground, watch, guard=guard)
             opened = Opened(way, _prompt(connected), is_to_proxy=is_to_proxy)
         # A look-up, a PAC or a connect may have taken seconds, and whoever answers now may be anybody.
-        if not ways.may_still_send(proxy):
+        try:
+            await self._until_looked(ways, proxy)
+        except BaseException:  # also when cancelled
             await opened.aclose()
-            raise _TakenBack
+            raise
         if is_to_proxy:
             return opened
         with failures_of(watch):
@@ -384,6 +390,20 @@ class Opening:
                 await opened.aclose()
                 raise
         return opened
+
+    async def _until_looked(self, ways: Ways, proxy: ProxyUrl) -> None:
+        """Raises _ByOthers if other orders have come, and have another password for it, or none.
+
+        On arrival in a network the relay has none until the agent has looked which one this is.
+        """
+        loop = asyncio.get_running_loop()
+        until = self._moved_at + LOOKS_S if proxy in ways.withheld else 0.0
+        for _ in range(_LOOKS):
+            if ways.latest is not ways or loop.time() >= until:
+                break
+            await asyncio.sleep(LOOKS_S / _LOOKS)
+        if not ways.may_still_send(proxy):
+            raise _ByOthers
 
     async def _large_head(self, asked: Asked) -> None:
         """Its turn to be read. A few hundred may come at the same moment."""

@@ -6,7 +6,7 @@ Docker.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, TypeVar
 
 import msgspec
@@ -46,6 +46,13 @@ class Ways:
     def __init__(self, orders: Orders, before: Ways | None = None) -> None:
         """`before`: by the orders before these."""
         self.orders = orders
+        # Proxies that had a password before, and have none now.
+        self.withheld: frozenset[ProxyUrl] = frozenset()
+        if before is not None:
+            had = before.withheld | {
+                way.without_credentials() for way in before._proxies() if way.credentials is not None
+            }
+            self.withheld = frozenset(way for way in self._proxies() if way in had)
         self._newest: list[Ways] = before._newest if before is not None else []  # the one, which all before it know
         self._newest[:] = [self]
         self._known: dict[tuple[str, int, bool], tuple[Way, ...]] = {}
@@ -58,12 +65,15 @@ class Ways:
         return self._newest[0]
 
     def may_still_send(self, proxy: ProxyUrl) -> bool:
-        """Whether the orders that are in force by now have this proxy with the same password, if it has one."""
-        if proxy.credentials is None or self.latest is self:
+        """Whether the orders that are in force by now have this proxy with the same password, or without as well."""
+        if self.latest is self or (proxy.credentials is None and proxy not in self.withheld):
             return True
-        orders = self.latest.orders
-        told = (*orders.upstreams, *(orders.pac.known if orders.pac is not None else ()))
-        return any(proxy in (one.http, one.https) for one in told)
+        return proxy in self.latest._proxies()
+
+    def _proxies(self) -> Iterator[ProxyUrl]:
+        pac = self.orders.pac
+        told = (*self.orders.upstreams, *(pac.known if pac is not None else ()))
+        return (way for one in told for way in (one.http, one.https) if way is not None)
 
     def to(self, host: str, port: int, *, is_tunnel: bool) -> tuple[Way, ...]:
         """At most two, never the same twice."""

@@ -786,13 +786,33 @@ async def test_it_has_no_password_of_another_network_while_the_agent_still_choos
             await laptop.asks(Command.PAUSE)
         laptop.place.snapshot = Snapshot()
         await hand.wake()
-        assert b"s3cr3t" in laptop.paths.relay_orders.read_bytes()  # offline nobody could be told one
+        # Offline it has none, either: on arrival it would be sent before the agent has looked.
+        assert (b"s3cr3t" in laptop.paths.relay_orders.read_bytes()) == has_it
 
         laptop.place.snapshot = HOME
         laptop.place.will_ask = lambda: seen.append(b"s3cr3t" in laptop.paths.relay_orders.read_bytes())
         await hand.wake()
 
     assert {*seen} == {has_it}
+
+
+async def test_it_has_the_password_back_before_the_agent_has_chosen_where_this_network_uses_it(laptop: Relayed) -> None:
+    with_a_password(laptop)
+    seen: list[bool] = []
+    async with laptop.running() as hand:
+        at_work, office = laptop.orders, laptop.place.snapshot
+        laptop.place.snapshot = Snapshot()
+        await hand.wake()
+        assert b"s3cr3t" not in laptop.paths.relay_orders.read_bytes()
+        assert names(laptop.orders) == names(at_work)
+
+        laptop.place.snapshot = office
+        laptop.place.becomes(office="portal")
+        laptop.place.will_ask = lambda: seen.append(b"s3cr3t" in laptop.paths.relay_orders.read_bytes())
+        await laptop.asks(Command.RELOAD)
+        await hand.wake()
+
+    assert seen[:1] == [True]
 
 
 async def test_where_nothing_works_a_proxy_of_another_network_gets_no_password(laptop: Relayed) -> None:

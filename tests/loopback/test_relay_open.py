@@ -24,7 +24,7 @@ from agent.relay import used_ports
 from agent.relay.by_source import FEW as FEW_WAIT
 from agent.relay.limits import Whose
 from agent.relay.names import FEW, MOST, MOST_OF_ONE, Names
-from agent.relay.open import Asked, NotOpened, Opened, Opening
+from agent.relay.open import LOOKS_S, Asked, NotOpened, Opened, Opening
 from agent.relay.ways import Ways
 from agent.relay.where import Near
 from agent.relay.who import NotYetKnown
@@ -212,6 +212,30 @@ async def test_what_is_told_meanwhile_with_a_password_goes_by_the_last_one() -> 
             assert await echoed(opened) == b"hello"
             assert setting.looked_up == ["localhost"] * times
         assert proxy.refused_logins == 0
+
+
+@pytest.mark.parametrize("is_given_back", [True, False])
+async def test_on_arrival_a_password_that_offline_is_not_there_is_waited_for(*, is_given_back: bool) -> None:
+    """Until the agent has looked which network this is. Without it the proxy would refuse everybody meanwhile."""
+    async with echo() as end, HttpProxy({"end.test:443": end}, login=LOGIN) as proxy, asyncio.timeout(PATIENCE_S):
+        setting, whole, bare = Setting(), by("corp", _with(proxy.url())), by("corp", proxy.url())
+        ways = Ways(Orders(2, (bare,)), Ways(Orders(1, (whole,))))
+        setting.opening.note_moved()
+        opening = asyncio.create_task(setting.opening.open(docker("end.test", 443), ways))
+        await asyncio.sleep(0.1)
+        assert not opening.done()
+        Ways(Orders(3, (whole if is_given_back else bare,), max_connections=7), ways)
+        if is_given_back:
+            assert await echoed(await opening) == b"hello"
+            assert proxy.refused_logins == 0
+        else:
+            with pytest.raises(NotOpened):
+                await opening
+            assert proxy.refused_logins == 1
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(NotOpened):  # who has not moved has nothing to wait for
+            await Setting().opening.open(docker("end.test", 443), Ways(Orders(2, (bare,)), Ways(Orders(1, (whole,)))))
+        assert asyncio.get_running_loop().time() - began < LOOKS_S
 
 
 async def test_for_a_request_the_proxy_itself_is_opened_and_by_socks_the_server() -> None:
