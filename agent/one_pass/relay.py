@@ -768,7 +768,7 @@ class LocalRelay:
         try:
             await self._units.bring_up(self._listened(), self._give, anew=Anew.ALL)
         except AgentError as error:
-            self._memory.not_revived = error.what
+            self._memory.not_revived = error.what.rstrip(".")  # systemctl says whole sentences
 
     def _silent(self) -> tuple[int, ...]:
         """The ports at which Docker has it, or may have, and where it does not listen."""

@@ -1170,7 +1170,7 @@ async def test_that_it_cannot_be_brought_up_there_is_said_and_tried_again(
     async with laptop.running() as hand:
         laptop.dockerd.containers = 1
         await comes(laptop, hand)
-        laptop.units.fails = "failed (resources)"
+        laptop.units.fails = "failed (resources)."
 
         await dies(laptop, hand, helps=False)
 
