@@ -339,7 +339,7 @@ def test_a_vpn_that_switches_ipv6_off_and_on_leaves_the_relay_where_it_listens(l
         assert (laptop.docker.show("MainPID", SERVICE), laptop.docker.show("InvocationID", SOCKET)) == before
 
     laptop.network("sysctl -qw net.ipv6.conf.all.disable_ipv6=1")
-    laptop.run("systemctl", "stop", SOCKET, SERVICE)
+    laptop.run("systemctl", "stop", NAME, SOCKET, SERVICE)  # the agent would start them meanwhile
     laptop.run("systemctl", "start", SOCKET, SERVICE)  # as at a boot with IPv6 off
     assert "[::1]:3130" in laptop.network("ss -Htln sport = :3130")
 
