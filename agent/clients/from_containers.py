@@ -35,12 +35,12 @@ class FromContainers:
     def __init__(  # noqa: PLR0913 - named at its calls
         self,
         *,
-        way_to_host: Callable[[], Bridge],
+        way_to_host: Callable[[], Awaitable[Bridge]],
         sockets: Sockets,
         resolve: Resolve,
         drops_all: DropsAll | None = None,
         container_dns: Callable[[], ContainerDns] | None = None,
-        way_to_relay: Callable[[], Bridge] | None = None,
+        way_to_relay: Callable[[], Awaitable[Bridge]] | None = None,
     ) -> None:
         """`way_to_host`: by which address containers reach it. `way_to_relay`: the same for our relay, if that differs.
 
@@ -60,7 +60,7 @@ class FromContainers:
         hosts = {url.host: url.port for url in upstream.urls} if upstream.container_url is None else {}
         resolved = {host: await self._loopback_addresses(host, port) for host, port in hosts.items()}
         way = self._way_to_relay if is_the_relay(upstream) else self._way_to_host
-        bridge = msgspec.structs.replace(way(), resolved=resolved)
+        bridge = msgspec.structs.replace(await way(), resolved=resolved)
         asked: dict[int, tuple[str, ...]] = {}
         for url in bridge.on_loopback(upstream) if bridge.address is not None else ():
             asked[url.port] = (*asked.get(url.port, (bridge.ends_at,)), *bridge.loopback(url))

@@ -27,9 +27,10 @@ class ConfigFile:
 
     def text(self) -> str | None:
         """None: there is no such file. TargetFailed if it is no text."""
-        if self._looked is None:
+        looked = self._looked  # once: a thread may ask
+        if looked is None:
             return read_text(self._default)
-        fault = self._looked.daemon_json_fault
+        fault = looked.daemon_json_fault
         if fault is not None:
             raise TargetFailed(fault.path, fault.wrong, fault.remedy, then=LEFT)
-        return self._looked.daemon_json
+        return looked.daemon_json

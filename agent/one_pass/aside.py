@@ -22,3 +22,11 @@ async def aside(question: Callable[[], T], /, within_s: float = _ANSWERS_WITHIN_
             return await _KERNEL.in_turn(question)
     except TimeoutError as silence:
         raise NetlinkFailed(f"the kernel did not answer within {within_s:g} s") from silence
+
+
+async def aside_or(unknown: T, question: Callable[[], T], /, within_s: float = _ANSWERS_WITHIN_S) -> T:
+    """The same. `unknown`: what stands for the answer if there is none."""
+    try:
+        return await aside(question, within_s)
+    except NetlinkFailed:
+        return unknown

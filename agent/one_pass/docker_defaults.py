@@ -1,6 +1,7 @@
 """Docker's defaults: registries, the address by which containers reach this host, DNS servers.
 
-From daemon.json and this host. A file that dockerd would refuse counts as empty: the plan reports it.
+From daemon.json and this host. A file that dockerd would refuse counts as empty: the plan reports it. What asks the
+kernel may have to wait for it (`aside.py`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import msgspec
 from agent.decide.bridge import Bridge
 from agent.docker.config_file import ConfigFile
 from agent.see import netlink
-from agent.see.interfaces import bridge_address
 from agent.see.name_servers import ContainerDns
 from agent.see.netlink import NetlinkFailed
 from agent.see.resolver import for_containers
@@ -55,7 +55,7 @@ def way_to_host(paths: Paths, config_file: ConfigFile, vantage: Vantage) -> Brid
     if not paths.layout.bridge_is_here:
         return Bridge(is_closed=True)
     bridge = default_bridge(config_file)
-    return Bridge(bridge_address(bridge)) if bridge is not None else Bridge(is_none=True)
+    return Bridge(_address(bridge)) if bridge is not None else Bridge(is_none=True)
 
 
 def way_to_relay(paths: Paths, config_file: ConfigFile, vantage: Vantage) -> Bridge:
@@ -81,6 +81,14 @@ def bridge_for_relay(paths: Paths, config_file: ConfigFile, vantage: Vantage) ->
         return found.address
     is_left = _is_left(bridge)
     return None if is_left is None else "" if is_left else found.address
+
+
+def _address(bridge: str) -> str | None:
+    """None: it is not there, or not known now."""
+    try:
+        return netlink.ipv4_at(bridge)
+    except NetlinkFailed:
+        return None
 
 
 def _is_left(bridge: str) -> bool | None:

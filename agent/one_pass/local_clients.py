@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import functools
+from collections.abc import Awaitable, Callable, Iterable
 
 import msgspec
 
@@ -11,9 +12,11 @@ from agent.clients.clients import LocalClients
 from agent.clients.from_containers import DropsAll, FromContainers
 from agent.clients.homes import Homes
 from agent.clients.users import Account, Caller, ThisSystem, Who, who
+from agent.decide.bridge import Bridge
 from agent.docker.client_version import DockerClient
 from agent.docker.config_file import ConfigFile
 from agent.docker.which import serving_by
+from agent.one_pass.aside import aside_or
 from agent.one_pass.docker_defaults import container_dns, way_to_host, way_to_relay
 from agent.one_pass.sockets import LocalSockets
 from agent.probe.dial import in_a_thread
@@ -70,9 +73,12 @@ def local_clients(  # noqa: PLR0913 - named at every call
 def _from_containers(
     paths: Paths, *, config_file: ConfigFile, vantage: Callable[[], Vantage], drops_all: DropsAll | None = None
 ) -> FromContainers:
+    def aside(way: Callable[[Paths, ConfigFile, Vantage], Bridge]) -> Callable[[], Awaitable[Bridge]]:
+        return lambda: aside_or(Bridge(), functools.partial(way, paths, config_file, vantage()))
+
     return FromContainers(
-        way_to_host=lambda: way_to_host(paths, config_file, vantage()),
-        way_to_relay=lambda: way_to_relay(paths, config_file, vantage()),
+        way_to_host=aside(way_to_host),
+        way_to_relay=aside(way_to_relay),
         sockets=LocalSockets(ThisSystem(paths.root)),
         resolve=in_a_thread,
         drops_all=drops_all,

@@ -6,6 +6,7 @@ Not known here: what a verdict leads to; and when private registries are asked f
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
@@ -16,6 +17,7 @@ from agent.clients.users import ThisSystem
 from agent.decide.dead_end import dead_end, is_on_loopback
 from agent.decide.desired import as_reached, for_dockerd
 from agent.docker.config_file import ConfigFile
+from agent.one_pass.aside import aside_or
 from agent.one_pass.docker_defaults import default_bridge, default_registries
 from agent.one_pass.logins import Logins
 from agent.one_pass.private_registries import PrivateRegistries
@@ -38,6 +40,7 @@ from agent.values.policy import DEFAULT_REGISTRY, Policy, RegistryUrl, Upstream
 from agent.values.vantage import Vantage
 from agent.values.verdict import Outcome, Verdict
 
+_EXPLAINED_WITHIN_S: Final = 1.0  # a choice waits for the verdict
 _NOT_REACHED: Final = frozenset({Outcome.NO_ROUTE, Outcome.REFUSED, Outcome.TIMEOUT})
 # By name of a proxy: its loopback addresses at the last look-up; () if it is elsewhere.
 Loopback = dict[str, tuple[str, ...]]
@@ -133,7 +136,7 @@ class Registries:
                 ground = Ground(resolve, question.ground.connect)
                 verdict = await probe(there, msgspec.structs.replace(question, ground=ground), excluded)
                 if question.vantage.is_host:
-                    return _with_its_way(verdict, sorted(met), self._config_file)
+                    return await _with_its_way(verdict, sorted(met), self._config_file)
                 return await self._with_its_end(verdict, upstream, met, question.vantage)
             except Exception as error:  # noqa: BLE001 - the boundary of a target: the other upstreams are asked
                 return Verdict(Outcome.ERROR, unexpected(f"the probe of {upstream.name}", error).what)
@@ -212,13 +215,17 @@ class Registries:
         )
 
 
-def _with_its_way(verdict: Verdict, hosts: Iterable[str], config_file: ConfigFile) -> Verdict:
+async def _with_its_way(verdict: Verdict, hosts: Iterable[str], config_file: ConfigFile) -> Verdict:
     """Explains a verdict if a Docker network hides the proxy's: no packet gets there, and no error says so."""
     if verdict.outcome not in _NOT_REACHED:
         return verdict
-    for host in hosts:
-        if bridge := docker_bridge(host, default_bridge(config_file)):
-            why = f"the route to {host} ends at {bridge}"
-            evidence = f"{verdict.evidence}; {why}" if verdict.evidence else why
-            return msgspec.structs.replace(verdict, evidence=evidence)
-    return verdict
+    ends = functools.partial(_where_it_ends, hosts, default_bridge(config_file))
+    why = await aside_or("", ends, within_s=_EXPLAINED_WITHIN_S)
+    if not why:
+        return verdict
+    return msgspec.structs.replace(verdict, evidence=f"{verdict.evidence}; {why}" if verdict.evidence else why)
+
+
+def _where_it_ends(hosts: Iterable[str], default: str | None) -> str:
+    found = ((host, docker_bridge(host, default)) for host in hosts)
+    return next((f"the route to {host} ends at {bridge}" for host, bridge in found if bridge), "")

@@ -244,7 +244,7 @@ class LocalRelay:
         *,
         prober: Prober,
         sockets: Sockets,
-        bridge: Callable[[], str | None],
+        bridge: Callable[[], Awaitable[str | None]],
         bridges: Bridges | None = None,
         memory: RelayMemory | None = None,
         units: Units | None = None,
@@ -268,6 +268,7 @@ class LocalRelay:
         self._prober = prober
         self._sockets = sockets
         self._bridge = bridge
+        self._bridge_was: str | None = None  # when it was asked for last
         self._bridges = bridges
         self._memory = memory or RelayMemory()
         self._units = units or Somebody()
@@ -517,6 +518,8 @@ class LocalRelay:
         await self._tell(names, chosen)
         if await self._learn_bridges():  # which must not keep a switch waiting
             await self._tell(names, chosen)
+        if self._memory.relaying.is_used:
+            self._bridge_was = await self._bridge()
         if may_start and self._memory.relaying.is_used:
             upstream = self._unfolded().upstreams[names[0]]
             await self._keep(upstream, chosen.verdicts.get(names[0]), functools.partial(works, names[0]))
@@ -757,6 +760,7 @@ class LocalRelay:
             memory.not_revived = ""
         is_down = memory.not_revived or self._silent()
         if is_down and (memory.revived is None or now >= memory.revived + SOFT_AGAIN_S):
+            self._bridge_was = await self._bridge()
             memory.revived = now
             await to_the_end(self._bring_up_again(), None)
         # Its sockets may be open, and nobody behind them.
@@ -880,7 +884,7 @@ class LocalRelay:
 
     def _addresses(self, ports: Sequence[int]) -> tuple[str, ...]:
         """At these ports. A bridge that is not there now is not forgotten: see FreeBind= in its unit."""
-        known, is_with_ipv6 = self._bridge(), has_ipv6()
+        known, is_with_ipv6 = self._bridge_was, has_ipv6()
         bridge = bridge_of(self._units.where() or ()) if known is None else known or None
         at_each = (msgspec.structs.replace(self._relay, port=port) for port in ports)
         return tuple(one for at in at_each for one in addresses(at, bridge, has_ipv6=is_with_ipv6))

@@ -5,6 +5,7 @@ The parts: `this_host`, `registries`, `local_daemon`, `local_clients`, and the r
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import msgspec
@@ -14,6 +15,7 @@ from agent.clients.users import ThisSystem
 from agent.docker import containers
 from agent.docker.config_file import ConfigFile
 from agent.docker.which import serving_by
+from agent.one_pass.aside import aside_or
 from agent.one_pass.docker_defaults import bridge_for_relay, container_dns, hub_and_mirrors
 from agent.one_pass.local_clients import local_clients
 from agent.one_pass.local_daemon import LocalDaemon
@@ -98,7 +100,9 @@ class TheWorld:
             policy,
             prober=self.prober,
             sockets=LocalSockets(ThisSystem(paths.root)),
-            bridge=lambda: bridge_for_relay(paths, config_file, lasting.standpoint.vantage),
+            bridge=lambda: aside_or(
+                None, functools.partial(bridge_for_relay, paths, config_file, lasting.standpoint.vantage)
+            ),
             bridges=Bridges(self.daemon.bridges),
             memory=lasting.relay,
             unfolded=lambda: self.pacs.known(policy),

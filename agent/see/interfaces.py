@@ -45,12 +45,6 @@ def addresses(
     return {name: Addresses(tuple(sorted(ipv4[name])), tuple(sorted(ipv6[name]))) for name in interfaces}
 
 
-def bridge_address(interface: str = "docker0", source: Netifaces = netifaces) -> str | None:
-    """The IPv4 address of a bridge, by which its containers reach the host; None if there is no such bridge now."""
-    entries = _of_one(source, interface).get(_AF_INET, ())
-    return entries[0]["addr"] if entries else None
-
-
 def _of_one(source: Netifaces, label: str) -> Families:
     try:
         return source.ifaddresses(label)

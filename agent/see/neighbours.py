@@ -7,7 +7,6 @@ kernel's messages about its neighbours are waited for.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 from collections.abc import Collection
 from typing import Final
@@ -15,6 +14,7 @@ from typing import Final
 import msgspec
 
 from agent.see import netlink
+from agent.see.asking import Asking, at_once
 
 ANSWERS_WITHIN_S: Final = 1.0  # a gateway on the link takes milliseconds; one that sleeps must not hold up a pass
 _DISCARD: Final = 9  # the discard port; all that counts is the ARP request before it
@@ -30,21 +30,26 @@ class Gateway(msgspec.Struct, frozen=True):
     address: str
 
 
-async def macs(gateways: Collection[Gateway]) -> dict[Gateway, str]:
+async def macs(gateways: Collection[Gateway], asking: Asking = at_once) -> dict[Gateway, str]:
     """The MACs of those that have one; an unresolved gateway is prompted and waited for."""
-    known = _known(gateways)
+    known = await asking(lambda: _known(gateways))
     if len(known) == len(set(gateways)):
         return known
     kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
     with socket.socket(socket.AF_NETLINK, kind, socket.NETLINK_ROUTE) as news:
         news.bind((0, _NEWS_OF_NEIGHBOURS))  # before prompting: the answer may come at once
         awaited = {gateway for gateway in gateways if gateway not in known and _prompt(gateway)}
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(ANSWERS_WITHIN_S):
-                while not awaited <= known.keys():
-                    with contextlib.suppress(OSError):  # too many messages at once: look, too
-                        await asyncio.get_running_loop().sock_recv(news, 65536)
-                    known = _known(gateways)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + ANSWERS_WITHIN_S
+        while not awaited <= known.keys():
+            try:
+                async with asyncio.timeout_at(until):  # of the gateway; the kernel has its own time
+                    await loop.sock_recv(news, 65536)
+            except TimeoutError:
+                break
+            except OSError:  # too many messages at once: look, too
+                pass
+            known = await asking(lambda: _known(gateways))
     return known
 
 

@@ -1,6 +1,6 @@
 """Asks the kernel about its network, over netlink.
 
-Sixteen questions of a millisecond each, asked synchronously. Not known here: the bytes (`netlink_messages.py`,
+Seventeen questions of a millisecond each, asked synchronously. Not known here: the bytes (`netlink_messages.py`,
 `socket_messages.py`), and waking up when something changes (`service/watch/`).
 """
 
@@ -11,6 +11,7 @@ import errno
 import os
 import socket
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Final, TypeVar
 
 import msgspec
@@ -20,6 +21,7 @@ from agent.see import socket_messages
 from agent.see.netlink_messages import KernelAnswer, KernelRequest, Link, Message, Neighbour, Radio, Route
 from agent.values.errors import AgentError
 from agent.values.listening import LO, Backlog, Listener, loopback_addresses
+from agent.values.machine_text import lines
 from agent.values.relay import is_named_by_docker
 
 ANSWERS_WITHIN_S: Final = 1.0  # it takes a millisecond; a kernel that takes longer is in trouble
@@ -30,6 +32,8 @@ _AT_ONCE: Final = 32  # questions, so that the answers have room
 _T = TypeVar("_T")
 
 _INTERFACES: Final = 1000  # each is a question of 10 µs
+_NAMES: Final = Path("/proc/net/dev")
+_HEADINGS: Final = 2  # lines
 
 # How the kernel says that there is no route: none, one of type unreachable, prohibit or blackhole, no such family.
 _NO_WAY: Final = frozenset(
@@ -98,6 +102,12 @@ def _leads_out(bridge: int) -> bool:
 def labels() -> frozenset[str]:
     """The labels of the IPv4 addresses."""
     return frozenset(label for message in ask(wire.labels_request()) if (label := wire.label(message)))
+
+
+def ipv4_at(interface: str) -> str | None:
+    """The first IPv4 address of an interface, such as of Docker's bridge; None if it has none, or is not there now."""
+    found = (wire.ipv4(message) for message in ask(wire.labels_request()))
+    return next((address for label, address in filter(None, found) if label == interface), None)
 
 
 def default_routes() -> list[Route]:
@@ -218,12 +228,24 @@ def _takers(address: str, port: int) -> Iterator[Listener]:
         yield free
         return
     is_loopback = bool(loopback_addresses(address))  # only lo leads there
-    interfaces = [LO] if is_loopback else [index for index, _ in socket.if_nameindex()]
+    interfaces = [LO] if is_loopback else indexes()
     if len(interfaces) > _INTERFACES:
         raise NetlinkFailed(f"there are more than {_INTERFACES} interfaces that a listener may be bound to")
     for interface in interfaces:
         if (bound := _taker(address, port, interface)) is not None:
             yield bound
+
+
+def indexes() -> list[int]:
+    """Those of all interfaces, also while it takes the kernel long to say what they are.
+
+    if_nameindex(3) would wait for its lock on them (FACTS 255), and all of Python with it, in whatever thread.
+    """
+    found = []
+    for line in lines(_NAMES.read_text(errors="surrogateescape"))[_HEADINGS:]:
+        with contextlib.suppress(OSError):  # it has just gone
+            found.append(socket.if_nametoindex(line.partition(":")[0].strip()))
+    return found
 
 
 def _taker(address: str, port: int, interface: int = 0) -> Listener | None:

@@ -42,7 +42,7 @@ _IFLA_IFNAME, _IFLA_LINK, _IFLA_MASTER, _IFLA_LINKINFO, _IFLA_EXT_MASK, _IFLA_CA
 _IFLA_LINK_NETNSID: Final = 37
 _LOWER: Final = frozenset({_IFLA_LINK, _IFLA_LINK_NETNSID})
 _IFLA_INFO_KIND: Final = 1
-_IFA_LABEL: Final = 3
+_IFA_ADDRESS, _IFA_LOCAL, _IFA_LABEL = 1, 2, 3
 _ARPHRD_ETHER: Final = 1
 _RTEXT_FILTER_SKIP_STATS: Final = 0x8
 _IFF_UP, _IFF_LOOPBACK, _IFF_POINTOPOINT, _IFF_NOARP, _IFF_LOWER_UP = 0x1, 0x8, 0x10, 0x80, 0x10000
@@ -295,6 +295,16 @@ def label(message: Message) -> str | None:
         return None
     attributes = attributes_in(message.body[_ADDRESS.size :])
     return attributes.get(_IFA_LABEL, b"").rstrip(b"\0").decode(errors="replace") or None
+
+
+def ipv4(message: Message) -> tuple[str, str] | None:
+    """An IPv4 address of this host, behind its label. None if the message is about something else."""
+    labelled = label(message)
+    if labelled is None:
+        return None
+    attributes = attributes_in(message.body[_ADDRESS.size :])
+    own = attributes.get(_IFA_LOCAL) or attributes.get(_IFA_ADDRESS)  # of a tunnel, the second is the other end's
+    return (labelled, _address(own)) if own is not None else None
 
 
 def default_route(message: Message) -> Route | None:

@@ -51,7 +51,7 @@ async def see(
     gateways = routes.gateways([*found.defaults, found.to_ipv4, found.to_ipv6], names)
     leaving = {hop.interface for way in (found.to_ipv4, found.to_ipv6) if way for hop in way.hops}
     counted = counting(found.links, leaving, is_named, to_upstreams)
-    macs = await _macs(counted, gateways) if with_macs else {}
+    macs = await _macs(counted, gateways, asking) if with_macs else {}
     by_name, networks = await asking(lambda: (addresses([one.link.name for one in counted], netlink.labels()), ssids()))
     resolved = resolver(paths)
     return Snapshot(
@@ -97,7 +97,7 @@ def _interface(
 
 
 async def _macs(
-    counted: Sequence[CountedInterface], gateways: Mapping[str, tuple[str, ...]]
+    counted: Sequence[CountedInterface], gateways: Mapping[str, tuple[str, ...]], asking: Asking
 ) -> dict[str, tuple[str, ...]]:
     """The MACs of the gateways, by interface. Without a carrier there is no answer, and a tunnel has no MACs."""
     asked = {
@@ -107,6 +107,6 @@ async def _macs(
         for address in gateways.get(link.name, ())
     }
     found: dict[str, set[str]] = {}
-    for gateway, mac in (await neighbours.macs(asked)).items():
+    for gateway, mac in (await neighbours.macs(asked, asking)).items():
         found.setdefault(asked[gateway], set()).add(mac)
     return {name: tuple(sorted(macs)) for name, macs in found.items()}

@@ -101,16 +101,22 @@ class People:
             accounts=lambda files: tuple(one for one in self.accounts + self.left if str(one.config) in set(files)),
             homes=homes or Homes(),
             from_containers=FromContainers(
-                way_to_host=lambda: Bridge(self.bridge),
+                way_to_host=self.way_to_host,
                 sockets=self.sockets,
                 resolve=self.resolve,
                 drops_all=self.drops_all,
                 container_dns=lambda: self.container_dns,
-                way_to_relay=lambda: self.of_relay or Bridge(self.bridge),
+                way_to_relay=self.way_to_relay,
             ),
             waits_s=None if told is None else 0.3,
             told=told or (lambda: None),
         )
+
+    async def way_to_host(self) -> Bridge:
+        return Bridge(self.bridge)
+
+    async def way_to_relay(self) -> Bridge:
+        return self.of_relay or Bridge(self.bridge)
 
     async def drops_all(self) -> str:
         return self.client_drops_all

@@ -173,7 +173,7 @@ class Relayed(Laptop):
             policy,
             prober=place,
             sockets=LocalSockets(ThisSystem(paths.root)),
-            bridge=lambda: self.bridge,
+            bridge=self.bridge_now,
             bridges=Bridges(self.bridges, lambda: self.there),
             memory=self.memory,
             units=self.units,
@@ -182,6 +182,9 @@ class Relayed(Laptop):
             serves=self.serves,
         )
         return place
+
+    async def bridge_now(self) -> str | None:
+        return self.bridge
 
     async def serves(self, _address: str, _port: int, _within_s: float) -> bool:
         return self.is_served

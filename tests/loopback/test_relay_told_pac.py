@@ -58,7 +58,7 @@ class WithPac(Relayed):
             policy,
             prober=place,
             sockets=LocalSockets(ThisSystem(paths.root)),
-            bridge=lambda: self.bridge,
+            bridge=self.bridge_now,
             bridges=Bridges(self.bridges, lambda: self.there),
             memory=self.memory,
             units=self.units,

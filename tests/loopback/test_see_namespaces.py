@@ -460,10 +460,12 @@ def test_another_metric_is_the_same_network(at_office: Laptop) -> None:
 
 
 def test_the_bridge_of_docker(laptop: Laptop) -> None:
-    ask = "from agent.see.interfaces import bridge_address; print(bridge_address())"
+    ask = "from agent.see.netlink import ipv4_at; print(ipv4_at('docker0'))"
     assert laptop.python(ask).strip() == "None"
 
-    laptop.ip("link add docker0 type bridge", "addr add 172.17.0.1/16 dev docker0")
+    laptop.ip("link add docker0 type bridge")
+    assert laptop.python(ask).strip() == "None"
+    laptop.ip(*(f"addr add {one}/16 dev docker0" for one in ("172.17.0.1", "172.17.0.2")))
 
     assert laptop.python(ask).strip() == "172.17.0.1"
 

@@ -143,6 +143,14 @@ def test_labels() -> None:
     assert decoded(wire.label, ADDRESSES) == ["lo", "wlan0", "wlan0:1"]
 
 
+def test_addresses_behind_their_labels() -> None:
+    """That of a tunnel is its own, and not that of the other end."""
+    tunnel = ADDRESSES.replace(bytes.fromhex("080001000a0a0007"), bytes.fromhex("080001000a0a0001"))
+
+    for told in (ADDRESSES, tunnel):
+        assert decoded(wire.ipv4, told) == [("lo", "127.0.0.1"), ("wlan0", "10.10.0.7"), ("wlan0:1", "10.11.0.7")]
+
+
 def test_default_routes_of_all_tables() -> None:
     assert decoded(wire.default_route, ROUTES) == [
         Route((Hop(3, "fe80::1"),), table=7),
@@ -249,6 +257,7 @@ def test_the_answer_to_another_question_is_passed_over() -> None:
 def test_each_decoder_passes_over_the_messages_of_others() -> None:
     assert decoded(wire.link, ROUTES) == []
     assert decoded(wire.label, LINKS) == []
+    assert decoded(wire.ipv4, LINKS) == []
     assert decoded(wire.default_route, NEIGHBOURS) == []
     assert decoded(wire.way, LINKS) == []
     assert decoded(wire.neighbour, LINKS) == []
@@ -267,6 +276,7 @@ def read(datagram: bytes) -> None:
     decoders: tuple[Callable[[wire.Message], object], ...] = (
         wire.link,
         wire.label,
+        wire.ipv4,
         wire.default_route,
         wire.way,
         wire.neighbour,

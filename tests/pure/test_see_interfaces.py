@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-import pytest
-
-from agent.see.interfaces import Addresses, Families, addresses, bridge_address
+from agent.see.interfaces import Addresses, Families, addresses
 
 HOST: Final[dict[str, Families]] = {
     "lo": {2: [{"addr": "127.0.0.1", "netmask": "255.0.0.0", "peer": "127.0.0.1"}]},
@@ -69,15 +67,3 @@ def test_what_does_not_count_is_not_even_asked_for() -> None:
 
 def test_an_interface_that_goes_meanwhile_has_no_addresses() -> None:
     assert addresses(COUNTED, LABELS, Told(gone="tun0"))["tun0"] == Addresses()
-
-
-@pytest.mark.parametrize(
-    ("interface", "address"),
-    [
-        pytest.param("docker0", "172.17.0.1", id="the-first"),
-        pytest.param("eth1", None, id="no-ipv4"),
-        pytest.param("docker1", None, id="no-such-bridge"),
-    ],
-)
-def test_bridge_address(interface: str, address: str | None) -> None:
-    assert bridge_address(interface, Told()) == address

@@ -30,7 +30,6 @@ from agent.one_pass.world import TheWorld
 from agent.probe import pac_program
 from agent.probe.dial import HERE
 from agent.see import netlink
-from agent.see.interfaces import bridge_address
 from agent.see.see import see
 from agent.system.programs import run
 from agent.system.text_files import read_text
@@ -75,7 +74,7 @@ async def look(paths: Paths, told: Iterable[ProxyUrl] = ()) -> Found:
 class _Look:
     def __init__(self, paths: Paths) -> None:
         self._paths = paths
-        self._of_docker = tuple(filter(None, (*_OF_DOCKER, bridge_address())))
+        self._of_docker = tuple(filter(None, (*_OF_DOCKER, netlink.ipv4_at(daemon_json.DEFAULT_BRIDGE))))
         self._said: list[Said] = []
         self._remarks: list[str] = []
         self._named: dict[PacUrl, list[str]] = {}  # PAC files, and who names them
