@@ -10,18 +10,17 @@ one of their own, which any container can hold (FACTS 261): there another thread
 from __future__ import annotations
 
 import os
-import queue
 import re
-import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, wait
+from concurrent.futures import wait
 from typing import Any, Final, TypeVar
 
 from agent.relay.who import End, Kernel, NotYetKnown
 from agent.see import netlink
 from agent.see.netlink import Reached
 from agent.see.netlink_messages import Link, Route
+from agent.system.one_thread import OneThread
 
 WITHIN_S: Final = 0.25  # a thread of a busy machine may wait 0.1 s for its turn; the loop waits for so long, once
 SHARE: Final = 0.1  # of all time: for so much the loop waits again, as where the lock is held in many short pieces
@@ -35,20 +34,16 @@ _T = TypeVar("_T")
 class _Question:
     """Asked in the thread; its answer may be there only when nobody waits for it any more."""
 
-    def __init__(self, ask: Callable[[], Any]) -> None:
-        self._ask = ask
-        self.answer: Future[Any] = Future()
+    def __init__(self, ask: Callable[[], Any], thread: OneThread, clock: Callable[[], float]) -> None:
+        self._ask, self._clock = ask, clock
         self.answered_at = float("inf")
+        self.answer = thread.begin(self._be_asked)
 
-    def be_asked(self, clock: Callable[[], float]) -> None:
+    def _be_asked(self) -> Any:
         try:
-            found = self._ask()
-        except Exception as error:  # noqa: BLE001 - it is raised where it is awaited
-            self.answered_at = clock()
-            self.answer.set_exception(error)
-        else:
-            self.answered_at = clock()
-            self.answer.set_result(found)
+            return self._ask()
+        finally:
+            self.answered_at = self._clock()
 
 
 class Thread:
@@ -63,10 +58,9 @@ class Thread:
         self.within_s = self.left_s = within_s
         self._clock = clock
         self._counted_at = clock()
-        self._asked: queue.SimpleQueue[_Question] = queue.SimpleQueue()
+        self._thread = OneThread("kernel")
         self._late: dict[tuple[object, ...], _Question] = {}
         self.pending: dict[object, _Question] = {}  # by its kind: who asks much of one does not hold up the others
-        self._thread: threading.Thread | None = None
 
     def answered(self, ask: Callable[[], _T], *what: object) -> _T:
         """`what`: by which the same question is known again; its kind first."""
@@ -75,7 +69,7 @@ class Thread:
             pending = self.pending.get(what[0])
             if pending is not None and not pending.answer.done():
                 raise NotYetKnown
-            one = self.pending[what[0]] = self._put(ask)
+            one = self.pending[what[0]] = _Question(ask, self._thread, self._clock)
         self._wait(one)
         if one.answer.done():
             answer: _T = one.answer.result()
@@ -86,14 +80,6 @@ class Thread:
         self._late[what] = one
         raise NotYetKnown
 
-    def _put(self, ask: Callable[[], Any]) -> _Question:
-        if self._thread is None:  # not before it is needed; and whoever ends does not wait for it
-            self._thread = threading.Thread(target=self._ask, name="kernel", daemon=True)
-            self._thread.start()
-        one = _Question(ask)
-        self._asked.put(one)
-        return one
-
     def _wait(self, one: _Question) -> None:
         """Until it is answered, but for no longer than all of them together may take."""
         began = self._clock()
@@ -102,10 +88,6 @@ class Thread:
             wait((one.answer,), self.left_s)
         self._counted_at = self._clock()
         self.left_s -= self._counted_at - began
-
-    def _ask(self) -> None:
-        while True:
-            self._asked.get().be_asked(self._clock)
 
 
 class Aside:

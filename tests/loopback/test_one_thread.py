@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import subprocess
+import sys
 import threading
 
 from agent.system.one_thread import in_turn
+from tests.sources import ROOT
 
 
 async def test_one_piece_at_a_time_and_what_is_given_up_before_its_turn_never_begins() -> None:
@@ -55,3 +58,26 @@ def test_a_loop_that_ends_does_not_wait_for_it() -> None:
     ended.join(10)
     assert not ended.is_alive()
     goes_on.set()
+
+
+ENDS = """
+import asyncio, os
+from agent.one_pass.aside import aside_or
+
+async def stops():
+    print(await aside_or("no answer", lambda: os.read(0, 1), within_s=0.05), flush=True)
+
+asyncio.run(stops())
+"""
+
+
+def test_nor_does_the_process_however_long_the_kernel_takes() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", ENDS], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as agent:
+        try:
+            assert agent.wait(20) == 0
+            assert agent.stdout is not None
+            assert agent.stdout.read() == "no answer\n"
+        finally:
+            agent.kill()
