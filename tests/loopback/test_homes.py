@@ -752,9 +752,9 @@ def test_the_helper_imports_only_what_it_needs() -> None:
     assert "agent.system.files" in modules
     assert not {"site", "asyncio", "ssl", "socket", "subprocess", "inspect", "structlog", "hashlib"} & {*modules}
     assert [name for name in modules if name.startswith("agent")] == [
-        "agent", "agent.clients", "agent.system", "agent.system.beside", "agent.system.disk", "agent.values",
-        "agent.values.remark", "agent.values.errors", "agent.system.files", "agent.system.links", "agent.system.sweep",
-        "agent.clients.home_helper",
+        "agent", "agent.clients", "agent.system", "agent.system.attributes", "agent.system.beside", "agent.system.disk",
+        "agent.values", "agent.values.remark", "agent.values.errors", "agent.system.files", "agent.system.links",
+        "agent.system.sweep", "agent.clients.home_helper",
     ]  # fmt: skip
 
 
