@@ -16,9 +16,9 @@ from agent.cli.printing import page, print_json
 from agent.cli.session import quiet
 from agent.decide.recognise import recognise
 from agent.one_pass.drawing import shown_network, shown_pac, shown_verdict
+from agent.one_pass.look import unfolded
 from agent.one_pass.page import pac_in_words
 from agent.one_pass.picture import NetworkShown, PacShown, VerdictShown
-from agent.one_pass.reconcile import unfolded
 from agent.one_pass.world import TheWorld
 from agent.probe.side_by_side import everything
 from agent.values.paths import Paths

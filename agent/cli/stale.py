@@ -21,10 +21,10 @@ from agent.decide.clients import DEFAULT_SOCKET
 from agent.decide.stale import Expected, expected, leads_to
 from agent.decide.stale_things import Kind, Stale, stale_things
 from agent.one_pass.drawing import MOST, shown_settings
+from agent.one_pass.look import look
 from agent.one_pass.page import in_words
 from agent.one_pass.patiently import only_looking
 from agent.one_pass.picture import StaleListShown, StaleShown
-from agent.one_pass.reconcile import look
 from agent.one_pass.screen import line
 from agent.one_pass.seen import Offline, Planned, Seen
 from agent.one_pass.world import TheWorld

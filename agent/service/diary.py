@@ -17,7 +17,7 @@ from agent.decide.effective import effective
 from agent.decide.relay import Relayed
 from agent.docker.news import of_docker
 from agent.one_pass.places import Places
-from agent.one_pass.reconcile import network_changed, no_upstream, upstream_chosen
+from agent.one_pass.records import network_changed, no_upstream, upstream_chosen
 from agent.one_pass.seen import Offline, Planned, Seen, Undecided
 from agent.service.docker_news import of_a_restart_that_waited
 from agent.service.lifetime import LastLife

@@ -15,9 +15,10 @@ import msgspec
 
 from agent.audit.record import Record
 from agent.decide.rate import Asked
+from agent.one_pass.following import follow
 from agent.one_pass.memory import Memory
 from agent.one_pass.ports import Choosing, Maker, World
-from agent.one_pass.reconcile import follow, reconcile
+from agent.one_pass.reconcile import reconcile
 from agent.one_pass.seen import Pass
 from agent.service.failures import Failures, ServicePart
 from agent.service.policy_in_use import InUse

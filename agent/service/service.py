@@ -22,10 +22,12 @@ from agent.audit.record import Record
 from agent.clients.accounts import NAME_SERVICE
 from agent.decide.restart import When
 from agent.docker.unit import SLOW_S
+from agent.one_pass.at_rest import Interrupted
+from agent.one_pass.docker_now import what_cuts_it_off, what_keeps_it_down
+from agent.one_pass.following import follow
 from agent.one_pass.memory import Memory
 from agent.one_pass.places import Places
 from agent.one_pass.ports import World
-from agent.one_pass.reconcile import Interrupted, follow, what_cuts_it_off, what_keeps_it_down
 from agent.one_pass.seen import AnySeen, Offline, Pass, Planned, Seen
 from agent.service.answers import AfterPass, OpenRequests, refusal_by_another_policy
 from agent.service.choice_file import ChoiceFile

@@ -9,8 +9,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from agent.one_pass.at_rest import Interrupted
 from agent.one_pass.memory import Memory
-from agent.one_pass.reconcile import Alone, Interrupted, reconcile
+from agent.one_pass.reconcile import Alone, reconcile
 from agent.one_pass.registries import Registries
 from agent.values.paths import Paths
 from agent.values.reason import Reason

@@ -20,11 +20,12 @@ from agent.decide.clients import Intent, Wanted
 from agent.decide.plan import Plan
 from agent.decide.relay import is_the_relay
 from agent.docker.transaction import Applied
+from agent.one_pass.look import look
 from agent.one_pass.memory import Memory
 from agent.one_pass.pac import NoPacs
 from agent.one_pass.patiently import Patiently, only_looking
 from agent.one_pass.ports import Maker, Pacs, Relays
-from agent.one_pass.reconcile import Alone, look, reconcile
+from agent.one_pass.reconcile import Alone, reconcile
 from agent.one_pass.relay import NoRelay
 from agent.one_pass.seen import Offline, Pass, Planned, Undecided
 from agent.probe.side_by_side import probe_all

@@ -24,10 +24,10 @@ from agent.decide.clients import Intent, Wanted
 from agent.decide.relay import Chosen, as_upstream
 from agent.decide.relay import Relayed as Seen
 from agent.one_pass.drawing import picture_of
+from agent.one_pass.look import look
 from agent.one_pass.page import seen_lines
 from agent.one_pass.patiently import only_looking
 from agent.one_pass.ports import Works
-from agent.one_pass.reconcile import look
 from agent.one_pass.relay import AsIfItWorked, LocalRelay, RelayMemory
 from agent.one_pass.relay_bridges import Bridges
 from agent.one_pass.relay_file import InternalFile, RelayFile, Way, WayFile

@@ -28,9 +28,10 @@ from agent.docker.config_file import ConfigFile
 from agent.docker.engine import EngineSocket
 from agent.one_pass.local_clients import local_clients
 from agent.one_pass.local_daemon import LocalDaemon
+from agent.one_pass.look import look
 from agent.one_pass.pac import NoPacs
 from agent.one_pass.patiently import only_looking
-from agent.one_pass.reconcile import Alone, look, reconcile
+from agent.one_pass.reconcile import Alone, reconcile
 from agent.one_pass.registries import Registries
 from agent.one_pass.relay import NoRelay
 from agent.system.lock import held

@@ -42,11 +42,11 @@ from agent.decide.restart import When
 from agent.docker.client_version import DockerClient
 from agent.docker.engine import EngineSocket
 from agent.one_pass.local_clients import seen_from_containers
+from agent.one_pass.look import look
 from agent.one_pass.overrides import pinned_but_failing
 from agent.one_pass.pac_units import SERVICE as PAC_SERVICE
 from agent.one_pass.pac_units import SOCKET as PAC_SOCKET
 from agent.one_pass.patiently import only_looking
-from agent.one_pass.reconcile import look
 from agent.one_pass.seen import Offline, Planned, Seen, Undecided
 from agent.one_pass.world import Lasting, TheWorld
 from agent.probe.private import named as registries_named

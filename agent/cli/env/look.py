@@ -7,8 +7,8 @@ import asyncio
 from agent.decide.clients import Wanted, for_clients
 from agent.decide.recognise import recognise
 from agent.one_pass.local_clients import seen_from_containers
+from agent.one_pass.look import unfolded
 from agent.one_pass.patiently import only_looking
-from agent.one_pass.reconcile import unfolded
 from agent.one_pass.world import Lasting, TheWorld
 from agent.values.errors import AgentError
 from agent.values.paths import Paths
