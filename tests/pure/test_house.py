@@ -25,7 +25,6 @@ HARMLESS: Final = {
     "itertools", "json", "math", "msgspec", "operator", "pathlib", "re", "shlex", "string", "tomllib", "typing", "unicodedata", "urllib",
 }  # fmt: skip
 LISTED: Final = re.compile(r"^ {4}([a-z_]+)/? {2,}\S", re.MULTILINE)
-PARTLY: Final = {AGENT / "relay"}  # its list is of what a reader looks for first
 MOST_BY_POSITION: Final = 4  # arguments: from the fifth on nobody remembers which is which
 # pathlib is for `values/paths.py`, which only joins names; none of the methods that look at a disk may be called.
 LOOKS_AT_A_DISK: Final = {
@@ -75,7 +74,6 @@ def test_a_folder_that_lists_what_is_in_it_lists_all_of_that_and_nothing_else() 
         there = {path.stem for path in file.parent.iterdir() if path.suffix == ".py" or any(path.glob("*.py"))}
         if listed:
             wrong += [f"{named(file)}: {name} is not there" for name in sorted(listed - there)]
-        if listed and file.parent not in PARTLY:
             beside = {"__init__", *re.findall(r"`([a-z_]+)/?`", text)}
             wrong += [f"{named(file)}: {name} is missing" for name in sorted(there - listed - beside)]
 
