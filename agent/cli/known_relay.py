@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from agent.decide.relay import for_docker
 from agent.one_pass.drawing import shown_settings
-from agent.one_pass.relay import AsIfItWorked
+from agent.one_pass.no_relay import AsIfItWorked
 from agent.one_pass.world import TheWorld
 from agent.service.status_file import Status, read_running
 from agent.values.paths import Paths

@@ -19,10 +19,10 @@ from agent.decide.recognise import why_not
 from agent.decide.restart import When
 from agent.one_pass.drawing import Beside, picture_of
 from agent.one_pass.look import look
+from agent.one_pass.no_relay import AsIfItWorked
 from agent.one_pass.page import help_lines, seen_lines, to_do_lines
 from agent.one_pass.patiently import only_looking
 from agent.one_pass.picture import Picture, State
-from agent.one_pass.relay import AsIfItWorked
 from agent.one_pass.screen import line
 from agent.one_pass.seen import Offline, Pass, Planned, Seen
 from agent.one_pass.world import TheWorld

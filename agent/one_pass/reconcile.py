@@ -30,11 +30,7 @@ from agent.system.text_files import TRIES
 from agent.system.to_the_end import to_the_end
 from agent.values.dockerd import GOES_DOWN
 from agent.values.errors import AgentError
-from agent.values.events import (
-    Facts,
-    PlaceSeen,
-    TargetNotWritten,
-)
+from agent.values.events import Facts, PlaceSeen, TargetNotWritten
 from agent.values.policy import Policy
 from agent.values.reason import Reason
 

@@ -16,15 +16,7 @@ from agent.decide.restart import When
 from agent.decide.urgent import is_another_secret
 from agent.one_pass.seen import Planned, Seen, Verdicts
 from agent.system.clock import rfc3339
-from agent.values.events import (
-    ApplyStarted,
-    NetworkChanged,
-    NoUpstream,
-    PacTold,
-    PlaceSeen,
-    UpstreamChosen,
-    judged,
-)
+from agent.values.events import ApplyStarted, NetworkChanged, NoUpstream, PacTold, PlaceSeen, UpstreamChosen, judged
 
 _PAUSED: Final = "the agent is paused: nothing is written"
 

@@ -64,10 +64,11 @@ from agent.decide.relay import (
     without_refused,
 )
 from agent.docker.quarantine import Quarantine
-from agent.one_pass.ports import Prober, Relays, Works
+from agent.one_pass.ports import Prober, Works
 from agent.one_pass.relay_bridges import Bridges
 from agent.one_pass.relay_file import HadFile, InternalFile, RelayFile, Way, WayFile
-from agent.one_pass.relay_report import FallenBack, Refusals, state_of
+from agent.one_pass.relay_memory import Led, RelayMemory
+from agent.one_pass.relay_report import state_of
 from agent.one_pass.relay_units import Anew, Somebody, Units
 from agent.probe.listens import serves
 from agent.see import netlink
@@ -76,7 +77,6 @@ from agent.system.clock import SYSTEM_CLOCK, Clock
 from agent.system.files import (
     Changed,
     FileState,
-    Identity,
     identity_of,
     is_there,
     read_file,
@@ -98,7 +98,7 @@ from agent.values.events import (
 )
 from agent.values.listening import Backlog, Sockets
 from agent.values.paths import Paths
-from agent.values.policy import Listen, Network, Places, Policy, RegistryUrl, Relay, Upstream
+from agent.values.policy import Listen, Network, Places, Policy, RegistryUrl, Upstream
 from agent.values.relay import Orders, RelayPac, RelayState, UpstreamFailed, orders_file, orders_in
 from agent.values.settings import Settings
 from agent.values.snapshot import Snapshot
@@ -111,127 +111,6 @@ _NOT_ASKED_FOR: Final = "the policy does not enable it"
 
 
 ScriptOf = Callable[[str], tuple[str, str] | None]
-
-
-class _Led(msgspec.Struct, frozen=True):
-    """What was answered through it, as long as that is believed."""
-
-    of: tuple[object, ...]  # port, place, orders, and whether it listens
-    at: float  # CLOCK_BOOTTIME
-    verdict: Verdict | None  # None: others kept it busy
-
-
-class RelayMemory:
-    """What outlives a policy."""
-
-    def __init__(self) -> None:
-        self.relay = Relay()
-        self.relaying = Relaying()
-        self.orders: Orders | None = None
-        self.orders_on_disk: Identity | None = None
-        self.latest = 0  # generation that was written
-        self.told_at: float | None = None  # CLOCK_BOOTTIME: when they were written, or first seen
-        self.news: list[Facts] = []
-        self.state: RelayState | None = None  # what it last said of itself
-        self.state_asked: RelayState | None = None  # when it was probed last
-        self.is_silent = False  # it said something, and does not any more
-        self.failures = 0  # of connections, by its own count
-        self.refusals = Refusals()
-        self.fallen_back = FallenBack()
-        self.had: frozenset[str] = frozenset()  # where containers were given it
-        self.had_on_disk: frozenset[str] | None = None  # None: not read yet
-        self.network = ""  # where the orders were chosen
-        self.is_offline = False  # by the last look, and it has no passwords
-        self.way: Way | None = None  # that a pause keeps, as it is on disk; None: not known yet
-        self.internal: tuple[str, ...] | None = None  # bridges of internal networks, as on disk; None: not known yet
-        self.unsaved = ""  # why it was given up, as long as that is not kept
-        self.led: _Led | None = None  # by its last orders
-        self.revived: float | None = None  # CLOCK_BOOTTIME: when it was brought up last because it was silent
-        self.not_revived = ""  # why that failed
-
-
-class NoRelay:
-    """Where there is none, as in the demo."""
-
-    next_at: float | None = None
-    folder: Path | None = None
-
-    def seen(self, in_docker: Collection[Settings], *, is_unheard: bool = False) -> Relayed:  # noqa: ARG002 - a Protocol's
-        return Relayed()
-
-    is_up = False
-    upstream: str | None = None
-
-    async def tell(self, _: Chosen) -> Relayed:
-        return Relayed()
-
-    async def serve(self, _: Chosen, __: Works, *, may_start: bool) -> Relayed:  # noqa: ARG002 - a Protocol's
-        return Relayed()
-
-    async def serve_paused(self, _: Chosen) -> Relayed:
-        return Relayed()
-
-    async def serve_offline(self, *, is_paused: bool, may_start: bool) -> Relayed:  # noqa: ARG002 - a Protocol's
-        return Relayed()
-
-    async def tell_at_once(self, _: Network, __: Mapping[str, Verdict], *, is_paused: bool) -> Relayed:  # noqa: ARG002 - a Protocol's
-        return Relayed()
-
-    async def withhold_passwords(
-        self,
-        _: Network,
-        __: Mapping[str, Verdict],
-        *,
-        is_offline: bool = False,  # noqa: ARG002 - a Protocol's
-    ) -> Relayed:
-        return Relayed()
-
-    async def give_back_passwords(self, _: Network, __: Mapping[str, Verdict]) -> Relayed:
-        return Relayed()
-
-    async def tell_of_bridges(self) -> Relayed:
-        return Relayed()
-
-    async def tell_who_waits(self) -> bool:
-        return False
-
-    async def leads_out(self, _: int, __: Chosen, ___: Snapshot) -> Verdict | None:
-        return None
-
-    def take_news(self) -> Sequence[Facts]:
-        return ()
-
-    def once_more(self, _: str) -> Sequence[Facts]:
-        return ()
-
-    def take_failure(self) -> bool:
-        return False
-
-    def state(self) -> RelayState | None:
-        return None
-
-
-class AsIfItWorked(NoRelay):
-    """For a plan, which starts nothing: a relay that a pass would try first counts as working. Otherwise as it is.
-
-    `is_seen`: another process has seen it work.
-    """
-
-    def __init__(self, relay: Relays, *, is_seen: bool = False) -> None:
-        self._relay, self._is_seen = relay, is_seen
-
-    def seen(self, in_docker: Collection[Settings], *, is_unheard: bool = False) -> Relayed:
-        found = self._relay.seen(in_docker, is_unheard=is_unheard)
-        if found.relaying.stage is not Stage.TRIED:
-            return found
-        # Where it does not listen yet, a look would find that containers cannot reach it.
-        is_assumed = not self._is_seen
-        return msgspec.structs.replace(
-            found, relaying=Relaying(Stage.GIVEN), is_assumed=is_assumed, comes_up=is_assumed
-        )
-
-    async def leads_out(self, port: int, chosen: Chosen, snapshot: Snapshot) -> Verdict | None:
-        return await self._relay.leads_out(port, chosen, snapshot)
 
 
 class LocalRelay:
@@ -469,7 +348,7 @@ class LocalRelay:
             through, crowd = await self._in_a_crowd(lambda: self._through(port))
             # Others who keep it busy are no outage, and no reason to say that it leads nowhere.
             is_said = through.is_ok or not (crowd or is_full(through))
-            memory.led, memory.state_asked = _Led(of, now, through if is_said else None), memory.state
+            memory.led, memory.state_asked = Led(of, now, through if is_said else None), memory.state
         return memory.led.verdict
 
     async def _tell_of_bridges(self) -> None:

@@ -23,8 +23,9 @@ from agent.one_pass.pac import LocalPacs, PacMemory
 from agent.one_pass.pac_source import HostPacs
 from agent.one_pass.ports import Relays
 from agent.one_pass.registries import Loopback, Registries
-from agent.one_pass.relay import LocalRelay, RelayMemory
+from agent.one_pass.relay import LocalRelay
 from agent.one_pass.relay_bridges import Bridges
+from agent.one_pass.relay_memory import RelayMemory
 from agent.one_pass.relay_units import RelayUnits
 from agent.one_pass.sockets import LocalSockets
 from agent.one_pass.standpoint import Standpoint

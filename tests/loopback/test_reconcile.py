@@ -22,11 +22,11 @@ from agent.decide.relay import is_the_relay
 from agent.docker.transaction import Applied
 from agent.one_pass.look import look
 from agent.one_pass.memory import Memory
+from agent.one_pass.no_relay import NoRelay
 from agent.one_pass.pac import NoPacs
 from agent.one_pass.patiently import Patiently, only_looking
 from agent.one_pass.ports import Maker, Pacs, Relays
 from agent.one_pass.reconcile import Alone, reconcile
-from agent.one_pass.relay import NoRelay
 from agent.one_pass.seen import Offline, Pass, Planned, Undecided
 from agent.probe.side_by_side import probe_all
 from agent.system.files import Changed

@@ -25,12 +25,14 @@ from agent.decide.relay import Chosen, as_upstream
 from agent.decide.relay import Relayed as Seen
 from agent.one_pass.drawing import picture_of
 from agent.one_pass.look import look
+from agent.one_pass.no_relay import AsIfItWorked
 from agent.one_pass.page import seen_lines
 from agent.one_pass.patiently import only_looking
 from agent.one_pass.ports import Works
-from agent.one_pass.relay import AsIfItWorked, LocalRelay, RelayMemory
+from agent.one_pass.relay import LocalRelay
 from agent.one_pass.relay_bridges import Bridges
 from agent.one_pass.relay_file import InternalFile, RelayFile, Way, WayFile
+from agent.one_pass.relay_memory import RelayMemory
 from agent.one_pass.relay_units import Anew
 from agent.one_pass.seen import Pass, Planned
 from agent.one_pass.sockets import LocalSockets

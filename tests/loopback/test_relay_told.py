@@ -14,9 +14,9 @@ from agent.docker.engine import TIMEOUT_S
 from agent.docker.ports import AtLast, nothing
 from agent.one_pass.at_rest import STILL_AT_LAST_S
 from agent.one_pass.look import look
+from agent.one_pass.no_relay import AsIfItWorked
 from agent.one_pass.pac import NoPacs
 from agent.one_pass.patiently import only_looking
-from agent.one_pass.relay import AsIfItWorked
 from agent.service.requests import Command
 from agent.targets.container import Carried
 from agent.values.dockerd import Reality, UnitState

@@ -27,12 +27,12 @@ from agent.decide.relay import Chosen, Relayed, Relaying
 from agent.decide.relay import Stage as RelayStage
 from agent.docker.journal import Journal
 from agent.one_pass.look import look
+from agent.one_pass.no_relay import NoRelay
 from agent.one_pass.pac import NoPacs
 from agent.one_pass.page import pass_lines
 from agent.one_pass.patiently import only_looking
 from agent.one_pass.picture import Picture
 from agent.one_pass.ports import Works
-from agent.one_pass.relay import NoRelay
 from agent.one_pass.screen import folded, line
 from agent.service.requests import Command
 from agent.service.status_file import read, read_running

@@ -29,11 +29,11 @@ from agent.docker.engine import EngineSocket
 from agent.one_pass.local_clients import local_clients
 from agent.one_pass.local_daemon import LocalDaemon
 from agent.one_pass.look import look
+from agent.one_pass.no_relay import NoRelay
 from agent.one_pass.pac import NoPacs
 from agent.one_pass.patiently import only_looking
 from agent.one_pass.reconcile import Alone, reconcile
 from agent.one_pass.registries import Registries
-from agent.one_pass.relay import NoRelay
 from agent.system.lock import held
 from agent.system.policy_file import load
 from agent.values.errors import AgentError, PolicyRefused
