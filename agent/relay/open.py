@@ -399,7 +399,7 @@ class Opening:
         loop = asyncio.get_running_loop()
         until = self._moved_at + LOOKS_S if proxy in ways.withheld else 0.0
         for _ in range(_LOOKS):
-            if ways.latest is not ways or loop.time() >= until:
+            if not ways.may_still_send(proxy) or loop.time() >= until:  # others may still have none
                 break
             await asyncio.sleep(LOOKS_S / _LOOKS)
         if not ways.may_still_send(proxy):

@@ -224,7 +224,10 @@ async def test_on_arrival_a_password_that_offline_is_not_there_is_waited_for(*, 
         opening = asyncio.create_task(setting.opening.open(docker("end.test", 443), ways))
         await asyncio.sleep(0.1)
         assert not opening.done()
-        Ways(Orders(3, (whole if is_given_back else bare,), max_connections=7), ways)
+        others = Ways(Orders(3, (bare,), max_connections=7), ways)  # such as have none, either
+        await asyncio.sleep(0.1)
+        assert not opening.done()
+        Ways(Orders(4, (whole if is_given_back else bare,), max_connections=7), others)
         if is_given_back:
             assert await echoed(await opening) == b"hello"
             assert proxy.refused_logins == 0
