@@ -47,6 +47,8 @@ _TURNED_AWAY: Final = 64  # that are told why and may take their time to hear it
 _MOST_WAITING: Final = 256  # for the kernel, and at each bridge for the agent
 _MOST_OF_ONE: Final = 64  # of these
 _CROWD: Final = "too many connect at once"
+_TOO_MANY_WAIT: Final = "too many wait until it is known whether they may use the relay"
+_NOT_SAID: Final = "the kernel has not said from which bridge they come"
 _PAUSE_S: Final = 0.1  # if there are no descriptors left
 _ASKS_AGAIN_S: Final = 0.25  # where the kernel has not answered
 _JUDGES_AGAIN_S: Final = 1.0  # those that are open: it is asked about each
@@ -253,19 +255,20 @@ class Serving:
             self.tally.note_untold(bridge)
             self.note()
         if self._is_one_too_many(waiting.connections, one):
-            self._refuse(one[0], one[1][0])
+            self._turn_away_unknown(one[0], _TOO_MANY_WAIT)
         else:
             waiting.connections.append(one)
 
     def _ask_again_later(self, one: _Unjudged, until: float | None) -> None:
-        now = self._loop.time()
+        now, why = self._loop.time(), ""
         if until is None:
             until = now + self.patience.word_s
-            is_refused = self._is_one_too_many([other for _, other in self._unanswered], one)
-        else:
-            is_refused = now >= until
-        if is_refused:
-            self._refuse(one[0], one[1][0])
+            if self._is_one_too_many([other for _, other in self._unanswered], one):
+                why = _TOO_MANY_WAIT
+        elif now >= until:
+            why = _NOT_SAID
+        if why:
+            self._turn_away_unknown(one[0], why)
             return
         self._unanswered.append((until, one))
         if self._asks_again is None:
@@ -411,6 +414,13 @@ class Serving:
         self._noted.note(Kind.REFUSED, f"refused: {peer} is neither this host nor a container of it that has a way out")
         self.note()
 
+    def _turn_away_unknown(self, connected: socket.socket, why: str) -> None:
+        """It is not known whether it may use the relay, so it is told nothing, nor recorded as one that may not."""
+        reset(connected)
+        connected.close()
+        self._limits.turned_away += 1
+        self._note_turned_away(why)
+
     def _turn_away(self, connected: socket.socket, why: str) -> None:
         if len(self._leaving) >= _TURNED_AWAY:
             self._turn_away_at_once(connected, why)
@@ -424,10 +434,13 @@ class Serving:
 
     def _no_room(self, why: str) -> bytes:
         """What they are told."""
+        self._note_turned_away(why)
+        return _too_many(why)
+
+    def _note_turned_away(self, why: str) -> None:
         self._noted.note(Kind.TURNED_AWAY, why)
         self.tally.changes += 1
         self.note()
-        return _too_many(why)
 
     async def _serve(self, connected: socket.socket, source: Source, peer: str, is_roots: Callable[[], bool]) -> None:
         visit = Visit(self, connected, source, peer=peer, is_roots=is_roots)

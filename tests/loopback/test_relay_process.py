@@ -1422,9 +1422,12 @@ async def test_but_not_for_ever_and_not_however_many_they_are() -> None:
         with pytest.raises(ConnectionResetError):
             clients[-1].recv(1)
         assert len(one._unanswered) == 256
+        assert one.turned_away == 1
         async with asyncio.timeout(PATIENCE_S):
             with pytest.raises(ConnectionResetError):
                 await asyncio.get_running_loop().sock_recv(clients[0], 1)
+        await until_awaited(PATIENCE_S, lambda: one.turned_away == 257, "that none waits any more")
+        assert one.tally.state(0).refused == ()  # nobody knows whether they may
         for each in clients:
             each.close()
 
@@ -1505,6 +1508,7 @@ async def test_of_those_who_wait_for_word_on_a_bridge_one_container_is_a_quarter
 
         ((_, waiting),) = one._waiting_at.items()
         assert [peer for _, (peer, _), _ in waiting.connections] == [*many[:64], "172.17.0.3"]
+        assert (one.turned_away, one.tally.state(0).refused) == (2 * len(many) - 64, ())
         for each in ends:
             each.close()
 
