@@ -57,6 +57,14 @@ class _InForce(msgspec.Struct, frozen=True):
     is_believed: bool  # a single failed probe is not
 
 
+class _Looked(msgspec.Struct, frozen=True):
+    """Where a pass was when it had looked, and so what it acts for."""
+
+    at: float
+    changed: float  # when the host had come to that network
+    has_moved: bool
+
+
 class _Nobody:
     """Stands in for the prober until there is a policy: there are no upstreams to probe."""
 
@@ -101,6 +109,7 @@ class Memory:
         self._docker_started: float | None = None  # when it was last seen to start; None: not yet
         self._shaken = STEADY
         self._has_moved = False  # starting in a network is not a change of network
+        self._looked: _Looked | None = None  # by the last pass
         self._shaken_file = ShakenFile(state)
         self._waits = rate.Allowed(0.0, "")
         self._look: NextLook | None = None
@@ -173,13 +182,25 @@ class Memory:
         self._history = moved(self._history, None, SYSTEM_CLOCK.boottime_s())
         self._look = None
 
+    def note_looked(self) -> None:
+        """A pass has looked. A move that the relay is led through while the pass acts is not what the pass acts for."""
+        self._looked = self._here
+
     def note_docker_started(self, cause: Cause) -> None:
-        now, changed = SYSTEM_CLOCK.boottime_s(), self._history.changed
+        here = self._here
+        there = self._looked or here
+        has_left = there.changed != here.changed
+        there = there if has_left else here
         is_ours = cause is Cause.AGENT and self.asked is Asked.AGENT
-        if is_ours and self._has_moved and rate.is_by_change(self._docker_started, self._shaken, changed):
-            self._shaken = self._shaken.restarted(changed, now)
+        if is_ours and there.has_moved and rate.is_by_change(self._docker_started, self._shaken, there.changed):
+            shaken = self._shaken.restarted(there.changed, there.at)
+            self._shaken = shaken.left(there.changed, here.changed) if has_left else shaken
             self._keep_shaken()
-        self._docker_started = now
+        self._docker_started = there.at
+
+    @property
+    def _here(self) -> _Looked:
+        return _Looked(SYSTEM_CLOCK.boottime_s(), self._history.changed, self._has_moved)
 
     def _come_to(self, fingerprint: str, place: Whereabouts | None) -> None:
         now, before = SYSTEM_CLOCK.boottime_s(), self._history

@@ -421,6 +421,7 @@ class Service:
         return self._diary.has_news(seen)
 
     def tell(self, seen: Seen, record: Record) -> None:
+        self._memory.note_looked()
         self._open(seen)
         if self._diary.tell(seen, record, is_paused=self._memory.overrides.is_paused):
             network = "" if isinstance(seen, Offline) else seen.recognised.network.name

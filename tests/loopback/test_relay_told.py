@@ -25,7 +25,7 @@ from agent.values.policy import Network, Policy
 from agent.values.policy_text import parse
 from agent.values.reason import Reason
 from agent.values.relay import RelayState
-from agent.values.settings import Settings
+from agent.values.settings import DIRECT, Settings
 from agent.values.snapshot import Snapshot
 from tests.waiting import until_awaited
 
@@ -252,6 +252,31 @@ async def test_whatever_a_pass_does_with_docker_keeps_no_switch_waiting(laptop: 
                 laptop.listed_after = is_led
         await hand.wake(Reason.FILES)
         assert led[-1:] == [True]
+
+
+async def test_docker_is_restarted_at_once_for_a_move_in_the_middle_of_its_restart(
+    laptop: AfterBoot,
+) -> None:
+    """That restart takes the relay from Docker, and was for the place before: no `min_interval` holds for this one."""
+    policy = POLICY.replace('min_interval = "0s"', 'min_interval = "30s"')
+    laptop.policy(policy)
+    async with laptop.running() as hand:
+        laptop.place.snapshot = HOME
+        await hand.wake()
+
+        def is_led() -> bool:
+            laptop.place.snapshot = at("10.10.0.1")
+            return names(laptop.orders)[:1] == ["office"]
+
+        laptop.restarted_after = is_led
+        laptop.policy(policy.replace("enable = true", "enable = false"))
+        await hand.wake(Reason.FILES)
+        assert laptop.dockerd.runs_with == DIRECT
+
+        laptop.restarted_after = lambda: True
+        await hand.wake()
+        assert "office" in str(laptop.dockerd.runs_with)
+        assert "unsteady" in str(laptop.status()["conditions"])  # both were restarts by a move
 
 
 async def test_in_a_pause_nothing_is_chosen_for_it_while_docker_is_waited_for(laptop: AfterBoot) -> None:
