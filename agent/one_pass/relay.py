@@ -635,7 +635,7 @@ class LocalRelay:
         restart may have to wait for days.
         """
         memory, now = self._memory, self._clock.boottime_s()
-        if memory.state is not None:  # by itself
+        if memory.state is not None or not self._had_at:  # by itself, or nobody needs it
             memory.not_revived = ""
         is_down = memory.not_revived or self._silent()
         if is_down and (memory.revived is None or now >= memory.revived + SOFT_AGAIN_S):

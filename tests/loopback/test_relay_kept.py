@@ -1238,6 +1238,34 @@ async def test_a_relay_that_comes_up_by_itself_is_not_taken_for_dead(laptop: Rel
         assert laptop.units.ups == []
 
 
+async def test_a_relay_that_was_given_up_and_is_dead_is_left_alone_once_docker_does_not_have_it(
+    laptop: Relayed,
+) -> None:
+    """It would be brought up at no address at all."""
+    laptop.policy(HELD)
+    async with laptop.running() as hand:
+        laptop.dockerd.containers = 1
+        laptop.place.becomes(relay="refused")
+        for _ in range(3):
+            laptop.clock.ahead_s += 600
+            await hand.wake()
+        assert "the relay does not work" in said_of_the_relay(laptop)[-1]
+        laptop.units.fails = "failed (exit-code)"
+        await dies(laptop, hand, helps=False)
+        assert "does not come up" in said_of_the_relay(laptop)[-1]
+        laptop.dockerd.containers = 0
+        await hand.wake()
+        assert laptop.dockerd.runs_with == OFFICE
+
+        laptop.units.fails = ""
+        for _ in range(2):
+            laptop.clock.ahead_s += 20
+            await hand.wake()
+
+        assert laptop.units.ups == []
+        assert laptop.units.where() == LISTENS
+
+
 async def test_a_relay_that_is_switched_off_is_heard_for_as_long_as_docker_has_it(laptop: Relayed) -> None:
     """That it dies is told by its state, which goes with it."""
     laptop.policy(HELD)
