@@ -38,8 +38,10 @@ from agent.relay.who import End, NotYetKnown, Untold, Who, came_to
 from agent.values.relay import LogMode, Orders, Source
 
 # How much is accepted in a row, before connections that may be served have their turn. For each one that is not from
-# loopback, the kernel is asked where it comes from, and refusing one takes longest.
+# loopback, the kernel is asked where it comes from, and refusing one takes longest. One of them that has gone again is
+# only closed: anybody in the network can fill the queue with such, and containers would have no place in it.
 _ACCEPTED: Final = 1024
+_GONE: Final = 4
 _ASKED_FOR: Final = 16
 _REFUSED: Final = 128
 _LEAST: Final = 64  # if as many wait as may
@@ -210,7 +212,8 @@ class Serving:
     def _accept(self, listening: socket.socket) -> None:
         """Accept all that wait, so that none has to be dropped; the loop calls again for the rest."""
         own = self._listening[listening]
-        left = max(_LEAST, min(_ACCEPTED, self._arrivals.room))
+        left = most = max(_LEAST, min(_ACCEPTED, self._arrivals.room))
+        is_here = came_to(own[0]) is Source.LOOPBACK
         while left > 0:
             try:
                 connected, address = listening.accept()
@@ -221,6 +224,10 @@ class Serving:
                 self._loop.remove_reader(listening)
                 self._loop.call_later(_PAUSE_S, self._accept_again, listening)
                 break
+            if left < most and not is_here and _has_gone(connected):  # but the first is judged, and recorded
+                connected.close()
+                left -= _GONE
+                continue
             connected.setblocking(False)  # noqa: FBT003 - the library's
             connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, OPENING)
             left -= self._receive(connected, _end(address), own)
@@ -505,7 +512,11 @@ def _end(address: tuple[Any, ...]) -> End:
 
 
 def _is_gone(one: _Arrived) -> bool:
+    return _has_gone(one.connected)
+
+
+def _has_gone(connected: socket.socket) -> bool:
     """Also without a reset: a client that sends no more, and has asked for something, reads the answer."""
-    client = Client(one.connected)
+    client = Client(connected)
     sight = client.sight()
     return sight is Sight.GONE or (sight is Sight.HALF_CLOSED and not client.has_asked)

@@ -37,7 +37,7 @@ from agent.relay.draining import Draining
 from agent.relay.noted import Noted
 from agent.relay.open import Opening
 from agent.relay.process import DRAINS_S, given, listening
-from agent.relay.pump import Ended
+from agent.relay.pump import Ended, reset
 from agent.relay.serving import Serving, Told, _Arrived
 from agent.relay.tally import Tally
 from agent.relay.visit import PATIENCE, Patience
@@ -1189,6 +1189,27 @@ async def test_a_container_is_served_before_all_of_another_one_that_came_before_
         assert (served.count("172.17.0.3"), len(served)) == (1, SERVED)
         for each in clients:
             each.close()
+
+
+async def test_whoever_has_gone_again_keeps_no_container_waiting_in_the_kernels_queue() -> None:
+    """As a stranger in the network can: the relay would ask the kernel about each, and take a few in each round."""
+    async with begun(looked_up, Orders(1, (DIRECT,)), [], who=Who(Host())) as (one, port):
+        (listening,) = one._listening
+        one._listening[listening] = ("172.17.0.1", 3130)
+        for number in range(200):
+            with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as gone:
+                if number % 2:
+                    reset(gone)
+        stays = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
+
+        one._accept(listening)
+
+        assert len(one._tasks) == 2  # the first, which is judged whatever it has done, and the one that stays
+        stays.setblocking(False)
+        stays.send(b"GET / HTTP/1.1\r\n\r\n")
+        async with asyncio.timeout(PATIENCE_S):
+            assert (await asyncio.get_running_loop().sock_recv(stays, 13)) == b"HTTP/1.1 400 "
+        stays.close()
 
 
 async def test_a_crowd_waits_whatever_memory_others_hold_and_who_sends_no_more_is_served_as_well() -> None:
