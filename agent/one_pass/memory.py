@@ -266,7 +266,8 @@ class Memory:
         network = within_pin(network, self._policy, self._standing(in_docker), SYSTEM_CLOCK.boottime_s())
         situation = self._situation(network, in_docker)
         asked, connects = self._due(network, situation.standing)
-        heard = dict(self._prober.take_heard())
+        late = self._prober.take_heard()  # perhaps of what a PAC named in the network before, and names no more
+        heard = {name: verdict for name, verdict in late.items() if name in self._policy.upstreams}
         self._heed_all(heard, snapshot)
         known = {name: REFUSED for name in asked if self._refused.has(self._policy.upstreams[name], snapshot)}
         known |= {name: verdict for name in connects if (verdict := await self._try_connect(name)) is not None}

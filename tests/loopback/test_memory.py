@@ -89,6 +89,14 @@ async def test_a_password_that_is_refused_beside_a_probe_counts_like_one_and_is_
     assert place.asked.count("office") == 1
 
 
+async def test_what_is_heard_late_of_a_proxy_that_no_pac_names_any_more_costs_no_pass(
+    place: Place, memory: Memory
+) -> None:
+    place.hears = {"corp: gone.example:8080": Verdict(Outcome.PROXY_AUTH)}
+    verdicts, choice = await memory.choose(place.policy.networks[0], place.snapshot, None)
+    assert (choice.upstream, verdicts.keys() - place.policy.upstreams.keys()) == ("office", set())
+
+
 def with_password(upstream: Upstream) -> Upstream:
     return msgspec.structs.replace(upstream, username="alice", password=Secret("hunter2"))
 
