@@ -271,13 +271,13 @@ class _Tls:
             taken, self._early = self._early[:most], self._early[most:]
             return taken
         try:
-            return await self._drive(lambda: self._decrypted(most))
-        except ssl.SSLZeroReturnError:
-            return b""
-        except ssl.SSLEOFError as error:
-            if self._records.is_within:  # then the other end has not closed: it was killed, or somebody between was
-                raise ConnectionResetError(errno.ECONNRESET, "ended in the middle of a TLS record") from error
-            return b""  # many servers close without a TLS good-bye, as HTTP allows
+            if taken := await self._drive(lambda: self._decrypted(most)):
+                return taken
+        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):  # as an end is told by Python and OpenSSL, if it is not b""
+            pass
+        if self._records.is_within:  # then the other end has not closed: it was killed, or somebody between was
+            raise ConnectionResetError(errno.ECONNRESET, "ended in the middle of a TLS record")
+        return b""  # many servers close without a TLS good-bye, as HTTP allows
 
     def _decrypted(self, most: int) -> bytes:
         """Of all records that are there: one by one, each would cost the reader a turn."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 from collections.abc import Collection
 from typing import Final
 
@@ -63,7 +64,9 @@ def _prompt(gateway: Gateway) -> bool:
     is_ipv6 = ":" in gateway.address
     family = socket.AF_INET6 if is_ipv6 else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as prompt:
-        number = socket.htonl(gateway.interface)
+        number = struct.pack(
+            "!I", gateway.interface
+        )  # as bytes: as a number, in this order, half of them are too large
         try:
             if is_ipv6:
                 prompt.setsockopt(socket.IPPROTO_IPV6, _IPV6_UNICAST_IF, number)

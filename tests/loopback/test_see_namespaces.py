@@ -77,11 +77,14 @@ class Laptop(Namespace):
         self._others: list[Namespace] = []
         self.ip("link set lo up")
 
-    def plug(self, interface: str, address: str, gateway: str, mac: str = "52:54:00:00:00:01") -> Namespace:
+    def plug(
+        self, interface: str, address: str, gateway: str, mac: str = "52:54:00:00:00:01", *, index: int = 0
+    ) -> Namespace:
         """An interface with that address (and its /64 of 2001:db8::), a box at the other end."""
         box = Namespace("box")
         self._others.append(box)
-        self.ip(f"link add {interface} type veth peer name lan netns {box.name}")
+        number = f"index {index}" if index else ""
+        self.ip(f"link add {interface} {number} type veth peer name lan {number} netns {box.name}")
         box.ip(f"link set lan address {mac}", f"addr add {gateway} dev lan", "link set lan up")
         self.ip(f"addr add {address} dev {interface}", f"link set {interface} up")
         return box
@@ -473,16 +476,23 @@ def test_the_bridge_of_docker(laptop: Laptop) -> None:
 # MACs.
 
 
-def test_an_unresolved_gateway_is_prompted_for_its_mac(laptop: Laptop) -> None:
-    laptop.plug("wlan0", "10.10.0.7/16", "10.10.0.1/16", mac="52:54:00:ab:cd:ef")
+INDEXES: Final = pytest.mark.parametrize(
+    "index", [127, 128, 255, 256, 446, 1 << 23]
+)  # in the kernel's byte order some are negative
+
+
+@INDEXES
+def test_an_unresolved_gateway_is_prompted_for_its_mac(laptop: Laptop, index: int) -> None:
+    laptop.plug("wlan0", "10.10.0.7/16", "10.10.0.1/16", mac="52:54:00:ab:cd:ef", index=index)
     laptop.ip("route add default via 10.10.0.1")
 
     assert interface(laptop.see(), "wlan0").gateway_macs == ()
     assert interface(laptop.see("with-macs"), "wlan0").gateway_macs == ("52:54:00:ab:cd:ef",)
 
 
-def test_an_ipv6_gateway_is_prompted_for_its_mac(laptop: Laptop) -> None:
-    box = laptop.plug("wlan0", "10.10.0.7/16", "10.10.0.1/16", mac="52:54:00:ab:cd:ef")
+@INDEXES
+def test_an_ipv6_gateway_is_prompted_for_its_mac(laptop: Laptop, index: int) -> None:
+    box = laptop.plug("wlan0", "10.10.0.7/16", "10.10.0.1/16", mac="52:54:00:ab:cd:ef", index=index)
     laptop.ip("addr add 2001:db8:1:2::7/64 dev wlan0 nodad", "-6 route add default via 2001:db8:1:2::1")
     box.ip("addr add 2001:db8:1:2::1/64 dev lan nodad")
 
