@@ -118,9 +118,10 @@ def _domains(found: list[str]) -> tuple[str, ...]:
 def _follow(paths: Paths, path: Path) -> Path:
     """Where a link leads. An absolute target stays below the root."""
     for _ in range(_LINKS):
-        if not os.path.islink(path):  # noqa: PTH114 - never raises (FACTS 66)
+        try:
+            target = os.readlink(path)  # noqa: PTH115 - it is split as text
+        except OSError:  # no link, or not any more: it may be replaced at any moment. To read it will tell
             break
-        target = str(path.readlink())
         path = paths.below(target) if target.startswith("/") else path.parent / target
     return path
 

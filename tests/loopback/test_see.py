@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import socket
+import threading
 import tracemalloc
 from pathlib import Path
 
@@ -160,3 +161,30 @@ async def test_the_resolver_is_part_of_the_snapshot(root: Root) -> None:
     snapshot = await see(root.paths, with_macs=False)
 
     assert (snapshot.dns_servers, snapshot.dns_search) == (("10.10.0.53",), ("corp.example",))
+
+
+def test_a_resolv_conf_that_is_replaced_just_now_costs_no_look(tmp_path: Path) -> None:
+    """A VPN puts a file there, and takes it away: resolved's link comes back."""
+    paths, file, has_ended = Paths(tmp_path), tmp_path / "etc/resolv.conf", threading.Event()
+    for folder in ("etc", "run"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "run/real").write_text("nameserver 10.0.0.1\n")
+
+    def replace() -> None:
+        while not has_ended.is_set():
+            file.symlink_to("/run/real")
+            has_ended.wait(0.0001)
+            file.unlink()
+            file.write_text("nameserver 10.0.0.2\n")
+            has_ended.wait(0.0001)
+            file.unlink()
+
+    replacing = threading.Thread(target=replace)
+    replacing.start()
+    try:
+        seen = {resolver(paths).servers for _ in range(3_000)}
+    finally:
+        has_ended.set()
+        replacing.join()
+
+    assert seen <= {("10.0.0.1",), ("10.0.0.2",), ("127.0.0.1",)}
