@@ -269,9 +269,11 @@ class LocalRelay:
         self, network: Network, refused: Mapping[str, Verdict], *, is_offline: bool = False
     ) -> Relayed:
         """Before anything is asked: what this network does not use may be anybody here, and choosing may take long."""
-        if self._memory.is_offline and not is_offline:  # this may be where it was before
+        memory = self._memory
+        if memory.took_passwords and not is_offline:  # this may be where it was before
             self._give_back_passwords(network, refused)
-        self._memory.is_offline = is_offline
+        # The first look on arrival may know too little to recognise where that is: not every network ends it.
+        memory.took_passwords = is_offline or (memory.took_passwords and not self._uses_a_password(network))
         self._withhold_passwords(network, refused)
         return self._as_it_stands()
 
@@ -284,6 +286,12 @@ class LocalRelay:
         if (told := self._orders()) is not None:
             upstreams = self._unfolded().upstreams
             self._put(told, with_passwords(told, network, upstreams, refused_ways(upstreams, refused)))
+
+    def _uses_a_password(self, network: Network) -> bool:
+        """Whether an upstream of the relay's has one in this network."""
+        upstreams, told = self._unfolded().upstreams, self._orders()
+        used = {upstream.name for upstream in told.upstreams} & {*network.use} if told is not None else set()
+        return any(upstreams[name].username for name in used if name in upstreams)
 
     def _take_the_refused(self, verdicts: Mapping[str, Verdict]) -> None:
         """A pause leaves it what it has, but each connection would send it again, and after a few an account is locked.

@@ -42,7 +42,7 @@ class RelayMemory:
         self.had: frozenset[str] = frozenset()  # where containers were given it
         self.had_on_disk: frozenset[str] | None = None  # None: not read yet
         self.network = ""  # where the orders were chosen
-        self.is_offline = False  # by the last look, and it has no passwords
+        self.took_passwords = True  # offline, perhaps before this start; until a network uses them
         self.way: Way | None = None  # that a pause keeps, as it is on disk; None: not known yet
         self.internal: tuple[str, ...] | None = None  # bridges of internal networks, as on disk; None: not known yet
         self.unsaved = ""  # why it was given up, as long as that is not kept

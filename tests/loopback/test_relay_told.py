@@ -652,3 +652,35 @@ async def test_a_policy_that_is_refused_takes_nothing_from_the_relay_but_at_boot
         laptop.policy(POLICY)
         await hand.wake(Reason.FILES)
         assert (names(laptop.orders), laptop.conditions()) == (["direct"], [])
+
+
+@pytest.mark.parametrize("meanwhile", ["nothing", "is not recognised at once", "is started anew"])
+async def test_a_password_that_was_taken_offline_is_back_where_it_is_used_though_no_registry_answers(
+    laptop: AfterBoot, meanwhile: str
+) -> None:
+    """What else there is behind that proxy is reached by it all the same."""
+    with_password(laptop, "s3cr3t")
+    office, seen = at("10.10.0.1"), []
+
+    async with laptop.running() as hand:
+        laptop.place.snapshot = office
+        await hand.wake()
+        laptop.place.snapshot = Snapshot()
+        await hand.wake()
+        seen.append(b"s3cr3t" in laptop.paths.relay_orders.read_bytes())
+        laptop.place.becomes(office="timeout", direct="refused")
+        if meanwhile == "is not recognised at once":  # the address is there, and what the policy goes by is not yet
+            laptop.place.snapshot = at("10.77.0.1")
+            await hand.wake()
+            seen.append(b"s3cr3t" in laptop.paths.relay_orders.read_bytes())
+        if meanwhile != "is started anew":
+            laptop.place.snapshot = office
+            await hand.wake()
+    if meanwhile == "is started anew":
+        laptop.restarted()
+        laptop.place.snapshot = office
+        async with laptop.running() as hand:
+            await hand.wake()
+
+    assert not any(seen)
+    assert b"s3cr3t" in laptop.paths.relay_orders.read_bytes()
