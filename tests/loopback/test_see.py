@@ -185,6 +185,6 @@ def test_a_resolv_conf_that_is_replaced_just_now_costs_no_look(tmp_path: Path) -
         seen = {resolver(paths).servers for _ in range(3_000)}
     finally:
         has_ended.set()
-        replacing.join()
+        replacing.join(30)
 
     assert seen <= {("10.0.0.1",), ("10.0.0.2",), ("127.0.0.1",)}
