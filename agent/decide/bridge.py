@@ -92,10 +92,11 @@ def _is_one(here: Sequence[Listener], there: Sequence[Listener], expected: int |
 def _silent(upstream: Upstream, address: str, urls: Iterable[ProxyUrl], silent: Sequence[int]) -> Obstacle:
     where = _places(address, silent)
     listening = " and ".join(dict.fromkeys(_place(url.host, url.port) for url in urls if url.port in silent))
+    way = other_way(upstream)
     return _obstacle(
         f"{upstream.name} is on loopback, but does not listen on {where}",
         f"{upstream.name} is {listening}; containers reach it only if it listens on {where}, too",
-        f"{'S' if is_the_relay(upstream) else f'Make it listen on {address}, or s'}et {other_way(upstream)}",
+        f"Set {way}" if is_the_relay(upstream) else f"Make it listen on {address}, or set {way}",
     )
 
 

@@ -64,9 +64,7 @@ def _prompt(gateway: Gateway) -> bool:
     is_ipv6 = ":" in gateway.address
     family = socket.AF_INET6 if is_ipv6 else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as prompt:
-        number = struct.pack(
-            "!I", gateway.interface
-        )  # as bytes: as a number, in this order, half of them are too large
+        number = struct.pack("!I", gateway.interface)  # a number in this order may be too large for Python to give
         try:
             if is_ipv6:
                 prompt.setsockopt(socket.IPPROTO_IPV6, _IPV6_UNICAST_IF, number)

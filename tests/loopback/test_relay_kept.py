@@ -8,7 +8,7 @@ import datetime as dt
 import os
 import stat
 import subprocess
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -1138,6 +1138,16 @@ async def offline(laptop: Relayed, hand: Hand) -> None:
     await hand.wake()
 
 
+@contextlib.asynccontextmanager
+async def held_up(laptop: Relayed, comes: Callable[[Relayed, Hand], Awaitable[None]]) -> AsyncIterator[Hand]:
+    """Docker has the relay, a container holds each restart up, and then that comes."""
+    laptop.policy(HELD)
+    async with laptop.running() as hand:
+        laptop.dockerd.containers = 1
+        await comes(laptop, hand)
+        yield hand
+
+
 WHERE_NOTHING_PROBES_IT = pytest.mark.parametrize(
     "comes", [switched_off, given_up_at_another_port, behind_a_portal, offline]
 )
@@ -1147,10 +1157,7 @@ WHERE_NOTHING_PROBES_IT = pytest.mark.parametrize(
 async def test_a_relay_that_docker_has_is_brought_up_again_wherever_nothing_probes_it(
     laptop: Relayed, comes: Callable[[Relayed, Hand], Awaitable[None]]
 ) -> None:
-    laptop.policy(HELD)
-    async with laptop.running() as hand:
-        laptop.dockerd.containers = 1
-        await comes(laptop, hand)
+    async with held_up(laptop, comes) as hand:
         before = said_of_the_relay(laptop)
 
         await dies(laptop, hand, helps=True)
@@ -1171,10 +1178,7 @@ async def test_a_relay_that_docker_has_is_brought_up_again_wherever_nothing_prob
 async def test_that_it_cannot_be_brought_up_there_is_said_and_tried_again(
     laptop: Relayed, comes: Callable[[Relayed, Hand], Awaitable[None]]
 ) -> None:
-    laptop.policy(HELD)
-    async with laptop.running() as hand:
-        laptop.dockerd.containers = 1
-        await comes(laptop, hand)
+    async with held_up(laptop, comes) as hand:
         laptop.units.fails = "failed (resources)."
 
         await dies(laptop, hand, helps=False)
@@ -1222,10 +1226,7 @@ async def test_a_restart_that_takes_a_dead_relay_from_docker_is_urgent(
 
 
 async def test_a_relay_that_comes_up_by_itself_is_not_taken_for_dead(laptop: Relayed) -> None:
-    laptop.policy(HELD)
-    async with laptop.running() as hand:
-        laptop.dockerd.containers = 1
-        await switched_off(laptop, hand)
+    async with held_up(laptop, switched_off) as hand:
         laptop.units.fails = "failed (exit-code)"
         await dies(laptop, hand, helps=True)
         assert len(said_of_the_relay(laptop)) == 1
@@ -1268,10 +1269,7 @@ async def test_a_relay_that_was_given_up_and_is_dead_is_left_alone_once_docker_d
 
 async def test_a_relay_that_is_switched_off_is_heard_for_as_long_as_docker_has_it(laptop: Relayed) -> None:
     """That it dies is told by its state, which goes with it."""
-    laptop.policy(HELD)
-    async with laptop.running() as hand:
-        laptop.dockerd.containers = 1
-        await switched_off(laptop, hand)
+    async with held_up(laptop, switched_off) as hand:
         assert laptop.place.relay.folder is not None
 
         laptop.dockerd.containers = 0

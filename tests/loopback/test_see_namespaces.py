@@ -476,9 +476,8 @@ def test_the_bridge_of_docker(laptop: Laptop) -> None:
 # MACs.
 
 
-INDEXES: Final = pytest.mark.parametrize(
-    "index", [127, 128, 255, 256, 446, 1 << 23]
-)  # in the kernel's byte order some are negative
+# Of interfaces. In the kernel's order of bytes some of them are more than a C int holds.
+INDEXES: Final = pytest.mark.parametrize("index", [127, 128, 255, 256, 446, 1 << 23])
 
 
 @INDEXES
